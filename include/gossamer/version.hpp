@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT
+/// The library's version; CMake reads it from here.
+#pragma once
+
+#define GOSSAMER_VERSION_MAJOR 0
+#define GOSSAMER_VERSION_MINOR 1
+#define GOSSAMER_VERSION_PATCH 0
+#define GOSSAMER_VERSION "0.1.0"
