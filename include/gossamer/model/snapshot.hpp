@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+/// Copies of a model that travel: shared by count, and returned to the pool they came from.
+#pragma once
+
+#include <gossamer/model/flat.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+namespace gossamer::model {
+
+class Snapshot;
+
+/// Keeps the memory of snapshots that are no longer needed, so that in steady state a snapshot is
+/// one copy into warm memory and no allocation. It grows to the largest number of snapshots that
+/// were alive at once, and no further.
+///
+/// Threads: `take()` by one thread at a time; snapshots may be dropped by any thread, also after
+/// the pool is gone.
+class SnapshotPool {
+ public:
+  /// A pool of snapshots shaped like `prototype`, which is only looked at.
+  explicit SnapshotPool(Flat prototype) : shelf_(std::make_shared<Shelf>()) {
+    shelf_->prototype = std::move(prototype);
+  }
+
+  /// A snapshot to write into, its numbers unspecified.
+  Snapshot take();
+
+  /// How many snapshots this pool ever made.
+  [[nodiscard]] std::size_t made() const {
+    const std::lock_guard lock(shelf_->mutex);
+    return shelf_->made;
+  }
+
+ private:
+  friend class Snapshot;
+  struct Shelf;
+
+  struct Block {
+    Flat flat;
+    std::atomic<int> owners{0};
+    std::shared_ptr<Shelf> home;  // only while the block is out: no cycle
+  };
+
+  struct Shelf {
+    std::mutex mutex;
+    Flat prototype;
+    std::vector<std::unique_ptr<Block>> idle;
+    std::size_t made = 0;
+  };
+
+  static void put_back(Block* block) {
+    const auto home = std::move(block->home);
+    const std::lock_guard lock(home->mutex);
+    home->idle.emplace_back(block);
+  }
+
+  std::shared_ptr<Shelf> shelf_;
+};
+
+/// A shared handle to one copy of a model. Whoever took it from the pool fills it; from the moment
+/// it is sent it is read-only. The last handle to go puts the memory back.
+/// Threads: distinct handles to one copy may be used from distinct threads.
+class Snapshot {
+ public:
+  Snapshot() = default;
+  Snapshot(const Snapshot& other) noexcept : block_(other.block_) { hold(); }
+  Snapshot(Snapshot&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
+  Snapshot& operator=(Snapshot other) noexcept {
+    std::swap(block_, other.block_);
+    return *this;
+  }
+  ~Snapshot() {
+    if (block_ != nullptr && block_->owners.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+      SnapshotPool::put_back(block_);
+    }
+  }
+
+  explicit operator bool() const noexcept { return block_ != nullptr; }
+  const Flat& operator*() const noexcept { return block_->flat; }
+  const Flat* operator->() const noexcept { return &block_->flat; }
+
+  /// For the one who took the snapshot, before anybody else has it.
+  Flat& writable() noexcept { return block_->flat; }
+
+  [[nodiscard]] std::size_t bytes() const { return block_ != nullptr ? block_->flat.bytes() : 0; }
+
+ private:
+  friend class SnapshotPool;
+  explicit Snapshot(SnapshotPool::Block* block) noexcept : block_(block) { hold(); }
+  void hold() noexcept {
+    if (block_ != nullptr) block_->owners.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  SnapshotPool::Block* block_ = nullptr;
+};
+
+inline Snapshot SnapshotPool::take() {
+  std::unique_ptr<Block> block;
+  {
+    const std::lock_guard lock(shelf_->mutex);
+    if (!shelf_->idle.empty()) {
+      block = std::move(shelf_->idle.back());
+      shelf_->idle.pop_back();
+    } else {
+      ++shelf_->made;
+      shelf_->idle.reserve(shelf_->made);  // so that dropping a snapshot never allocates
+    }
+  }
+  if (!block) {
+    block = std::make_unique<Block>();
+    block->flat = shelf_->prototype.zeros_like();
+  }
+  block->home = shelf_;
+  return Snapshot(block.release());
+}
+
+}  // namespace gossamer::model

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+/// What counts as a model, and how the library finds its tensors: the customisation point.
+#pragma once
+
+#include <gossamer/model/layout.hpp>
+
+#include <concepts>
+#include <string>
+#include <vector>
+
+namespace gossamer::model {
+
+/// The tensors of a model: those that are trained, and those that go along (BatchNorm statistics).
+struct Tensors {
+  std::vector<NamedTensor> parameters;
+  std::vector<NamedTensor> buffers;
+};
+
+/// Anything with LibTorch's `named_parameters()` and `named_buffers()`.
+template <class T>
+concept Module = requires(T& module) {
+  module.named_parameters().pairs();
+  module.named_buffers().pairs();
+};
+
+/// A module holder or a (smart) pointer to a module.
+template <class T>
+concept ModuleHandle = !Module<T> && requires(T& handle) {
+  { *handle };
+  requires Module<std::remove_reference_t<decltype(*handle)>>;
+};
+
+template <Module T>
+Tensors gossip_tensors(T& module) {
+  Tensors found;
+  for (const auto& [name, tensor] : module.named_parameters().pairs()) {
+    found.parameters.push_back({name, tensor});
+  }
+  for (const auto& [name, tensor] : module.named_buffers().pairs()) {
+    found.buffers.push_back({name, tensor});
+  }
+  return found;
+}
+
+template <ModuleHandle T>
+Tensors gossip_tensors(T& handle) {
+  return gossip_tensors(*handle);
+}
+
+inline Tensors gossip_tensors(std::vector<at::Tensor>& list) {
+  Tensors found;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    found.parameters.push_back({"tensor " + std::to_string(i), list[i]});
+  }
+  return found;
+}
+
+namespace detail {
+template <class T>
+Tensors tensors_of(T& model) {
+  return gossip_tensors(model);  // ours above, or the user's, found by argument-dependent lookup
+}
+}  // namespace detail
+
+/// A model is a `torch::nn::Module`, a holder or pointer of one, a `std::vector<at::Tensor>`, or any
+/// type for which its own namespace has
+///
+///     gossamer::model::Tensors gossip_tensors(MyModel&);
+///
+/// that hands out the tensors by handle: they become views into the flat vectors, so the struct and
+/// the library look at the same numbers.
+template <class T>
+concept Model = requires(T& model) {
+  { detail::tensors_of(model) } -> std::same_as<Tensors>;
+};
+
+template <class T>
+consteval void check_model() {
+  static_assert(Model<T>,
+                "Model needs: a torch::nn::Module (or holder, or pointer), a "
+                "std::vector<at::Tensor>, or a free function gossamer::model::Tensors "
+                "gossip_tensors(T& model) in the namespace of T");
+}
+
+}  // namespace gossamer::model

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: MIT
+/// Where transport, rule and model meet: the part of a node that does not depend on the user.
+#pragma once
+
+#include <gossamer/generator.hpp>
+#include <gossamer/model/flat_model.hpp>
+#include <gossamer/model/snapshot.hpp>
+#include <gossamer/node/archive.hpp>
+#include <gossamer/node/options.hpp>
+#include <gossamer/rule/scope.hpp>
+#include <gossamer/transport/difference.hpp>
+
+#include <ATen/core/grad_mode.h>
+#include <spdlog/logger.h>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace gossamer {
+
+/// Receives, sends, counts, and runs a rule's hooks over one model. `GossipNode` and `Gossip` are
+/// made of it; users do not need it.
+/// Threads: one at a time; `transport().wake()` from any.
+template <class Transport, class Rule>
+class Engine final : public rule::Scope {
+ public:
+  using Ctx = BasicContext<Transport, Rule>;
+
+  Engine(Ctx context, model::Tensors tensors)
+      : transport_(std::move(context.transport)),
+        rule_(std::move(context.rule)),
+        options_((context.options.check(), std::move(context.options))),
+        members_(transport_.peers().size() + 1),
+        model_(std::move(tensors), options_.buffers()),
+        pool_(model_.flat()),
+        generator_(options_.seed(), gossip_stream + transport_.self()),
+        weight_(context.weight) {
+    if (!(weight_ >= 0 && std::isfinite(weight_))) {
+      throw ConfigError(c10::str("Context: weight must be finite and not negative, got ", weight_));
+    }
+    status_.weight = weight_;
+    transport_.introduce(model_.layout().description());
+  }
+
+  // What a rule sees.
+  [[nodiscard]] PeerId self() const override { return transport_.self(); }
+  [[nodiscard]] std::span<const PeerId> peers() const override { return transport_.peers(); }
+  [[nodiscard]] transport::Status status(PeerId peer) const override {
+    return transport_.status(peer);
+  }
+  [[nodiscard]] std::uint64_t step() const override { return status_.steps; }
+  [[nodiscard]] Generator& generator() override { return generator_; }
+  [[nodiscard]] double& weight() override { return weight_; }
+  [[nodiscard]] model::FlatModel& model() override { return model_; }
+  [[nodiscard]] model::Snapshot blank() override { return pool_.take(); }
+  [[nodiscard]] model::Snapshot snapshot() override {
+    model::Snapshot copy = pool_.take();
+    copy.writable().copy_from(model_.flat());
+    return copy;
+  }
+  void send(transport::Message message) override { outbox_.push_back(std::move(message)); }
+
+  [[nodiscard]] double weight() const noexcept { return weight_; }
+  [[nodiscard]] const model::FlatModel& model() const noexcept { return model_; }
+  [[nodiscard]] const model::SnapshotPool& pool() const noexcept { return pool_; }
+  [[nodiscard]] const NodeOptions& options() const noexcept { return options_; }
+  [[nodiscard]] const Transport& transport() const noexcept { return transport_; }
+  [[nodiscard]] Transport& transport() noexcept { return transport_; }
+  [[nodiscard]] const Rule& rule() const noexcept { return rule_; }
+  /// Counters of this node, up to date.
+  [[nodiscard]] const transport::Status& counters() const noexcept { return status_; }
+
+  /// Takes in everything that has arrived. `aggregate` is called with the messages (a span), as
+  /// often as other events separate them; `on_event` with each PeerJoined and PeerLeft.
+  /// True if there was anything.
+  template <class Aggregate, class OnEvent>
+  bool receive(Aggregate aggregate, OnEvent on_event) {
+    const at::NoGradGuard no_grad;
+    bool any = false;
+    while (auto event = transport_.poll()) {
+      any = true;
+      if (auto* delivered = std::get_if<transport::Delivered>(&*event)) {
+        inbox_.push_back(std::move(delivered->message));
+        continue;
+      }
+      hand_over(aggregate);
+      if (const auto* returned = std::get_if<transport::Returned>(&*event)) {
+        take_back(*returned);
+      } else if (const auto* joined = std::get_if<transport::PeerJoined>(&*event)) {
+        log("peer ", joined->peer, " has joined");
+        rule_.on_peer_joined(*this, joined->peer);
+        on_event(*event);
+      } else if (const auto* gone = std::get_if<transport::PeerLeft>(&*event)) {
+        log("peer ", gone->peer, " goes: ", to_string(gone->reason));
+        rule_.on_peer_left(*this, *gone);
+        on_event(*event);
+      }
+      flush();
+    }
+    hand_over(aggregate);
+    if (any) publish();
+    return any;
+  }
+
+  /// The rule's own way to take messages in; the default of `aggregate`.
+  void merge(std::span<const transport::Message> messages) { rule_.on_messages(*this, messages); }
+
+  bool may_step() { return ask([this] { return rule_.may_step(*this); }); }
+  bool may_apply() { return ask([this] { return rule_.may_apply(*this); }); }
+  void before_step() { call([this] { rule_.before_step(*this); }); }
+  void after_gradient() { call([this] { rule_.after_gradient(*this); }); }
+  void before_apply() { call([this] { rule_.before_apply(*this); }); }
+  void leave() { call([this] { rule_.on_leave(*this); }); }
+
+  /// Counts a step that the user has just completed, and lets the rule act on it.
+  void after_step(double loss) {
+    if (options_.stop_on_bad_loss() && !std::isfinite(loss)) {
+      throw std::runtime_error(c10::str("the loss is ", loss, " at step ", status_.steps + 1,
+                                        "; a lower learning rate may help"));
+    }
+    ++status_.steps;
+    status_.samples += options_.samples_per_step();
+    status_.loss_sum += loss;
+    call([this] { rule_.after_step(*this); });
+    publish();
+  }
+
+  /// Whether the group has done what the budget asks for. `begin`: when the run began.
+  [[nodiscard]] bool spent(const Budget& budget, transport::Time begin) const {
+    if (budget.duration().count() > 0 && transport_.now() - begin >= budget.duration()) return true;
+    transport::Totals totals = transport_.totals();
+    if (rule_.lockstep()) totals = {status_.steps * members_, status_.samples * members_};
+    return (budget.samples() > 0 && totals.samples >= budget.samples()) ||
+           (budget.steps() > 0 && totals.steps >= budget.steps() * members_);
+  }
+
+  /// After a hook threw: what was polled and not merged counts as this node's own, what it wanted to
+  /// say is not said, and what waits in its queue goes back to its senders.
+  void fail() {
+    for (const auto& message : outbox_) weight_ += message.weight;
+    for (const auto& message : inbox_) weight_ += message.weight;
+    outbox_.clear();
+    inbox_.clear();
+    publish();
+    transport_.close(transport::Reason::lost);
+  }
+
+  /// Parameters, buffers, weight, counters, generator and the rule's state. Call it when nothing is
+  /// under way, else what is will be missing.
+  void checkpoint(Archive& archive) {
+    const at::NoGradGuard no_grad;
+    std::string layout = model_.layout().description();
+    std::string rule_name = rule_.name();
+    archive("layout", layout);
+    archive("rule_name", rule_name);
+    if (archive.loading()) {
+      const std::string difference =
+          transport::first_difference(model_.layout().description(), layout);
+      if (!difference.empty()) {
+        throw CheckpointError("checkpoint: of another model: " + difference);
+      }
+      if (rule_name != rule_.name()) {
+        throw CheckpointError("checkpoint: of a run with rule " + rule_name + ", this one has " +
+                              rule_.name());
+      }
+    }
+    for (std::size_t s = 0; s < model_.flat().segments().size(); ++s) {
+      archive("parameters/" + std::to_string(s), model_.flat().segments()[s]);
+    }
+    for (const auto& buffer : model_.kept_buffers()) archive("buffer/" + buffer.name, buffer.tensor);
+    archive("weight", weight_);
+    archive("steps", status_.steps);
+    archive("samples", status_.samples);
+    archive("loss_sum", status_.loss_sum);
+    archive("messages_sent", status_.messages_sent);
+    archive("messages_merged", status_.messages_merged);
+    archive("messages_returned", status_.messages_returned);
+    archive("bytes_sent", status_.bytes_sent);
+    archive("generator", generator_);
+    archive.within("rule", [&] { rule_.checkpoint(archive); });
+    if (archive.loading()) publish();
+  }
+
+ private:
+  /// Streams of the seed that belong to gossip; users' generators take lower ones.
+  static constexpr std::uint64_t gossip_stream = std::uint64_t{1} << 32U;
+
+  template <class Hook>
+  void call(Hook hook) {
+    const at::NoGradGuard no_grad;
+    hook();
+    flush();
+  }
+
+  template <class Question>
+  bool ask(Question question) {
+    const at::NoGradGuard no_grad;
+    const bool yes = question();
+    flush();
+    return yes;
+  }
+
+  template <class Aggregate>
+  void hand_over(Aggregate& aggregate) {
+    if (inbox_.empty()) return;
+    double total = weight_;
+    for (const auto& message : inbox_) total += message.weight;
+    try {
+      aggregate(std::span<const transport::Message>(inbox_));
+    } catch (...) {  // half merged: whatever it was, the weight is this node's now
+      weight_ = total;
+      inbox_.clear();
+      outbox_.clear();
+      throw;
+    }
+    for (const auto& message : inbox_) status_.messages_merged += message.payload ? 1 : 0;
+    inbox_.clear();
+    flush();
+  }
+
+  void take_back(const transport::Returned& returned) {
+    ++status_.messages_returned;
+    log("message to peer ", returned.message.to, " came back, weight ", returned.message.weight, ": ",
+        to_string(returned.reason));
+    rule_.on_returned(*this, returned.message);
+  }
+
+  void flush() {
+    for (auto& message : outbox_) {
+      message.from = self();
+      ++status_.messages_sent;
+      status_.bytes_sent += message.bytes();
+      transport_.send(std::move(message));
+    }
+    outbox_.clear();
+  }
+
+  void publish() {
+    status_.weight = weight_;
+    transport_.publish(status_);
+  }
+
+  template <class... Parts>
+  void log(const Parts&... parts) const {
+    if (options_.logger() && options_.logger()->should_log(spdlog::level::debug)) {
+      options_.logger()->debug(c10::str("node ", self(), ": ", parts...));
+    }
+  }
+
+  Transport transport_;
+  Rule rule_;
+  NodeOptions options_;
+  std::uint64_t members_;  // at the start
+  model::FlatModel model_;
+  model::SnapshotPool pool_;
+  Generator generator_;
+  double weight_;
+  transport::Status status_;
+  std::vector<transport::Message> inbox_;
+  std::vector<transport::Message> outbox_;
+};
+
+}  // namespace gossamer

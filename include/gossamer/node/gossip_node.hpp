@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+/// The class that users derive: a model, a local step, and everything between nodes taken care of.
+#pragma once
+
+#include <gossamer/node/engine.hpp>
+
+#include <cstdint>
+#include <span>
+#include <utility>
+
+namespace gossamer {
+
+/// What `GossipNode::advance()` did.
+enum class Progress {
+  stepped,   ///< it worked; call again
+  waiting,   ///< nothing to do until an event comes: `transport().wait(...)`
+  paused,    ///< the budget is spent, or a stop was asked for; going on is possible
+  finished   ///< `run()` is over
+};
+
+/// One node. Derive it, write `local_step()`, and run it on any transport with any rule:
+///
+///     class MyNode : public gossamer::GossipNode<Net> {
+///      public:
+///       explicit MyNode(gossamer::Context context) : GossipNode(std::move(context), Net()) {}
+///      private:
+///       double local_step() override { ...one mini-batch...; return loss; }
+///     };
+///
+/// The model's tensors become views into flat vectors (`model::FlatModel`) when the node is made;
+/// optimizers made before or after see them all the same.
+///
+/// Threads  The hooks of one node never run concurrently, so user code needs no locks. All members
+///          are for the thread that runs the node, but `request_stop()`, which any may call.
+/// Throws   ConfigError from the constructor: bad options, a model that cannot be averaged, a rule
+///          that needs `GradientNode`, peers with another model.
+template <class ModelType, class Transport = transport::AnyTransport, class Rule = rule::AnyRule>
+class GossipNode {
+ public:
+  using Model = ModelType;
+  using Context = BasicContext<Transport, Rule>;
+
+  GossipNode(Context context, Model model) : GossipNode(std::move(context), std::move(model), false) {}
+  GossipNode(const GossipNode&) = delete;
+  GossipNode& operator=(const GossipNode&) = delete;
+  virtual ~GossipNode() = default;
+
+  [[nodiscard]] Model& model() noexcept { return model_; }
+  [[nodiscard]] PeerId id() const { return engine_.self(); }
+  [[nodiscard]] double weight() const { return engine_.weight(); }
+  [[nodiscard]] const transport::Status& counters() const { return engine_.counters(); }
+  [[nodiscard]] const model::FlatModel& parameters() const { return engine_.model(); }
+  [[nodiscard]] const NodeOptions& options() const { return engine_.options(); }
+  [[nodiscard]] Engine<Transport, Rule>& engine() noexcept { return engine_; }
+
+  /// A stream of random numbers of this node's own, from the group's seed; `purpose` < 2^16 tells
+  /// several apart. Equal for equal seed, node and purpose.
+  [[nodiscard]] Generator generator(std::uint64_t purpose = 0) const {
+    return Generator(options().seed(), (purpose << 16U) + id());
+  }
+
+  /// Takes in what has arrived and does at most one step (or half of one). Never blocks. The state
+  /// of the node between two calls is whole: it can be paused, saved, looked at.
+  Progress advance(const Budget& budget, transport::Time begin) {
+    if (!started_) {
+      started_ = true;
+      on_start();
+    }
+    receive();
+    if (halfway_) {
+      if (!engine_.may_apply()) return stopping_ ? Progress::paused : Progress::waiting;
+      second_half();
+      return Progress::stepped;
+    }
+    const bool may_step = engine_.may_step();
+    if (stopping_ || (may_step && engine_.spent(budget, begin))) return Progress::paused;
+    if (!may_step) return Progress::waiting;
+    engine_.before_step();
+    if (engine_.rule().needs_halves()) {
+      loss_ = gradient();
+      halfway_ = true;
+      engine_.after_gradient();
+    } else {
+      engine_.after_step(local_step());
+    }
+    return Progress::stepped;
+  }
+
+  /// Advances until the budget is spent or a stop is asked for; waits without spinning. The node
+  /// can go on afterwards, with another budget.
+  void run_until(const Budget& budget) {
+    const transport::Time begin = engine_.transport().now();
+    const auto far = begin + std::chrono::hours(24 * 365);
+    while (true) {
+      const Progress progress = advance(budget, begin);
+      if (progress == Progress::paused) return;
+      if (progress == Progress::waiting) {
+        engine_.transport().wait(budget.duration().count() > 0 ? begin + budget.duration() : far);
+        if (engine_.spent(budget, begin)) return;
+      }
+    }
+  }
+
+  /// Runs to the end: trains until the budget is spent or a stop is asked for, then answers the
+  /// others and lets their last messages land until everybody has finished, at most
+  /// `drain_timeout` long. After a stop asked for by `request_leave()`, others go on: the weight is
+  /// handed to one of them first. Calls `on_stop()` at the end.
+  void run(const Budget& budget) {
+    run_until(budget);
+    finish();
+  }
+
+  /// The second part of `run()`.
+  void finish() {
+    auto& transport = engine_.transport();
+    if (leaving_) engine_.leave();
+    transport.finish();
+    const transport::Time deadline = transport.now() + options().drain_timeout();
+    while (!settle() && transport.now() < deadline) transport.wait(deadline);
+    on_stop();
+  }
+
+  /// Takes in what has arrived, and completes a step whose other half has arrived. True when
+  /// nothing more can come, as every live peer has finished.
+  bool settle() {
+    receive();
+    if (halfway_ && engine_.may_apply()) second_half();
+    return engine_.transport().settled();
+  }
+
+  /// Asks the node to stop before its next step. Any thread.
+  void request_stop() {
+    stopping_ = true;
+    engine_.transport().wake();
+  }
+  /// Asks the node to stop, and to hand its weight to a live peer as it goes. Any thread.
+  void request_leave() {
+    leaving_ = true;
+    request_stop();
+  }
+  /// Takes a request to stop back, so that the node can run again.
+  void clear_stop() { stopping_ = false; }
+
+  /// Tells the node that one of its hooks threw: it calls `on_error()` and leaves the group.
+  void fail(const std::exception& error) {
+    on_error(error);
+    engine_.fail();
+  }
+
+  /// Saves or restores the node; call it between runs, when nothing is under way.
+  void checkpoint(Archive& archive) {
+    archive.within("node", [&] {
+      archive("started", started_);
+      engine_.checkpoint(archive);
+    });
+    if (archive.loading()) halfway_ = false;  // a gradient in progress is computed anew
+    archive.within("user", [&] { on_checkpoint(archive); });
+  }
+
+ protected:
+  GossipNode(Context context, Model model, bool has_halves)
+      : model_(std::move(model)),
+        engine_((refuse_whole_steps(context, has_halves), std::move(context)),
+                model::detail::tensors_of(model_)) {
+    model::check_model<Model>();
+  }
+
+  /// One step of training, usually one mini-batch; returns its loss.
+  virtual double local_step() = 0;
+
+  /// Takes in the messages that arrived since the last step; between steps, all at once. The default
+  /// is the rule's merge; an override may look at the messages (`parameters().views(*m.payload)`
+  /// shows one in the model's shapes) and call it: `GossipNode::aggregate(messages)`. One that does
+  /// not call it must account for the messages' weight itself: `engine().weight()`.
+  virtual void aggregate(std::span<const transport::Message> messages) { engine_.merge(messages); }
+
+  /// Called once in the life of a node, before its first step; not again after a resume.
+  virtual void on_start() {}
+  /// Called at the end of `run()`.
+  virtual void on_stop() {}
+  virtual void on_peer_joined(PeerId /*peer*/) {}
+  virtual void on_peer_left(PeerId /*peer*/, transport::Reason /*reason*/) {}
+  /// Saves or restores what is the user's: optimizer, data order, generators. One function for both.
+  virtual void on_checkpoint(Archive& /*archive*/) {}
+  /// One of this node's hooks threw; it will not be called again.
+  virtual void on_error(const std::exception& /*error*/) {}
+
+ private:
+  template <class, class, class>
+  friend class GradientNode;
+
+  /// The halves of a step; `GradientNode` has them.
+  virtual double gradient() { return 0; }
+  virtual void apply() {}
+
+  static void refuse_whole_steps(const Context& context, bool has_halves) {
+    if (context.rule.needs_halves() && !has_halves) {
+      throw ConfigError("GossipNode: rule " + context.rule.name() +
+                        " acts between the gradient and its application; derive GradientNode and "
+                        "write gradient() and apply() in place of local_step()");
+    }
+  }
+
+  void receive() {
+    engine_.receive([this](std::span<const transport::Message> messages) { aggregate(messages); },
+                    [this](const transport::Event& event) {
+                      if (const auto* joined = std::get_if<transport::PeerJoined>(&event)) {
+                        on_peer_joined(joined->peer);
+                      } else if (const auto* gone = std::get_if<transport::PeerLeft>(&event)) {
+                        on_peer_left(gone->peer, gone->reason);
+                      }
+                    });
+  }
+
+  void second_half() {
+    halfway_ = false;
+    engine_.before_apply();
+    apply();
+    engine_.after_step(loss_);
+  }
+
+  Model model_;
+  Engine<Transport, Rule> engine_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> leaving_{false};
+  bool started_ = false;
+  bool halfway_ = false;  // gradient() is done, apply() is not
+  double loss_ = 0;
+};
+
+/// A node whose step is written in two halves, so that a rule can act between them (`rule::Sync`
+/// averages the gradients there). With all other rules, the halves run one after the other.
+template <class ModelType, class Transport = transport::AnyTransport, class Rule = rule::AnyRule>
+class GradientNode : public GossipNode<ModelType, Transport, Rule> {
+  using Base = GossipNode<ModelType, Transport, Rule>;
+
+ public:
+  GradientNode(typename Base::Context context, ModelType model)
+      : Base(std::move(context), std::move(model), true) {}
+
+ protected:
+  /// Computes the gradients of one mini-batch into the parameters' `.grad()`; returns the loss.
+  double gradient() override = 0;
+  /// Changes the parameters by the gradients: `optimizer.step()`.
+  void apply() override = 0;
+
+  double local_step() final {
+    const double loss = gradient();
+    apply();
+    return loss;
+  }
+};
+
+}  // namespace gossamer

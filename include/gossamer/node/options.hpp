@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+/// What a node is told when it is made: options, and its place in a group.
+#pragma once
+
+#include <gossamer/error.hpp>
+#include <gossamer/model/flat_model.hpp>
+#include <gossamer/rule/gosgd.hpp>
+#include <gossamer/rule/rule.hpp>
+#include <gossamer/transport/transport.hpp>
+
+#include <c10/util/StringUtil.h>
+#include <torch/arg.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+namespace spdlog {
+class logger;
+}
+
+namespace gossamer {
+
+/// Options of one node; copied and checked once, when the node is made.
+struct NodeOptions {
+  /// The seed of the group; each node derives streams of its own from it.
+  TORCH_ARG(std::uint64_t, seed) = 0;
+  /// Training samples per local step (the batch size), >= 1: for budgets and progress.
+  TORCH_ARG(std::uint64_t, samples_per_step) = 1;
+  /// What happens to BatchNorm statistics when models meet.
+  TORCH_ARG(model::Buffers, buffers) = model::Buffers::average;
+  /// Whether a loss that is not finite stops the node with an error.
+  TORCH_ARG(bool, stop_on_bad_loss) = true;
+  /// How long a node that goes waits for what is under way; > 0.
+  TORCH_ARG(std::chrono::milliseconds, drain_timeout) = std::chrono::seconds(2);
+  /// Where log lines go; `nullptr` keeps the node silent.
+  TORCH_ARG(std::shared_ptr<spdlog::logger>, logger) = nullptr;
+
+ public:
+  /// Throws ConfigError for a value that cannot work.
+  void check() const {
+    if (samples_per_step_ == 0) {
+      throw ConfigError("NodeOptions: samples_per_step must be at least 1, got 0");
+    }
+    if (drain_timeout_.count() <= 0) {
+      throw ConfigError(c10::str("NodeOptions: drain_timeout must be positive, got ",
+                                 drain_timeout_.count(), " ms"));
+    }
+  }
+};
+
+/// A node's place in a group: its end of the transport, its rule, its options. Made by a group (or
+/// by hand), moved into the node.
+template <class Transport, class Rule>
+struct BasicContext {
+  Transport transport;
+  Rule rule;
+  NodeOptions options = {};
+  /// Weight at the start; 1 / M for each of M nodes that start together.
+  double weight = 1;
+};
+
+/// The usual context: transport and rule chosen at run time.
+using Context = BasicContext<transport::AnyTransport, rule::AnyRule>;
+
+/// How long a group trains: until the first limit that is set (not 0) is reached. The limits are
+/// over the whole group and end for all nodes at about the same time, since a node that trains on
+/// alone drifts away; under a synchronous rule each node takes its exact share.
+struct Budget {
+  /// Samples over all nodes.
+  TORCH_ARG(std::uint64_t, samples) = 0;
+  /// Steps per node, on average.
+  TORCH_ARG(std::uint64_t, steps) = 0;
+  /// Time on the transport's clock, from the start of the run.
+  TORCH_ARG(std::chrono::nanoseconds, duration) = std::chrono::nanoseconds(0);
+};
+
+}  // namespace gossamer

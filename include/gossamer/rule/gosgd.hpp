@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+/// GoSGD, the library's default way to meet: push half of your weight with a snapshot.
+#pragma once
+
+#include <gossamer/rule/merge.hpp>
+#include <gossamer/rule/rule.hpp>
+#include <gossamer/schedule/bernoulli.hpp>
+#include <gossamer/topology/uniform.hpp>
+
+#include <utility>
+
+namespace gossamer::rule {
+
+/// GoSGD: push half of the weight with a snapshot; merge by weighted average.
+///
+///     sender    a <- a / 2,  message = (x, a)
+///     receiver  x <- (a x + a' x') / (a + a'),  a <- a + a'
+///
+/// Everything that has arrived is merged before the local step; the push comes after it. A message
+/// that comes back is merged like any other, so its weight and its parameters are at home again.
+///
+/// Invariant  sum of a, and sum of a x, over nodes and messages in flight.
+/// Cost       one copy of x per push, one pass over x per merge, one (d,) tensor per message.
+/// Threads    distinct objects: safe; one object from two threads: unsafe.
+/// Throws     ConfigError when the probability is outside [0, 1]; nothing after construction.
+/// Source     Blot, Picard, Thome, Cord, "Distributed optimization for deep learning with gossip
+///            exchange", Neurocomputing 2019, arXiv:1804.01852; Blot, Picard, Cord, Thome, "Gossip
+///            training for deep learning", arXiv:1611.09726.
+/// Differs    never pushes to itself, so `probability` is the true rate of exchange; any schedule
+///            and topology in place of the papers' Bernoulli and uniform ones.
+class GoSgd : public Neutral {
+ public:
+  /// The papers' form. They use probabilities of 0.01 to 0.4.
+  explicit GoSgd(double probability = 0.02) : GoSgd(schedule::Bernoulli(probability)) {}
+  explicit GoSgd(schedule::Any when, topology::Any whom = topology::Uniform{})
+      : when_(std::move(when)), whom_(std::move(whom)) {}
+
+  [[nodiscard]] std::string name() const { return "gosgd"; }
+
+  void after_step(Scope& scope) {
+    if (!when_(scope)) return;
+    if (const auto peer = whom_(scope)) scope.send(split(scope, *peer, 0.5));
+  }
+
+  void on_messages(Scope& scope, std::span<const Message> messages) { merge(scope, messages); }
+
+  void on_returned(Scope& scope, const Message& message) { merge(scope, {&message, 1}); }
+
+  void on_leave(Scope& scope) {
+    const auto peer = topology::Uniform{}(scope);
+    if (peer) scope.send(split(scope, *peer, 1));
+  }
+
+ private:
+  schedule::Any when_;
+  topology::Any whom_;
+};
+
+}  // namespace gossamer::rule

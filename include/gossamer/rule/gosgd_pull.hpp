@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+/// GoSGD's pull form: ask a peer for half of its weight.
+#pragma once
+
+#include <gossamer/rule/gosgd.hpp>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace gossamer::rule {
+
+/// GoSGD by pulling: the initiator reads the other's model instead of pushing its own.
+///
+///     initiator i  asks j
+///     j            a_j <- a_j / 2,  answer = (x_j, a_j)
+///     i            x_i <- (a_i x_i + a_j x_j) / (a_i + a_j),  a_i <- a_i + a_j
+///
+/// The same mixing matrix as a push from j to i, hence the same invariant and, with uniform peers,
+/// the same law for p -> 0.
+///
+/// Invariant  sum of a, and sum of a x, over nodes and messages in flight.
+/// Cost       two messages per exchange, one of them empty; the rest as GoSGD.
+/// Threads    distinct objects: safe; one object from two threads: unsafe.
+/// Throws     ConfigError when the probability is outside [0, 1]; nothing after construction.
+/// Source     Picard et al., GoSGD slides, 18 March 2017 (pull form).
+/// Differs    the slides read x_j in shared memory, at once; here j answers between two of its
+///            steps. One request in flight per initiator: while it waits for an answer it trains on
+///            and asks nobody else.
+class GoSgdPull : public Neutral {
+ public:
+  explicit GoSgdPull(double probability = 0.02) : GoSgdPull(schedule::Bernoulli(probability)) {}
+  explicit GoSgdPull(schedule::Any when, topology::Any whom = topology::Uniform{})
+      : when_(std::move(when)), whom_(std::move(whom)) {}
+
+  [[nodiscard]] std::string name() const { return "gosgd_pull"; }
+
+  void after_step(Scope& scope) {
+    if (!when_(scope) || asked_) return;
+    asked_ = whom_(scope);
+    if (asked_) scope.send({.to = *asked_, .kind = request, .payload = {}});
+  }
+
+  void on_messages(Scope& scope, std::span<const Message> messages) {
+    merge(scope, messages);  // requests have no weight
+    for (const Message& message : messages) {
+      if (message.kind == request) {
+        scope.send(split(scope, message.from, 0.5, answer));
+      } else if (asked_ == message.from) {
+        asked_.reset();
+      }
+    }
+  }
+
+  void on_returned(Scope& scope, const Message& message) {
+    if (message.kind == request) {
+      asked_.reset();
+    } else {
+      merge(scope, {&message, 1});
+    }
+  }
+
+  /// A peer that has finished still answers; one that is gone does not.
+  void on_peer_left(Scope&, const PeerLeft& gone) {
+    if (asked_ == gone.peer && gone.reason != Reason::finished) asked_.reset();
+  }
+
+  void on_leave(Scope& scope) {
+    const auto peer = topology::Uniform{}(scope);
+    if (peer) scope.send(split(scope, *peer, 1, answer));
+  }
+
+ private:
+  enum Kind : std::uint32_t { answer = 0, request = 1 };
+
+  schedule::Any when_;
+  topology::Any whom_;
+  std::optional<PeerId> asked_;
+};
+
+}  // namespace gossamer::rule

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+/// PerSyn: all nodes take the mean of their parameters every tau steps.
+#pragma once
+
+#include <gossamer/rule/exact_average.hpp>
+#include <gossamer/rule/rule.hpp>
+
+#include <cstdint>
+
+namespace gossamer::rule {
+
+/// Periodic averaging, also known as local SGD:
+///
+///     every tau steps  x_m <- (1/M) sum over k of x_k, for all m
+///
+/// The mean is taken before the next step, with all messages that belong to it; training stands
+/// still meanwhile. Momentum buffers stay local.
+///
+/// Invariant  sum of x.
+/// Cost       2 (M - 1) vectors per tau steps over the group; every node waits for the slowest.
+/// Threads    distinct objects: safe; one object from two threads: unsafe.
+/// Throws     ConfigError when tau is 0; nothing after construction.
+/// Source     "PerSyn" in Blot et al., arXiv:1804.01852. Compare at p = 1 / tau.
+class PerSyn : public Neutral {
+ public:
+  explicit PerSyn(std::uint64_t tau) : tau_(tau) {
+    if (tau == 0) throw ConfigError("PerSyn: tau must be at least 1, got 0");
+  }
+
+  [[nodiscard]] std::string name() const { return "persyn"; }
+  [[nodiscard]] bool lockstep() const { return true; }
+
+  bool may_step(Scope& scope) {
+    const bool due = scope.step() % tau_ == 0 && scope.step() / tau_ > averaged_;
+    if (due && !average_.waiting()) {
+      average_.contribute(scope, scope.step() / tau_, scope.snapshot());
+      take(scope);
+    }
+    return !average_.waiting();
+  }
+  void on_messages(Scope& scope, std::span<const Message> messages) {
+    average_.on_messages(scope, messages);
+    take(scope);
+  }
+  void on_returned(Scope& scope, const Message& message) {
+    average_.on_returned(scope, message);
+    take(scope);
+  }
+  void on_peer_left(Scope& scope, const PeerLeft& gone) {
+    average_.on_peer_left(scope, gone);
+    take(scope);
+  }
+  void checkpoint(Archive& archive) { archive("averaged", averaged_); }
+
+ private:
+  /// Puts the mean in place as soon as it is there.
+  void take(Scope& scope) {
+    if (average_.waiting() || average_.round() <= averaged_) return;
+    scope.model().flat().copy_from(average_.result());
+    scope.model().met();
+    averaged_ = average_.round();
+  }
+
+  std::uint64_t tau_;
+  std::uint64_t averaged_ = 0;  // the last round whose mean is in place
+  ExactAverage average_;
+};
+
+}  // namespace gossamer::rule

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+/// What a rule sees and changes of its node while one of its hooks runs.
+#pragma once
+
+#include <gossamer/generator.hpp>
+#include <gossamer/model/flat_model.hpp>
+#include <gossamer/model/snapshot.hpp>
+#include <gossamer/transport/message.hpp>
+
+#include <cstdint>
+#include <span>
+
+namespace gossamer::rule {
+
+using transport::Message;
+using transport::PeerLeft;
+using transport::Reason;
+
+/// A rule's whole world: state in, state and messages out. No sockets, no threads, no clock; so a
+/// rule is deterministic given the generator, and a test can be the world.
+class Scope {
+ public:
+  Scope() = default;
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+  virtual ~Scope() = default;
+
+  [[nodiscard]] virtual PeerId self() const = 0;
+  /// The others that may be chosen, ascending, without this node.
+  [[nodiscard]] virtual std::span<const PeerId> peers() const = 0;
+  /// What is known of a peer, perhaps a little stale.
+  [[nodiscard]] virtual transport::Status status(PeerId peer) const = 0;
+  /// Completed local steps; in `after_step`, the one just taken included.
+  [[nodiscard]] virtual std::uint64_t step() const = 0;
+  /// The node's stream for gossip; nothing else draws from it.
+  [[nodiscard]] virtual Generator& generator() = 0;
+  /// The node's weight (alpha).
+  [[nodiscard]] virtual double& weight() = 0;
+  [[nodiscard]] virtual model::FlatModel& model() = 0;
+  /// A pooled copy of the parameters as they are now.
+  [[nodiscard]] virtual model::Snapshot snapshot() = 0;
+  /// Pooled memory in the shape of the parameters, to be written into.
+  [[nodiscard]] virtual model::Snapshot blank() = 0;
+  /// Sends after the hook has returned. `from` is filled in.
+  virtual void send(Message message) = 0;
+};
+
+}  // namespace gossamer::rule

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+/// Synchronous SGD: every step with the mean gradient of all nodes.
+#pragma once
+
+#include <gossamer/rule/exact_average.hpp>
+#include <gossamer/rule/rule.hpp>
+
+namespace gossamer::rule {
+
+/// Synchronous gradient averaging (the GoSGD slides' map-reduce; "FullySync" and "AllReduce" in the
+/// papers): M nodes with batch b take the step of one node with batch M b.
+///
+///     g <- (1/M) sum over m of g_m,  then each node applies g
+///
+/// Nodes that start equal stay equal, bit for bit, if they apply alike. Averaged buffers (see
+/// `model::Buffers`) are averaged with the gradients, every step.
+///
+/// Invariant  all x are equal.
+/// Cost       2 (M - 1) vectors per step over the group; every node waits for the slowest.
+/// Threads    distinct objects: safe; one object from two threads: unsafe.
+/// Throws     nothing.
+/// Needs      `GradientNode`, since it acts between gradient and apply.
+class Sync : public Neutral {
+ public:
+  [[nodiscard]] std::string name() const { return "sync"; }
+  [[nodiscard]] bool needs_halves() const { return true; }
+  [[nodiscard]] bool lockstep() const { return true; }
+
+  void after_gradient(Scope& scope) {
+    model::Snapshot gradients = scope.blank();
+    scope.model().copy_gradients_to(gradients.writable());
+    average_.contribute(scope, scope.step() + 1, std::move(gradients));
+  }
+  bool may_apply(Scope&) { return !average_.waiting(); }
+  void before_apply(Scope& scope) { scope.model().set_gradients(average_.result()); }
+
+  void on_messages(Scope& scope, std::span<const Message> messages) {
+    average_.on_messages(scope, messages);
+  }
+  void on_returned(Scope& scope, const Message& message) { average_.on_returned(scope, message); }
+  void on_peer_left(Scope& scope, const PeerLeft& gone) { average_.on_peer_left(scope, gone); }
+
+ private:
+  ExactAverage average_;
+};
+
+}  // namespace gossamer::rule

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+/// When to meet: the contract, and a holder of any schedule.
+#pragma once
+
+#include <gossamer/rule/scope.hpp>
+
+#include <concepts>
+#include <functional>
+
+namespace gossamer::schedule {
+
+/// Asked once after each local step: is it time? Random choices draw from `scope.generator()`
+/// alone; without state of its own.
+template <class T>
+concept Schedule = std::copy_constructible<T> && requires(const T& schedule, rule::Scope& scope) {
+  { schedule(scope) } -> std::same_as<bool>;
+};
+
+template <class T>
+consteval void check_schedule() {
+  static_assert(Schedule<T>, "Schedule needs: bool operator()(rule::Scope& scope) const");
+}
+
+/// Any schedule, chosen at run time.
+using Any = std::function<bool(rule::Scope&)>;
+
+}  // namespace gossamer::schedule

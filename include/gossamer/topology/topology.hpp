@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+/// Whom to meet: the contract, and a holder of any topology.
+#pragma once
+
+#include <gossamer/fwd.hpp>
+#include <gossamer/rule/scope.hpp>
+
+#include <concepts>
+#include <functional>
+#include <optional>
+
+namespace gossamer::topology {
+
+/// Chooses one of `scope.peers()`, or nobody (there may be none). Random choices draw from
+/// `scope.generator()` alone; without state of its own, so that a checkpoint needs nothing of it.
+template <class T>
+concept Topology = std::copy_constructible<T> && requires(const T& topology, rule::Scope& scope) {
+  { topology(scope) } -> std::same_as<std::optional<PeerId>>;
+};
+
+template <class T>
+consteval void check_topology() {
+  static_assert(Topology<T>,
+                "Topology needs: std::optional<PeerId> operator()(rule::Scope& scope) const");
+}
+
+/// Any topology, chosen at run time.
+using Any = std::function<std::optional<PeerId>(rule::Scope&)>;
+
+}  // namespace gossamer::topology

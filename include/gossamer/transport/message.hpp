@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+/// What travels between nodes, and what a node learns from its transport.
+#pragma once
+
+#include <gossamer/fwd.hpp>
+#include <gossamer/model/snapshot.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <variant>
+
+namespace gossamer::transport {
+
+/// One message of a rule to another node's rule. A transport looks at `from` and `to` only.
+struct Message {
+  PeerId from = 0;
+  PeerId to = 0;
+  std::uint32_t kind = 0;   ///< the rule's own tag
+  std::uint64_t round = 0;  ///< the rule's own count
+  double weight = 0;        ///< weight that moves with the message
+  model::Snapshot payload;  ///< may be empty
+
+  /// Bytes that the message would take on a wire: payload and fixed fields.
+  [[nodiscard]] std::size_t bytes() const { return header_bytes + payload.bytes(); }
+  static constexpr std::size_t header_bytes = 32;
+};
+
+/// Why a message came back, or a peer went.
+enum class Reason {
+  queue_full,  ///< the receiver was too slow: its queue had no room
+  finished,    ///< the peer takes no more steps; it still answers what reaches it
+  left,        ///< the peer closed its endpoint in order
+  lost         ///< the peer failed
+};
+
+constexpr const char* to_string(Reason reason) {
+  switch (reason) {
+    case Reason::queue_full: return "its queue is full";
+    case Reason::finished: return "it has finished";
+    case Reason::left: return "it has left";
+    case Reason::lost: return "it was lost";
+  }
+  return "unknown";
+}
+
+/// A message for this node.
+struct Delivered {
+  Message message;
+};
+/// A message of this node that was not delivered, and never will be.
+struct Returned {
+  Message message;
+  Reason reason;
+};
+struct PeerJoined {
+  PeerId peer;
+};
+/// A peer that is not to be chosen any more: finished, left or lost.
+struct PeerLeft {
+  PeerId peer;
+  Reason reason;
+};
+
+using Event = std::variant<Delivered, Returned, PeerJoined, PeerLeft>;
+
+/// What a node lets others know of itself. It may arrive late, and only ever goes forward.
+struct Status {
+  std::uint64_t steps = 0;
+  std::uint64_t samples = 0;
+  double weight = 0;
+  double loss_sum = 0;  ///< over all steps: two readings give the mean loss between them
+  std::uint64_t messages_sent = 0;
+  std::uint64_t messages_merged = 0;
+  std::uint64_t messages_returned = 0;
+  std::uint64_t bytes_sent = 0;
+};
+
+/// Work done by everybody, as far as this node knows, those who have left included.
+struct Totals {
+  std::uint64_t steps = 0;
+  std::uint64_t samples = 0;
+};
+
+}  // namespace gossamer::transport
