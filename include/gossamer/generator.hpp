@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// A small, portable, restorable stream of random numbers: one seed, one stream per node and purpose.
+/// A small, portable, restorable stream of random numbers: one seed, one stream per node and
+/// purpose.
 #pragma once
 
 #include <ATen/core/PhiloxRNGEngine.h>

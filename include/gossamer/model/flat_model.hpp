@@ -214,9 +214,9 @@ class FlatModel {
   Buffers policy_;
   Layout layout_;
   Flat flat_;
-  std::vector<at::Tensor> tensors_;         // the model's own, one per slot
-  std::vector<NamedTensor> kept_buffers_;   // those that stay the node's own
-  std::vector<at::Tensor> first_;           // their first values, for Buffers::reset
+  std::vector<at::Tensor> tensors_;        // the model's own, one per slot
+  std::vector<NamedTensor> kept_buffers_;  // those that stay the node's own
+  std::vector<at::Tensor> first_;          // their first values, for Buffers::reset
 };
 
 }  // namespace gossamer::model

@@ -45,9 +45,9 @@ void mix_segment(const at::Tensor& y, std::span<const Share> shares, std::size_t
 inline void mix(const Flat& y, std::span<const Share> shares) {
   for (std::size_t s = 0; s < y.segments().size(); ++s) {
     const at::Tensor& to = y.segments()[s];
-    const bool on_cpu = to.is_cpu() && std::all_of(shares.begin(), shares.end(), [s](const Share& x) {
-                          return x.flat->segments()[s].is_cpu();
-                        });
+    const bool on_cpu =
+        to.is_cpu() && std::all_of(shares.begin(), shares.end(),
+                                   [s](const Share& x) { return x.flat->segments()[s].is_cpu(); });
     if (on_cpu && to.scalar_type() == at::kFloat) {
       detail::mix_segment<float>(to, shares, s);
     } else if (on_cpu && to.scalar_type() == at::kDouble) {
@@ -83,17 +83,6 @@ inline void mean(const Flat& y, std::span<const Flat* const> xs) {
     for (const Flat* x : xs.subspan(1)) to.add_(x->segments()[s].to(to.device()));
     to.div_(static_cast<double>(xs.size()));
   }
-}
-
-/// Squared Euclidean distance, summed in double.
-inline double squared_distance(const Flat& x, const Flat& y) {
-  double total = 0;
-  for (std::size_t s = 0; s < x.segments().size(); ++s) {
-    const at::Tensor from = x.segments()[s].to(at::kDouble);
-    const at::Tensor difference = from.sub(y.segments()[s].to(from.device(), at::kDouble));
-    total += difference.square().sum().item().toDouble();
-  }
-  return total;
 }
 
 }  // namespace gossamer::model

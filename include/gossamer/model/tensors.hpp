@@ -25,8 +25,8 @@ concept Module = requires(T& module) {
 
 /// A module holder or a (smart) pointer to a module.
 template <class T>
-concept ModuleHandle = !Module<T> && requires(T& handle) {
-  { *handle };
+concept ModuleHandle = !Module<T> && requires(T & handle) {
+  {*handle};
   requires Module<std::remove_reference_t<decltype(*handle)>>;
 };
 
@@ -62,8 +62,8 @@ Tensors tensors_of(T& model) {
 }
 }  // namespace detail
 
-/// A model is a `torch::nn::Module`, a holder or pointer of one, a `std::vector<at::Tensor>`, or any
-/// type for which its own namespace has
+/// A model is a `torch::nn::Module`, a holder or pointer of one, a `std::vector<at::Tensor>`, or
+/// any type for which its own namespace has
 ///
 ///     gossamer::model::Tensors gossip_tensors(MyModel&);
 ///

@@ -20,13 +20,14 @@ namespace gossamer {
 
 /// A set of named values. The same function saves and restores:
 ///
-///     void checkpoint(Archive& archive) { archive("step", step_); archive("velocity", velocity_); }
+///     void checkpoint(Archive& archive) { archive("step", step_); archive("velocity", velocity_);
+///     }
 ///
-/// copies the values into the archive when it is saving and out of it when it is `loading()`. Values
-/// may be arithmetic types, enums, strings (any bytes), vectors of arithmetic types, tensors (whose
-/// shape and dtype must be there already) and generators. Numbers are kept in this machine's byte
-/// order; `save_archive` refuses to read another's.
-/// Throws CheckpointError, when loading, for a name that is missing or of another size.
+/// copies the values into the archive when it is saving and out of it when it is `loading()`.
+/// Values may be arithmetic types, enums, strings (any bytes), vectors of arithmetic types, tensors
+/// (whose shape and dtype must be there already) and generators. Numbers are kept in this machine's
+/// byte order; `save_archive` refuses to read another's. Throws CheckpointError, when loading, for
+/// a name that is missing or of another size.
 class Archive {
  public:
   /// An empty archive, for saving.
@@ -49,8 +50,8 @@ class Archive {
   }
 
   template <class T>
-    requires(std::is_arithmetic_v<T> || std::is_enum_v<T>)
-  void operator()(std::string_view name, T& value) {
+  requires(std::is_arithmetic_v<T> || std::is_enum_v<T>) void operator()(std::string_view name,
+                                                                         T& value) {
     bytes(name, &value, sizeof value);
   }
 
@@ -63,7 +64,7 @@ class Archive {
   }
 
   template <class T>
-    requires std::is_arithmetic_v<T>
+  requires std::is_arithmetic_v<T>
   void operator()(std::string_view name, std::vector<T>& values) {
     if (loading_) values.resize(find(name).size() / sizeof(T));
     bytes(name, values.data(), values.size() * sizeof(T));
@@ -86,9 +87,7 @@ class Archive {
   }
 
  private:
-  [[nodiscard]] std::string key(std::string_view name) const {
-    return prefix_ + std::string(name);
-  }
+  [[nodiscard]] std::string key(std::string_view name) const { return prefix_ + std::string(name); }
 
   [[nodiscard]] const std::string& find(std::string_view name) const {
     const auto found = entries_.find(key(name));

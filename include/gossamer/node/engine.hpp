@@ -13,6 +13,7 @@
 #include <ATen/core/grad_mode.h>
 #include <spdlog/logger.h>
 
+#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -77,6 +78,27 @@ class Engine final : public rule::Scope {
   /// Counters of this node, up to date.
   [[nodiscard]] const transport::Status& counters() const noexcept { return status_; }
 
+  /// Gives all nodes of a group the parameters of the one with the lowest number: that one sends
+  /// them, the others wait for them. Call it before anything else, on all nodes.
+  void start_equal() {
+    if (peers().empty()) return;
+    if (self() < peers().front()) {
+      const model::Snapshot first = snapshot();
+      call([&] {
+        for (const PeerId peer : peers()) send({.to = peer, .kind = first_model, .payload = first});
+      });
+      return;
+    }
+    waits_for_first_ = true;  // what faster nodes send meanwhile is merged afterwards
+    const auto aggregate = [this](std::span<const transport::Message> all) { merge(all); };
+    while (waits_for_first_ && !peers().empty() && peers().front() < self()) {
+      transport_.wait(transport_.now() + std::chrono::seconds(1));
+      receive(aggregate, [](const transport::Event&) {});
+    }
+    waits_for_first_ = false;
+    hand_over(aggregate);
+  }
+
   /// Takes in everything that has arrived. `aggregate` is called with the messages (a span), as
   /// often as other events separate them; `on_event` with each PeerJoined and PeerLeft.
   /// True if there was anything.
@@ -87,6 +109,11 @@ class Engine final : public rule::Scope {
     while (auto event = transport_.poll()) {
       any = true;
       if (auto* delivered = std::get_if<transport::Delivered>(&*event)) {
+        if (delivered->message.kind == first_model) {
+          model_.flat().copy_from(*delivered->message.payload);
+          waits_for_first_ = false;
+          continue;
+        }
         inbox_.push_back(std::move(delivered->message));
         continue;
       }
@@ -112,12 +139,24 @@ class Engine final : public rule::Scope {
   /// The rule's own way to take messages in; the default of `aggregate`.
   void merge(std::span<const transport::Message> messages) { rule_.on_messages(*this, messages); }
 
-  bool may_step() { return ask([this] { return rule_.may_step(*this); }); }
-  bool may_apply() { return ask([this] { return rule_.may_apply(*this); }); }
-  void before_step() { call([this] { rule_.before_step(*this); }); }
-  void after_gradient() { call([this] { rule_.after_gradient(*this); }); }
-  void before_apply() { call([this] { rule_.before_apply(*this); }); }
-  void leave() { call([this] { rule_.on_leave(*this); }); }
+  bool may_step() {
+    return ask([this] { return rule_.may_step(*this); });
+  }
+  bool may_apply() {
+    return ask([this] { return rule_.may_apply(*this); });
+  }
+  void before_step() {
+    call([this] { rule_.before_step(*this); });
+  }
+  void after_gradient() {
+    call([this] { rule_.after_gradient(*this); });
+  }
+  void before_apply() {
+    call([this] { rule_.before_apply(*this); });
+  }
+  void leave() {
+    call([this] { rule_.on_leave(*this); });
+  }
 
   /// Counts a step that the user has just completed, and lets the rule act on it.
   void after_step(double loss) {
@@ -132,17 +171,21 @@ class Engine final : public rule::Scope {
     publish();
   }
 
-  /// Whether the group has done what the budget asks for. `begin`: when the run began.
-  [[nodiscard]] bool spent(const Budget& budget, transport::Time begin) const {
-    if (budget.duration().count() > 0 && transport_.now() - begin >= budget.duration()) return true;
+  /// Whether the group has done the steps and samples that the budget asks for.
+  [[nodiscard]] bool work_done(const Budget& budget) const {
     transport::Totals totals = transport_.totals();
     if (rule_.lockstep()) totals = {status_.steps * members_, status_.samples * members_};
     return (budget.samples() > 0 && totals.samples >= budget.samples()) ||
            (budget.steps() > 0 && totals.steps >= budget.steps() * members_);
   }
 
-  /// After a hook threw: what was polled and not merged counts as this node's own, what it wanted to
-  /// say is not said, and what waits in its queue goes back to its senders.
+  /// Whether the budget's time is over for a run that began at `begin`.
+  [[nodiscard]] bool time_up(const Budget& budget, transport::Time begin) const {
+    return budget.duration().count() > 0 && transport_.now() - begin >= budget.duration();
+  }
+
+  /// After a hook threw: what was polled and not merged counts as this node's own, what it wanted
+  /// to say is not said, and what waits in its queue goes back to its senders.
   void fail() {
     for (const auto& message : outbox_) weight_ += message.weight;
     for (const auto& message : inbox_) weight_ += message.weight;
@@ -174,7 +217,8 @@ class Engine final : public rule::Scope {
     for (std::size_t s = 0; s < model_.flat().segments().size(); ++s) {
       archive("parameters/" + std::to_string(s), model_.flat().segments()[s]);
     }
-    for (const auto& buffer : model_.kept_buffers()) archive("buffer/" + buffer.name, buffer.tensor);
+    for (const auto& buffer : model_.kept_buffers())
+      archive("buffer/" + buffer.name, buffer.tensor);
     archive("weight", weight_);
     archive("steps", status_.steps);
     archive("samples", status_.samples);
@@ -191,6 +235,8 @@ class Engine final : public rule::Scope {
  private:
   /// Streams of the seed that belong to gossip; users' generators take lower ones.
   static constexpr std::uint64_t gossip_stream = std::uint64_t{1} << 32U;
+  /// The kind of message by which a group starts equal; no rule uses it.
+  static constexpr std::uint32_t first_model = 0xffffffffU;
 
   template <class Hook>
   void call(Hook hook) {
@@ -208,8 +254,8 @@ class Engine final : public rule::Scope {
   }
 
   template <class Aggregate>
-  void hand_over(Aggregate& aggregate) {
-    if (inbox_.empty()) return;
+  void hand_over(const Aggregate& aggregate) {
+    if (inbox_.empty() || waits_for_first_) return;
     double total = weight_;
     for (const auto& message : inbox_) total += message.weight;
     try {
@@ -227,8 +273,8 @@ class Engine final : public rule::Scope {
 
   void take_back(const transport::Returned& returned) {
     ++status_.messages_returned;
-    log("message to peer ", returned.message.to, " came back, weight ", returned.message.weight, ": ",
-        to_string(returned.reason));
+    log("message to peer ", returned.message.to, " came back, weight ", returned.message.weight,
+        ": ", to_string(returned.reason));
     rule_.on_returned(*this, returned.message);
   }
 
@@ -262,6 +308,7 @@ class Engine final : public rule::Scope {
   model::SnapshotPool pool_;
   Generator generator_;
   double weight_;
+  bool waits_for_first_ = false;
   transport::Status status_;
   std::vector<transport::Message> inbox_;
   std::vector<transport::Message> outbox_;

@@ -4,18 +4,21 @@
 
 #include <gossamer/node/engine.hpp>
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <exception>
 #include <span>
 #include <utility>
+#include <variant>
 
 namespace gossamer {
 
 /// What `GossipNode::advance()` did.
 enum class Progress {
-  stepped,   ///< it worked; call again
-  waiting,   ///< nothing to do until an event comes: `transport().wait(...)`
-  paused,    ///< the budget is spent, or a stop was asked for; going on is possible
-  finished   ///< `run()` is over
+  stepped,  ///< it worked; call again
+  waiting,  ///< nothing to do until an event comes: `transport().wait(...)`
+  paused    ///< the budget is spent, or a stop was asked for; going on is possible
 };
 
 /// One node. Derive it, write `local_step()`, and run it on any transport with any rule:
@@ -40,7 +43,8 @@ class GossipNode {
   using Model = ModelType;
   using Context = BasicContext<Transport, Rule>;
 
-  GossipNode(Context context, Model model) : GossipNode(std::move(context), std::move(model), false) {}
+  GossipNode(Context context, Model model)
+      : GossipNode(std::move(context), std::move(model), false) {}
   GossipNode(const GossipNode&) = delete;
   GossipNode& operator=(const GossipNode&) = delete;
   virtual ~GossipNode() = default;
@@ -67,14 +71,15 @@ class GossipNode {
       on_start();
     }
     receive();
+    const bool stop = stopping_ || engine_.time_up(budget, begin);
+    if (halfway_ ? !engine_.may_apply() : !engine_.may_step()) {
+      return stop ? Progress::paused : Progress::waiting;
+    }
     if (halfway_) {
-      if (!engine_.may_apply()) return stopping_ ? Progress::paused : Progress::waiting;
       second_half();
       return Progress::stepped;
     }
-    const bool may_step = engine_.may_step();
-    if (stopping_ || (may_step && engine_.spent(budget, begin))) return Progress::paused;
-    if (!may_step) return Progress::waiting;
+    if (stop || engine_.work_done(budget)) return Progress::paused;
     engine_.before_step();
     if (engine_.rule().needs_halves()) {
       loss_ = gradient();
@@ -90,13 +95,13 @@ class GossipNode {
   /// can go on afterwards, with another budget.
   void run_until(const Budget& budget) {
     const transport::Time begin = engine_.transport().now();
-    const auto far = begin + std::chrono::hours(24 * 365);
+    const bool limited = budget.duration().count() > 0;
+    const transport::Time year = std::chrono::hours(24 * 365);
     while (true) {
       const Progress progress = advance(budget, begin);
       if (progress == Progress::paused) return;
       if (progress == Progress::waiting) {
-        engine_.transport().wait(budget.duration().count() > 0 ? begin + budget.duration() : far);
-        if (engine_.spent(budget, begin)) return;
+        engine_.transport().wait(begin + (limited ? budget.duration() : year));
       }
     }
   }
@@ -112,12 +117,17 @@ class GossipNode {
 
   /// The second part of `run()`.
   void finish() {
+    begin_finish();
     auto& transport = engine_.transport();
-    if (leaving_) engine_.leave();
-    transport.finish();
     const transport::Time deadline = transport.now() + options().drain_timeout();
     while (!settle() && transport.now() < deadline) transport.wait(deadline);
     on_stop();
+  }
+
+  /// Starts no more exchanges, hands the weight over if the node is leaving, and tells the others.
+  void begin_finish() {
+    if (leaving_) engine_.leave();
+    engine_.transport().finish();
   }
 
   /// Takes in what has arrived, and completes a step whose other half has arrived. True when
@@ -143,7 +153,10 @@ class GossipNode {
 
   /// Tells the node that one of its hooks threw: it calls `on_error()` and leaves the group.
   void fail(const std::exception& error) {
-    on_error(error);
+    try {
+      on_error(error);
+    } catch (const std::exception&) {  // the first error is the one to report
+    }
     engine_.fail();
   }
 
@@ -168,10 +181,11 @@ class GossipNode {
   /// One step of training, usually one mini-batch; returns its loss.
   virtual double local_step() = 0;
 
-  /// Takes in the messages that arrived since the last step; between steps, all at once. The default
-  /// is the rule's merge; an override may look at the messages (`parameters().views(*m.payload)`
-  /// shows one in the model's shapes) and call it: `GossipNode::aggregate(messages)`. One that does
-  /// not call it must account for the messages' weight itself: `engine().weight()`.
+  /// Takes in the messages that arrived since the last step; between steps, all at once. The
+  /// default is the rule's merge; an override may look at the messages
+  /// (`parameters().views(*m.payload)` shows one in the model's shapes) and call it:
+  /// `GossipNode::aggregate(messages)`. One that does not call it must account for the messages'
+  /// weight itself: `engine().weight()`.
   virtual void aggregate(std::span<const transport::Message> messages) { engine_.merge(messages); }
 
   /// Called once in the life of a node, before its first step; not again after a resume.
@@ -180,12 +194,15 @@ class GossipNode {
   virtual void on_stop() {}
   virtual void on_peer_joined(PeerId /*peer*/) {}
   virtual void on_peer_left(PeerId /*peer*/, transport::Reason /*reason*/) {}
-  /// Saves or restores what is the user's: optimizer, data order, generators. One function for both.
+  /// Saves or restores what is the user's: optimizer, data order, generators. One function for
+  /// both.
   virtual void on_checkpoint(Archive& /*archive*/) {}
-  /// One of this node's hooks threw; it will not be called again.
+  /// One of this node's hooks threw; none will be called again.
   virtual void on_error(const std::exception& /*error*/) {}
 
  private:
+  template <class>
+  friend class ThreadGroup;
   template <class, class, class>
   friend class GradientNode;
 

@@ -13,10 +13,11 @@
 
 namespace gossamer::rule {
 
-/// Map and reduce over all live nodes, round by round. The live node with the lowest number reduces:
-/// it waits for everybody's contribution, adds them up in the order of the nodes' numbers (so the
-/// result is the same bits in each run) and sends the mean to all. A peer that finishes or is lost
-/// releases those who wait: the mean goes over who is left, and the next lowest node reduces.
+/// Map and reduce over all live nodes, round by round. The live node with the lowest number
+/// reduces: it waits for everybody's contribution, adds them up in the order of the nodes' numbers
+/// (so the result is the same bits in each run) and sends the mean to all. A peer that finishes or
+/// is lost releases those who wait: the mean goes over who is left, and the next lowest node
+/// reduces.
 ///
 /// Cost      2 (M - 1) messages per round over the group, M vectors in the reducer's hands.
 /// Threads   as a rule.

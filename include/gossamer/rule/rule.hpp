@@ -60,36 +60,65 @@ struct Neutral {
 
 namespace has {
 template <class T>
-concept name = requires(const T& r) { { r.name() } -> std::convertible_to<std::string>; };
+concept name = requires(const T& r) {
+  { r.name() } -> std::convertible_to<std::string>;
+};
 template <class T>
-concept needs_halves = requires(const T& r) { { r.needs_halves() } -> std::same_as<bool>; };
+concept needs_halves = requires(const T& r) {
+  { r.needs_halves() } -> std::same_as<bool>;
+};
 template <class T>
-concept lockstep = requires(const T& r) { { r.lockstep() } -> std::same_as<bool>; };
+concept lockstep = requires(const T& r) {
+  { r.lockstep() } -> std::same_as<bool>;
+};
 template <class T>
-concept may_step = requires(T& r, Scope& s) { { r.may_step(s) } -> std::same_as<bool>; };
+concept may_step = requires(T& r, Scope& s) {
+  { r.may_step(s) } -> std::same_as<bool>;
+};
 template <class T>
-concept before_step = requires(T& r, Scope& s) { r.before_step(s); };
+concept before_step = requires(T& r, Scope& s) {
+  r.before_step(s);
+};
 template <class T>
-concept after_gradient = requires(T& r, Scope& s) { r.after_gradient(s); };
+concept after_gradient = requires(T& r, Scope& s) {
+  r.after_gradient(s);
+};
 template <class T>
-concept may_apply = requires(T& r, Scope& s) { { r.may_apply(s) } -> std::same_as<bool>; };
+concept may_apply = requires(T& r, Scope& s) {
+  { r.may_apply(s) } -> std::same_as<bool>;
+};
 template <class T>
-concept before_apply = requires(T& r, Scope& s) { r.before_apply(s); };
+concept before_apply = requires(T& r, Scope& s) {
+  r.before_apply(s);
+};
 template <class T>
-concept after_step = requires(T& r, Scope& s) { r.after_step(s); };
+concept after_step = requires(T& r, Scope& s) {
+  r.after_step(s);
+};
 template <class T>
-concept on_messages =
-    requires(T& r, Scope& s, std::span<const Message> messages) { r.on_messages(s, messages); };
+concept on_messages = requires(T& r, Scope& s, std::span<const Message> messages) {
+  r.on_messages(s, messages);
+};
 template <class T>
-concept on_returned = requires(T& r, Scope& s, const Message& m) { r.on_returned(s, m); };
+concept on_returned = requires(T& r, Scope& s, const Message& m) {
+  r.on_returned(s, m);
+};
 template <class T>
-concept on_peer_joined = requires(T& r, Scope& s, PeerId peer) { r.on_peer_joined(s, peer); };
+concept on_peer_joined = requires(T& r, Scope& s, PeerId peer) {
+  r.on_peer_joined(s, peer);
+};
 template <class T>
-concept on_peer_left = requires(T& r, Scope& s, const PeerLeft& gone) { r.on_peer_left(s, gone); };
+concept on_peer_left = requires(T& r, Scope& s, const PeerLeft& gone) {
+  r.on_peer_left(s, gone);
+};
 template <class T>
-concept on_leave = requires(T& r, Scope& s) { r.on_leave(s); };
+concept on_leave = requires(T& r, Scope& s) {
+  r.on_leave(s);
+};
 template <class T>
-concept checkpoint = requires(T& r, Archive& archive) { r.checkpoint(archive); };
+concept checkpoint = requires(T& r, Archive& archive) {
+  r.checkpoint(archive);
+};
 }  // namespace has
 
 /// A way for models to meet. Derive from `Neutral` and give it a `name()`.
@@ -117,7 +146,8 @@ consteval void check_rule() {
                 "Rule needs: void on_messages(Scope& scope, std::span<const Message> messages)");
   static_assert(has::on_returned<T>,
                 "Rule needs: void on_returned(Scope& scope, const Message& message)");
-  static_assert(has::on_peer_joined<T>, "Rule needs: void on_peer_joined(Scope& scope, PeerId peer)");
+  static_assert(has::on_peer_joined<T>,
+                "Rule needs: void on_peer_joined(Scope& scope, PeerId peer)");
   static_assert(has::on_peer_left<T>,
                 "Rule needs: void on_peer_left(Scope& scope, const PeerLeft& gone)");
   static_assert(has::on_leave<T>, "Rule needs: void on_leave(Scope& scope)");
@@ -128,8 +158,8 @@ consteval void check_rule() {
 class AnyRule {
  public:
   template <class T>
-    requires(!std::same_as<std::remove_cvref_t<T>, AnyRule>)
-  AnyRule(T rule)  // NOLINT(google-explicit-constructor): a converting holder
+  requires(!std::same_as<std::remove_cvref_t<T>, AnyRule>)
+      AnyRule(T rule)  // NOLINT(google-explicit-constructor): a converting holder
       : held_(std::make_unique<Held<T>>(std::move(rule))) {
     check_rule<T>();
   }

@@ -15,8 +15,7 @@ class Bernoulli {
  public:
   explicit Bernoulli(double probability) : probability_(probability) {
     if (!(probability >= 0 && probability <= 1)) {
-      throw ConfigError(
-          c10::str("Bernoulli: probability must lie in [0, 1], got ", probability));
+      throw ConfigError(c10::str("Bernoulli: probability must lie in [0, 1], got ", probability));
     }
   }
   bool operator()(rule::Scope& scope) const { return scope.generator().uniform() < probability_; }

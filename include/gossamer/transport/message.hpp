@@ -35,10 +35,14 @@ enum class Reason {
 
 constexpr const char* to_string(Reason reason) {
   switch (reason) {
-    case Reason::queue_full: return "its queue is full";
-    case Reason::finished: return "it has finished";
-    case Reason::left: return "it has left";
-    case Reason::lost: return "it was lost";
+    case Reason::queue_full:
+      return "its queue is full";
+    case Reason::finished:
+      return "it has finished";
+    case Reason::left:
+      return "it has left";
+    case Reason::lost:
+      return "it was lost";
   }
   return "unknown";
 }

@@ -21,8 +21,8 @@ namespace gossamer::transport {
 
 class Threads;
 
-/// What the nodes of one process share: mailboxes, the board of what each is known to have done, and
-/// the count of what is under way. All its members may be called from any thread.
+/// What the nodes of one process share: mailboxes, the board of what each is known to have done,
+/// and the count of what is under way. All its members may be called from any thread.
 class ThreadHub : public std::enable_shared_from_this<ThreadHub> {
  public:
   /// A hub for `nodes` >= 1 nodes, all of them members from the start. A mailbox holds at most

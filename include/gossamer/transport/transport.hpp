@@ -20,33 +20,61 @@ using Time = std::chrono::nanoseconds;
 // One concept per operation, so that `check_transport` can name the one that is missing.
 namespace has {
 template <class T>
-concept self = requires(const T& t) { { t.self() } -> std::same_as<PeerId>; };
+concept self = requires(const T& t) {
+  { t.self() } -> std::same_as<PeerId>;
+};
 template <class T>
-concept peers = requires(const T& t) { { t.peers() } -> std::same_as<std::span<const PeerId>>; };
+concept peers = requires(const T& t) {
+  { t.peers() } -> std::same_as<std::span<const PeerId>>;
+};
 template <class T>
-concept introduce = requires(T& t, const std::string& model) { { t.introduce(model) } -> std::same_as<void>; };
+concept introduce = requires(T& t, const std::string& model) {
+  { t.introduce(model) } -> std::same_as<void>;
+};
 template <class T>
-concept send = requires(T& t, Message m) { { t.send(std::move(m)) } -> std::same_as<void>; };
+concept send = requires(T& t, Message m) {
+  { t.send(std::move(m)) } -> std::same_as<void>;
+};
 template <class T>
-concept poll = requires(T& t) { { t.poll() } -> std::same_as<std::optional<Event>>; };
+concept poll = requires(T& t) {
+  { t.poll() } -> std::same_as<std::optional<Event>>;
+};
 template <class T>
-concept wait = requires(T& t, Time deadline) { { t.wait(deadline) } -> std::same_as<bool>; };
+concept wait = requires(T& t, Time deadline) {
+  { t.wait(deadline) } -> std::same_as<bool>;
+};
 template <class T>
-concept wake = requires(T& t) { { t.wake() } -> std::same_as<void>; };
+concept wake = requires(T& t) {
+  { t.wake() } -> std::same_as<void>;
+};
 template <class T>
-concept now = requires(const T& t) { { t.now() } -> std::same_as<Time>; };
+concept now = requires(const T& t) {
+  { t.now() } -> std::same_as<Time>;
+};
 template <class T>
-concept publish = requires(T& t, const Status& status) { { t.publish(status) } -> std::same_as<void>; };
+concept publish = requires(T& t, const Status& status) {
+  { t.publish(status) } -> std::same_as<void>;
+};
 template <class T>
-concept status = requires(const T& t, PeerId peer) { { t.status(peer) } -> std::same_as<Status>; };
+concept status = requires(const T& t, PeerId peer) {
+  { t.status(peer) } -> std::same_as<Status>;
+};
 template <class T>
-concept totals = requires(const T& t) { { t.totals() } -> std::same_as<Totals>; };
+concept totals = requires(const T& t) {
+  { t.totals() } -> std::same_as<Totals>;
+};
 template <class T>
-concept finish = requires(T& t) { { t.finish() } -> std::same_as<void>; };
+concept finish = requires(T& t) {
+  { t.finish() } -> std::same_as<void>;
+};
 template <class T>
-concept settled = requires(T& t) { { t.settled() } -> std::same_as<bool>; };
+concept settled = requires(T& t) {
+  { t.settled() } -> std::same_as<bool>;
+};
 template <class T>
-concept close = requires(T& t, Reason reason) { { t.close(reason) } -> std::same_as<void>; };
+concept close = requires(T& t, Reason reason) {
+  { t.close(reason) } -> std::same_as<void>;
+};
 }  // namespace has
 
 /// One node's end of a transport.
@@ -57,7 +85,8 @@ concept close = requires(T& t, Reason reason) { { t.close(reason) } -> std::same
 ///
 /// `self()`       this node's number.
 /// `peers()`      the others that may be chosen, ascending: joined, not finished, not gone. Changes
-///                only when `poll()` returns PeerJoined or PeerLeft, which makes the old span invalid.
+///                only when `poll()` returns PeerJoined or PeerLeft, which makes the old span
+///                invalid.
 /// `introduce(s)` says what model this node has (`Layout::description()`), before anything is
 ///                sent; throws ConfigError, naming both sides, if a peer has another.
 /// `send(m)`      never blocks on a peer, never throws for a lost one.
@@ -74,10 +103,9 @@ concept close = requires(T& t, Reason reason) { { t.close(reason) } -> std::same
 /// `close(r)`     leaves; what was not polled goes back to its senders. Then only `self()`,
 ///                `now()`, `status()` and `totals()` may be called.
 template <class T>
-concept Transport =
-    has::self<T> && has::peers<T> && has::introduce<T> && has::send<T> && has::poll<T> &&
-    has::wait<T> && has::wake<T> && has::now<T> && has::publish<T> && has::status<T> &&
-    has::totals<T> && has::finish<T> && has::settled<T> && has::close<T>;
+concept Transport = has::self<T> && has::peers<T> && has::introduce<T> && has::send<T> &&
+    has::poll<T> && has::wait<T> && has::wake<T> && has::now<T> && has::publish<T> &&
+    has::status<T> && has::totals<T> && has::finish<T> && has::settled<T> && has::close<T>;
 
 /// Says which operation a would-be transport lacks.
 template <class T>
@@ -103,8 +131,8 @@ consteval void check_transport() {
 class AnyTransport {
  public:
   template <class T>
-    requires(!std::same_as<std::remove_cvref_t<T>, AnyTransport>)
-  AnyTransport(T transport)  // NOLINT(google-explicit-constructor): a converting holder
+  requires(!std::same_as<std::remove_cvref_t<T>, AnyTransport>)
+      AnyTransport(T transport)  // NOLINT(google-explicit-constructor): a converting holder
       : held_(std::make_unique<Held<T>>(std::move(transport))) {
     check_transport<T>();
   }

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+/// Everything that needs LibTorch, Asio and spdlog only; one line per room. Not here, since they
+/// need more: <gossamer/node/checkpoint.hpp> (xxHash), <gossamer/observe/record.hpp>
+/// (nlohmann/json), <gossamer/observe/digest.hpp> (OpenSSL).
+#pragma once
+
+// clang-format off
+#include <gossamer/error.hpp>
+#include <gossamer/generator.hpp>
+#include <gossamer/version.hpp>
+
+// model/: the model as one flat vector
+#include <gossamer/model/flat_model.hpp>
+#include <gossamer/model/mix.hpp>
+#include <gossamer/model/snapshot.hpp>
+
+// rule/: how two models meet
+#include <gossamer/rule/gosgd.hpp>
+#include <gossamer/rule/gosgd_pull.hpp>
+#include <gossamer/rule/none.hpp>
+#include <gossamer/rule/persyn.hpp>
+#include <gossamer/rule/sync.hpp>
+
+// topology/: whom to meet
+#include <gossamer/topology/ring.hpp>
+#include <gossamer/topology/uniform.hpp>
+
+// schedule/: when to meet
+#include <gossamer/schedule/bernoulli.hpp>
+#include <gossamer/schedule/every.hpp>
+
+// transport/: how a message travels
+#include <gossamer/transport/threads.hpp>
+
+// node/: the loop, the hooks, start and stop
+#include <gossamer/node/allocator.hpp>
+#include <gossamer/node/gossip.hpp>
+#include <gossamer/node/gossip_node.hpp>
+#include <gossamer/node/thread_group.hpp>
+
+// observe/: what can be seen
+#include <gossamer/observe/consensus.hpp>
+#include <gossamer/observe/progress.hpp>
+// clang-format on

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+/// Gossip for a training loop that exists already: wrap the model, call `step()` once per
+/// iteration.
+#pragma once
+
+#include <gossamer/node/engine.hpp>
+#include <gossamer/node/workers.hpp>
+#include <gossamer/transport/threads.hpp>
+
+#include <exception>
+#include <functional>
+#include <memory>
+#include <span>
+#include <utility>
+
+namespace gossamer {
+
+/// Three lines in somebody's own loop, and no inheritance:
+///
+///     gossamer::Gossip gossip(std::move(context), model);   // before the loop
+///     ... forward, backward, optimizer.step() ...
+///     gossip.step(loss);                                    // last in the loop
+///
+/// All nodes start from node 0's parameters, so the constructor waits for them. The model must
+/// outlive the object. The destructor answers the others and lets this node's last messages land,
+/// at most `drain_timeout` long; while an exception is under way it leaves at once.
+///
+/// Threads  one at a time. Throws ConfigError from the constructor: see `GossipNode`; also for a
+///          rule that acts between gradient and apply, since a whole loop has no such place.
+template <class Transport, class Rule>
+class BasicGossip {
+ public:
+  template <model::Model ModelType>
+  BasicGossip(BasicContext<Transport, Rule> context, ModelType& model)
+      : engine_((refuse_halves(context), std::move(context)), model::detail::tensors_of(model)),
+        exceptions_(std::uncaught_exceptions()) {
+    engine_.start_equal();
+  }
+  BasicGossip(const BasicGossip&) = delete;
+  BasicGossip& operator=(const BasicGossip&) = delete;
+
+  ~BasicGossip() {
+    if (std::uncaught_exceptions() > exceptions_) {
+      engine_.fail();
+      return;
+    }
+    auto& transport = engine_.transport();
+    transport.finish();
+    const transport::Time deadline = transport.now() + engine_.options().drain_timeout();
+    while (true) {
+      receive();
+      if (transport.settled() || transport.now() >= deadline) return;
+      transport.wait(deadline);
+    }
+  }
+
+  /// After the optimizer's step: counts it, lets the rule push, and merges what has arrived. Waits
+  /// only if the rule does (`rule::PerSyn`). `loss` is for progress and records; one that is not
+  /// finite throws std::runtime_error unless the options say otherwise.
+  void step(double loss = 0) {
+    engine_.after_step(loss);
+    while (true) {
+      receive();
+      if (engine_.may_step()) break;
+      engine_.transport().wait(engine_.transport().now() + std::chrono::seconds(1));
+    }
+    engine_.before_step();
+  }
+
+  [[nodiscard]] PeerId id() const { return engine_.self(); }
+  [[nodiscard]] double weight() const { return engine_.weight(); }
+  [[nodiscard]] const transport::Status& counters() const { return engine_.counters(); }
+  [[nodiscard]] const model::FlatModel& parameters() const { return engine_.model(); }
+
+ private:
+  static void refuse_halves(const BasicContext<Transport, Rule>& context) {
+    if (context.rule.needs_halves()) {
+      throw ConfigError("Gossip: rule " + context.rule.name() +
+                        " acts between the gradient and its application; derive GradientNode");
+    }
+  }
+
+  void receive() {
+    engine_.receive(
+        [this](std::span<const transport::Message> messages) { engine_.merge(messages); },
+        [](const transport::Event&) {});
+  }
+
+  Engine<Transport, Rule> engine_;
+  int exceptions_;
+};
+
+/// Transport and rule chosen at run time.
+using Gossip = BasicGossip<transport::AnyTransport, rule::AnyRule>;
+
+/// Calls `loop(context)` in one thread per node, each with its own place in a group, and returns
+/// when all have returned. Throws NodeError, the original nested, if one threw; the others go on
+/// without it.
+inline void run_threads(const GroupOptions& options, const rule::AnyRule& rule,
+                        const std::function<void(Context)>& loop) {
+  Workers workers(options);
+  const auto hub = transport::ThreadHub::make(options.nodes(), options.mailbox_capacity());
+  std::vector<std::unique_ptr<Context>> contexts;
+  for (PeerId id = 0; id < options.nodes(); ++id) {
+    contexts.push_back(std::make_unique<Context>(Context{
+        hub->endpoint(id), rule, options.node(), 1 / static_cast<double>(options.nodes())}));
+  }
+  const Workers::End end =
+      workers.run([&](std::size_t i) { loop(std::move(*std::exchange(contexts[i], nullptr))); },
+                  [](std::size_t, const std::exception&) {}, [] {});
+  if (end.error) rethrow_as_node_error(end.failed, end.error);
+}
+
+}  // namespace gossamer
