@@ -16,7 +16,7 @@ namespace gossamer::observe {
 /// 1234567 as "1,234,567".
 inline std::string grouped(std::uint64_t number) {
   std::string text = std::to_string(number);
-  for (std::size_t i = text.size(); i > 3; i -= 3) text.insert(i - 3, ",");
+  for (std::size_t i = text.size(); i > 3; i -= 3) text.insert(i - 3, 1, ',');
   return text;
 }
 
@@ -40,7 +40,8 @@ struct ProgressState {
   std::uint64_t done = 0;
   std::uint64_t total = 0;     ///< 0: not known
   double fraction = 0;         ///< of the budget, in [0, 1]
-  double seconds = 0;          ///< of training so far
+  double seconds = 0;          ///< so far
+  double left = -1;            ///< seconds to go; negative: not known
   double speed = 0;            ///< units per second
   double loss = 0;             ///< mean since the last line
   double consensus_error = 0;  ///< at the last evaluation; negative: not known
@@ -72,8 +73,7 @@ class ProgressLine {
       line += numbers;
     }
     line += "  messages " + grouped(state.messages);
-    const double left = state.fraction > 0 ? state.seconds / state.fraction - state.seconds : -1;
-    return line + "  left " + clock(left);
+    return line + "  left " + clock(state.left);
   }
 
   /// Shows the state, if it is time for it.

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+# How tests, examples and benchmarks are compiled; a project that uses the library sees none of it.
+#
+#   gossamer_own_target(TARGET)   the library, our flags, and one precompiled header for all
+
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  if(GOSSAMER_SANITIZE)
+    set(default_build_type RelWithDebInfo)
+  else()
+    set(default_build_type Release)
+  endif()
+  set(CMAKE_BUILD_TYPE ${default_build_type} CACHE STRING "Build type" FORCE)
+endif()
+
+add_library(gossamer_flags INTERFACE)
+target_compile_options(gossamer_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Woverloaded-virtual
+  # Tensor sizes are signed, container sizes are not.
+  -Wno-sign-conversion
+  $<$<BOOL:${GOSSAMER_WERROR}>:-Werror>)
+
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang" AND Torch_VERSION VERSION_LESS 2)
+  target_compile_options(gossamer_flags INTERFACE
+    "SHELL:-include ${CMAKE_CURRENT_LIST_DIR}/clang_with_libtorch_1.hpp")
+endif()
+
+set(known_sanitizers "" thread address undefined "address,undefined")
+set(sanitizers ${GOSSAMER_SANITIZE})
+if(NOT GOSSAMER_SANITIZE IN_LIST known_sanitizers)
+  message(FATAL_ERROR "GOSSAMER_SANITIZE must be thread, address, undefined or "
+                      "\"address,undefined\", got \"${GOSSAMER_SANITIZE}\"")
+elseif(GOSSAMER_BUILD_FUZZERS)
+  set(sanitizers fuzzer-no-link,address,undefined)
+endif()
+if(sanitizers)
+  # -g1: line numbers are enough for a report, and LibTorch's full debug information is huge.
+  # GCC's warning is wrong about the standard library's code once that is instrumented.
+  target_compile_options(gossamer_flags INTERFACE
+    -fsanitize=${sanitizers} -fno-omit-frame-pointer -O1 -g1
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+  target_link_options(gossamer_flags INTERFACE -fsanitize=${sanitizers})
+endif()
+
+find_program(CCACHE ccache)
+mark_as_advanced(CCACHE)
+if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  # The sloppiness and the flag are what ccache asks for to work with a precompiled header.
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE})
+  target_compile_options(gossamer_flags INTERFACE
+    $<IF:$<CXX_COMPILER_ID:GNU>,-fpch-preprocess,SHELL:-Xclang -fno-pch-timestamp>)
+endif()
+
+if(GOSSAMER_TIDY)
+  find_program(CLANG_TIDY clang-tidy REQUIRED)
+  mark_as_advanced(CLANG_TIDY)
+  set(CMAKE_CXX_CLANG_TIDY ${CLANG_TIDY} --quiet)
+  set(CMAKE_DISABLE_PRECOMPILE_HEADERS ON)  # clang-tidy cannot read that of another compiler
+endif()
+
+# LibTorch takes 19 seconds to read: it is read once.
+file(CONFIGURE OUTPUT precompiled.cpp CONTENT "// Holds the precompiled header.\n")
+add_library(gossamer_precompiled OBJECT EXCLUDE_FROM_ALL
+            ${CMAKE_CURRENT_BINARY_DIR}/precompiled.cpp)
+target_link_libraries(gossamer_precompiled PRIVATE gossamer gossamer_flags)
+target_precompile_headers(gossamer_precompiled PRIVATE
+  <torch/torch.h>
+  <algorithm> <array> <atomic> <chrono> <cmath> <cstdint> <filesystem> <functional> <iostream>
+  <map> <memory> <numeric> <optional> <random> <span> <sstream> <string> <string_view> <thread>
+  <utility> <vector>)
+
+function(gossamer_own_target target)
+  target_link_libraries(${target} PRIVATE gossamer::gossamer gossamer_flags)
+  target_precompile_headers(${target} REUSE_FROM gossamer_precompiled)
+endfunction()

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+/// What the user of the library writes: one node that trains the network on its data.
+#pragma once
+
+#include <cifar10/batches.hpp>
+#include <cifar10/networks.hpp>
+#include <cifar10/options.hpp>
+#include <gossamer/node/gossip_node.hpp>
+
+#include <torch/optim/sgd.h>
+#include <torch/serialize.h>
+
+#include <memory>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace cifar10 {
+
+/// The network that the options ask for; equal on all nodes but for dropout's random bits.
+inline std::shared_ptr<Network> make_network(const Options& o) {
+  return make_network(o.network, NetworkOptions().dropout(o.dropout).seed(o.seed).crop(o.crop));
+}
+
+/// The training images of one node, in its own order.
+inline Batches make_batches(const Options& o, const Images& train, std::size_t node,
+                            gossamer::Generator generator) {
+  Normalisation raw{{0, 0, 0}, {1, 1, 1}};
+  return Batches(train, o.shard ? shard(train.size(), node, o.members()) : all(train.size()),
+                 o.batch, generator,
+                 BatchOptions()
+                     .crop(o.crop)
+                     .flip(o.flip)
+                     .random_crop(o.random_crop)
+                     .normalisation(o.normalise ? Normalisation() : raw));
+}
+
+/// One peer: a network, plain SGD, and a stream of mini-batches.
+class CifarNode final : public gossamer::GradientNode<std::shared_ptr<Network>> {
+ public:
+  CifarNode(gossamer::Context context, const Options& o, const Images& train)
+      : GradientNode(std::move(context), make_network(o)),
+        batches_(make_batches(o, train, id(), generator())),
+        optimizer_(model()->parameters(), torch::optim::SGDOptions(o.learning_rate)
+                                              .momentum(o.momentum)
+                                              .weight_decay(o.weight_decay)) {
+    model()->reseed_dropout(o.seed * 4096 + id());
+  }
+
+ private:
+  /// The mean cross-entropy of one mini-batch, and its gradients.
+  double gradient() override {
+    const auto [images, labels] = batches_.next();
+    optimizer_.zero_grad();
+    const torch::Tensor loss = at::cross_entropy_loss(model()->forward(images), labels);
+    loss.backward();
+    return loss.item<double>();
+  }
+
+  void apply() override { optimizer_.step(); }
+
+  /// Optimizer, place in the data and dropout's generator: a resumed node goes on as if nothing had
+  /// happened.
+  void on_checkpoint(gossamer::Archive& archive) override {
+    std::vector<std::uint64_t> place = batches_.state();
+    archive("batches", place);
+    at::Generator& dropout = model()->generator();
+    torch::Tensor dropout_state = dropout.get_state();
+    archive("dropout", dropout_state);
+    std::ostringstream out;
+    if (!archive.loading()) torch::save(optimizer_, out);
+    std::string optimizer = out.str();
+    archive("optimizer", optimizer);
+    if (archive.loading()) {
+      batches_.restore(place);
+      dropout.set_state(dropout_state);
+      std::istringstream in(optimizer);
+      torch::load(optimizer_, in);
+    }
+  }
+
+  Batches batches_;
+  torch::optim::SGD optimizer_;
+};
+
+}  // namespace cifar10

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+/// The options of the CIFAR-10 example.
+#pragma once
+
+#include <gossamer/model/flat_model.hpp>
+#include <gossamer/rule/rule.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace cifar10 {
+
+/// What a run is to do; the defaults are the GoSGD slides' setting.
+struct Options {
+  // data
+  std::filesystem::path data;  // empty: GOSSAMER_DATA, else --download, else the synthetic set
+  bool download = false;
+  std::int64_t crop = 28;
+  bool flip = true;
+  bool random_crop = true;
+  bool normalise = true;
+  bool shard = false;
+  // training
+  std::string network = "gosgd";
+  double dropout = 0.5;
+  std::int64_t batch = 20;
+  double learning_rate = 0.01;
+  double momentum = 0;
+  double weight_decay = 0;
+  std::uint64_t seed = 1;
+  // gossip
+  std::string transport = "threads";
+  std::string rule = "gosgd";
+  std::string topology = "uniform";
+  std::string buffers = "average";
+  std::size_t nodes = 8;
+  double probability = 0.02;
+  std::uint64_t tau = 0;  // 0: the nearest to 1 / probability
+  // how long
+  std::uint64_t images = 0;
+  std::uint64_t steps = 0;
+  double seconds = 0;
+  // what is kept
+  std::filesystem::path out;         // empty: runs/TIME
+  std::uint64_t evaluate_every = 0;  // images; 0: ten times a run
+  std::int64_t node_test_images = 1000;
+  std::uint64_t checkpoint_every = 0;  // images; 0: no checkpoints
+  bool resume = false;
+  bool quiet = false;
+
+  /// How many nodes there are: 1 for the rule `single`.
+  [[nodiscard]] std::size_t members() const { return rule == "single" ? 1 : nodes; }
+  /// Steps between two averages of PerSyn.
+  [[nodiscard]] std::uint64_t period() const;
+  /// Images over all nodes that the run is to take; 0 if only time limits it.
+  [[nodiscard]] std::uint64_t total_images() const;
+  /// The rule that the names and numbers spell.
+  [[nodiscard]] gossamer::rule::AnyRule make_rule() const;
+  [[nodiscard]] gossamer::model::Buffers buffer_policy() const;
+  /// What must be equal for a checkpoint to be resumed, and what the record says of a run.
+  [[nodiscard]] nlohmann::ordered_json description() const;
+};
+
+/// Reads the command line. Returns nothing, with `status` set, when the program is to end at once:
+/// 0 after --help, otherwise after one sentence on standard error that says what is wrong.
+std::optional<Options> parse(int argc, char** argv, int& status);
+
+}  // namespace cifar10

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: MIT
+/// Trains a group in stretches, evaluates between them, and writes the record.
+#include <cifar10/training.hpp>
+#include <gossamer/node/checkpoint.hpp>
+#include <gossamer/observe/digest.hpp>
+
+#include <torch/version.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <iostream>
+#include <limits>
+#include <utility>
+
+namespace cifar10 {
+namespace {
+
+using gossamer::observe::grouped;
+using Clock = std::chrono::steady_clock;
+
+double since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+/// runs/20260131-235959: a folder that sorts by time.
+std::filesystem::path folder_named_by_time() {
+  const std::time_t now = std::time(nullptr);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y%m%d-%H%M%S", std::localtime(&now));
+  return std::filesystem::path("runs") / text;
+}
+
+/// The smallest multiple of `step` above `value`.
+std::uint64_t next_multiple(std::uint64_t value, std::uint64_t step) {
+  return (value / step + 1) * step;
+}
+
+gossamer::NodeOptions node_options(const Options& o) {
+  return gossamer::NodeOptions()
+      .seed(o.seed)
+      .samples_per_step(static_cast<std::uint64_t>(o.batch))
+      .buffers(o.buffer_policy());
+}
+
+}  // namespace
+
+Training::Training(const Options& options, const Dataset& dataset)
+    : options_(options),
+      dataset_(dataset),
+      record_(options.out.empty() ? folder_named_by_time() : options.out, options.resume),
+      progress_(std::cout, gossamer::observe::ProgressLine::stdout_is_terminal(), "images"),
+      group_(gossamer::GroupOptions(options.members())
+                 .node(node_options(options))
+                 .stop_on_signals(true)
+                 .on_tick([this] { show_progress(); }),
+             options.make_rule(),
+             [&](gossamer::Context context) {
+               return std::make_unique<CifarNode>(std::move(context), options, dataset.train);
+             }),
+      mean_(make_network(options)),
+      weighted_(make_network(options)) {
+  if (options_.resume) load();
+  images_at_start_ = group_.totals().samples;
+  seconds_at_start_ = seconds();
+}
+
+bool Training::done() const {
+  if (options_.seconds > 0) return seconds() >= options_.seconds;
+  return group_.totals().samples >= options_.total_images();
+}
+
+int Training::run() {
+  const std::uint64_t total = options_.total_images();
+  std::uint64_t evaluate_every = options_.evaluate_every;
+  if (evaluate_every == 0 && total > 0) evaluate_every = std::max<std::uint64_t>(1, total / 10);
+  try {
+    while (!done() && group_.signal() == 0) {
+      const std::uint64_t images = group_.totals().samples;
+      std::uint64_t until = total > 0 ? total : std::numeric_limits<std::uint64_t>::max();
+      if (evaluate_every > 0) until = std::min(until, next_multiple(images, evaluate_every));
+      const std::uint64_t evaluate_at = until;
+      const std::uint64_t save_at = options_.checkpoint_every > 0
+                                        ? next_multiple(images, options_.checkpoint_every)
+                                        : std::numeric_limits<std::uint64_t>::max();
+      until = std::min(until, save_at);
+      // A run limited by time is evaluated ten times too, unless it says how often.
+      const double stretch = options_.evaluate_every > 0 ? options_.seconds : options_.seconds / 10;
+      train_stretch(until, std::min(options_.seconds, seconds() + stretch));
+      const std::uint64_t reached = group_.totals().samples;
+      if (group_.signal() != 0) break;
+      if (!done() && (reached >= evaluate_at || reached < until)) evaluate_now(false);
+      if (reached >= save_at) save();
+    }
+    group_.finish();
+  } catch (const gossamer::NodeError& error) {
+    error_ = error.what();
+  }
+  if (error_.empty()) {
+    evaluate_now(group_.signal() == 0);
+    if (options_.checkpoint_every > 0) save();
+  }
+  record_.write_summary(summary());
+  print_table();
+  if (!error_.empty()) {
+    std::cerr << "cifar10: " << error_ << '\n';
+    return 1;
+  }
+  return group_.signal() == 0 ? 0 : 128 + group_.signal();
+}
+
+void Training::train_stretch(std::uint64_t until_images, double until_seconds) {
+  stretch_began_ = Clock::now();
+  gossamer::Budget budget = gossamer::Budget().samples(until_images);
+  if (options_.seconds > 0) {
+    const std::chrono::duration<double> left(until_seconds - seconds());
+    budget.duration(std::max(std::chrono::nanoseconds(1),
+                             std::chrono::duration_cast<std::chrono::nanoseconds>(left)));
+  }
+  group_.run_until(budget);
+}
+
+void Training::show_progress() {
+  if (options_.quiet) return;
+  const gossamer::transport::Status totals = group_.totals();
+  const double now = seconds() + since(stretch_began_);
+  gossamer::observe::ProgressState state;
+  state.done = totals.samples;
+  state.total = options_.total_images();
+  state.seconds = now - seconds_at_start_;
+  const auto fresh = static_cast<double>(totals.samples - images_at_start_);
+  state.speed = state.seconds > 0 ? fresh / state.seconds : 0;
+  if (options_.seconds > 0) {
+    state.fraction = now / options_.seconds;
+    state.left = options_.seconds - now;
+  } else {
+    state.fraction = static_cast<double>(totals.samples) / static_cast<double>(state.total);
+    state.left = static_cast<double>(state.total - std::min(state.total, totals.samples)) /
+                 std::max(state.speed, 1e-9);
+  }
+  const auto steps = static_cast<double>(totals.steps - steps_before_);
+  if (steps > 0) {
+    state.loss = (totals.loss_sum - loss_before_) / steps;
+  } else {
+    state.loss = last_.value("train_loss", 0.0);
+  }
+  state.consensus_error = last_.value("consensus_error", -1.0);
+  state.messages = totals.messages_sent;
+  progress_.show(state);
+}
+
+void Training::evaluate_now(bool thorough) {
+  const auto begin = Clock::now();
+  const auto members = group_.members();
+  gossamer::observe::copy_into(mean_, group_.mean(), members);
+  gossamer::observe::copy_into(weighted_, group_.weighted_mean(), members);
+  const auto means =
+      evaluate({mean_.get(), weighted_.get()}, dataset_.test, dataset_.test.size(), options_);
+  std::vector<Network*> networks;
+  std::vector<double> weights;
+  std::vector<std::uint64_t> steps;
+  for (std::size_t i = 0; i < group_.size(); ++i) {
+    networks.push_back(group_[i].model().get());
+    weights.push_back(group_[i].weight());
+    steps.push_back(group_.status(i).steps);
+  }
+  const std::int64_t node_images = thorough ? dataset_.test.size() : options_.node_test_images;
+  const auto nodes = evaluate(networks, dataset_.test, node_images, options_);
+  const auto [worst, best] =
+      std::minmax_element(nodes.begin(), nodes.end(),
+                          [](const Score& a, const Score& b) { return a.accuracy < b.accuracy; });
+  double node_mean = 0;
+  for (const Score& node : nodes) node_mean += node.accuracy / static_cast<double>(nodes.size());
+
+  const gossamer::transport::Status totals = group_.totals();
+  const auto fresh = static_cast<double>(totals.steps - steps_before_);
+  const double train_loss =
+      fresh > 0 ? (totals.loss_sum - loss_before_) / fresh : last_.value("train_loss", 0.0);
+  steps_before_ = totals.steps;
+  loss_before_ = totals.loss_sum;
+  evaluation_seconds_ += since(begin);
+
+  last_ = {{"wall_seconds", seconds()},
+           {"images", totals.samples},
+           {"steps", totals.steps},
+           {"train_loss", train_loss},
+           {"test_loss", means[0].loss},
+           {"test_accuracy", means[0].accuracy},
+           {"weighted_test_loss", means[1].loss},
+           {"weighted_test_accuracy", means[1].accuracy},
+           {"node_test_images", node_images},
+           {"worst_node_loss", worst->loss},
+           {"worst_node_accuracy", worst->accuracy},
+           {"mean_node_accuracy", node_mean},
+           {"best_node_loss", best->loss},
+           {"best_node_accuracy", best->accuracy},
+           {"consensus_error", gossamer::observe::consensus_error(members)},
+           {"effective_nodes", gossamer::observe::effective_nodes(members)},
+           {"total_weight", group_.total_weight()},
+           {"weights", weights},
+           {"steps_per_node", steps},
+           {"messages_sent", totals.messages_sent},
+           {"messages_merged", totals.messages_merged},
+           {"messages_returned", totals.messages_returned},
+           {"bytes_sent", totals.bytes_sent}};
+  record_.add(last_);
+  if (options_.quiet) return;
+  char line[160];
+  std::snprintf(line, sizeof line,
+                "%s images: test accuracy %.4f (mean model), %.4f to %.4f (nodes), loss %.4f, "
+                "consensus %.4g",
+                grouped(totals.samples).c_str(), means[0].accuracy, worst->accuracy, best->accuracy,
+                means[0].loss, last_["consensus_error"].get<double>());
+  progress_.say(line);
+}
+
+void Training::checkpoint(gossamer::Archive& archive) {
+  std::string description = options_.description().dump();
+  archive("options", description);
+  std::string data = dataset_.name;
+  archive("dataset", data);
+  if (description != options_.description().dump()) {
+    throw gossamer::CheckpointError("of a run with other options: " + description +
+                                    ", this one has " + options_.description().dump());
+  }
+  if (data != dataset_.name) {
+    throw gossamer::CheckpointError("of a run on data set " + data + ", this one has " +
+                                    dataset_.name);
+  }
+  archive.within("group", [&] { group_.checkpoint(archive); });
+  archive("evaluation_seconds", evaluation_seconds_);
+  archive("steps_before", steps_before_);
+  archive("loss_before", loss_before_);
+  std::string last = last_.dump();
+  archive("last", last);
+  last_ = Json::parse(last);
+}
+
+void Training::save() {
+  struct Whole {
+    Training& training;
+    void checkpoint(gossamer::Archive& archive) { training.checkpoint(archive); }
+  } whole{*this};
+  gossamer::save_checkpoint(whole, checkpoint_path());
+}
+
+void Training::load() {
+  struct Whole {
+    Training& training;
+    void checkpoint(gossamer::Archive& archive) { training.checkpoint(archive); }
+  } whole{*this};
+  gossamer::load_checkpoint(whole, checkpoint_path());
+  const std::uint64_t images = group_.totals().samples;
+  record_.rewind(
+      [images](const Json& line) { return line.value("images", std::uint64_t{0}) <= images; });
+  progress_.say("resumed at " + grouped(images) + " images, total weight " +
+                std::to_string(group_.total_weight()));
+}
+
+Training::Json Training::summary() const {
+  const gossamer::transport::Status totals = group_.totals();
+  Json text = {
+      {"dataset", dataset_.name},
+      {"parameters",
+       group_.members().empty() ? 0 : group_.members().front().model->layout().parameter_count()}};
+  text.update(options_.description());
+  text.update(last_);
+  text["images"] = totals.samples;
+  text["steps"] = totals.steps;
+  text["wall_seconds"] = seconds();
+  text["images_per_second"] = seconds() > 0 ? static_cast<double>(totals.samples) / seconds() : 0.0;
+  text["evaluation_seconds"] = evaluation_seconds_;
+  for (const char* key : {"train_loss", "test_loss", "test_accuracy", "consensus_error"}) {
+    if (!text.contains(key)) text[key] = nullptr;
+  }
+  text["total_weight"] = group_.total_weight();
+  text["messages_sent"] = totals.messages_sent;
+  text["messages_merged"] = totals.messages_merged;
+  text["messages_returned"] = totals.messages_returned;
+  text["bytes_sent"] = totals.bytes_sent;
+  text["version"] = GOSSAMER_VERSION;
+  text["libtorch"] = TORCH_VERSION;
+  text["digest"] = gossamer::observe::digest(group_.members());
+  if (group_.signal() != 0) text["signal"] = group_.signal();
+  if (!error_.empty()) text["error"] = error_;
+  return text;
+}
+
+void Training::print_table() const {
+  const Json text = summary();
+  const auto row = [](const char* name, const char* format, auto value) {
+    char cell[64];
+    std::snprintf(cell, sizeof cell, format, value);
+    std::cout << "  " << name << std::string(26 - std::string(name).size(), ' ') << cell << '\n';
+  };
+  const auto number = [&text](const char* key) { return text.value(key, 0.0); };
+  std::cout << '\n'
+            << options_.rule << " on " << dataset_.name << ", " << group_.size() << " node"
+            << (group_.size() == 1 ? "" : "s") << (error_.empty() ? "" : " (ended by an error)")
+            << '\n';
+  row("images", "%s", grouped(text["images"]).c_str());
+  row("training seconds", "%.1f", number("wall_seconds"));
+  row("images per second", "%.0f", number("images_per_second"));
+  if (!last_.empty()) {
+    row("train loss", "%.4f", number("train_loss"));
+    row("test loss", "%.4f", number("test_loss"));
+    row("accuracy, mean model", "%.4f", number("test_accuracy"));
+    row("accuracy, weighted mean", "%.4f", number("weighted_test_accuracy"));
+    row("accuracy, worst node", "%.4f", number("worst_node_accuracy"));
+    row("accuracy, best node", "%.4f", number("best_node_accuracy"));
+    row("consensus error", "%.6g", number("consensus_error"));
+    row("effective nodes", "%.2f", number("effective_nodes"));
+  }
+  row("total weight", "%.12f", number("total_weight"));
+  row("messages sent", "%s", grouped(text["messages_sent"]).c_str());
+  row("messages returned", "%s", grouped(text["messages_returned"]).c_str());
+  row("megabytes sent", "%.1f", number("bytes_sent") / 1e6);
+  std::cout << "  record" << std::string(20, ' ') << record_.folder().string() << '\n';
+}
+
+}  // namespace cifar10

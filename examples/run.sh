@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Builds and runs an example; installs what is missing first (Debian and Ubuntu).
+#
+#   ./examples/run.sh                     8 nodes learn CIFAR-10, some minutes on two cores
+#   ./examples/run.sh EXAMPLE             another example, with its own defaults
+#   ./examples/run.sh [EXAMPLE] ARGS...   ARGS go to the example
+#   ./examples/run.sh cifar10 --help      what the main example understands
+#
+# The first call compiles for a few minutes, the next ones start at once.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../cmake/setup.sh"
+
+mapfile -t examples < <(sed -n 's/^add_example(\([a-z0-9_]*\) .*/\1/p' "$root/examples/CMakeLists.txt")
+
+if [[ ${1-} == --help || ${1-} == -h ]]; then
+  sed -n '3,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+  echo
+  echo "EXAMPLE is one of: ${examples[*]}"
+  exit 0
+fi
+
+example=cifar10
+if [[ $# -gt 0 && $1 != -* ]]; then
+  example=$1
+  shift
+fi
+[[ " ${examples[*]} " == *" $example "* ]] ||
+  die "No example is called $example; there are: ${examples[*]}"
+if [[ $example == cifar10 && $# -eq 0 ]]; then
+  set -- --nodes 8 --probability 0.1 --momentum 0.9 --images 100000
+fi
+
+need_packages "${build_packages[@]}"
+configure release
+build release "$example"
+exec "$root/build/release/examples/$example" "$@"

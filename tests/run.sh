@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Builds and runs the tests; installs what is missing first (Debian and Ubuntu). The last line is
+# the number of test cases: "N passed, N failed".
+#
+#   ./tests/run.sh [CTEST ARGS...]                      all, or e.g. -R rule/gosgd
+#   ./tests/run.sh --sanitize thread [-- CATCH ARGS...]   [threads] under ThreadSanitizer
+#   ./tests/run.sh --sanitize address [-- CATCH ARGS...]  all under Address- and UBSanitizer
+#   ./tests/run.sh --fuzz [SECONDS]                     every fuzzer for SECONDS (default 20)
+#
+# CATCH ARGS choose tests, e.g. '[parse]', instead of the default.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../cmake/setup.sh"
+
+run_all() {
+  need_packages "${build_packages[@]}"
+  configure release
+  build release
+  local status=0 report=$root/build/release/tests.xml
+  ctest --test-dir "$root/build/release" --parallel "$(nproc)" --output-on-failure \
+    --output-junit "$report" --test-output-size-passed 1000000 \
+    --test-output-size-failed 1000000 "$@" || status=$?
+  python3 "$root/tests/count_cases.py" --junit "$report"
+  return "$status"
+}
+
+run_sanitized() {
+  local kind=${1-} status=0 log
+  [[ $kind == thread || $kind == address ]] || die "--sanitize takes thread or address, got '$kind'"
+  shift
+  [[ ${1-} != -- ]] || shift
+  if [[ $kind == thread ]]; then
+    (($#)) || set -- '[threads]~[.]'
+    export TSAN_OPTIONS="suppressions=$root/tests/tsan.supp halt_on_error=0 second_deadlock_stack=1"
+    need_packages "${build_packages[@]}"
+    configure thread -DGOSSAMER_SANITIZE=thread -DGOSSAMER_BUILD_EXAMPLES=OFF
+  else
+    (($#)) || set -- '~[.]'
+    export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
+    export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+    need_packages "${build_packages[@]}"
+    configure address -DGOSSAMER_SANITIZE=address,undefined -DGOSSAMER_BUILD_EXAMPLES=OFF
+  fi
+  build "$kind" gossamer_tests
+  log=$root/build/$kind/tests.log
+  # One thread per node: what OpenMP's threads do inside LibTorch is not ours to check.
+  OMP_NUM_THREADS=1 "$root/build/$kind/tests/gossamer_tests" "$@" 2>&1 | tee "$log" || status=$?
+  python3 "$root/tests/count_cases.py" --log "$log" "$status"
+  return "$status"
+}
+
+run_fuzzers() {
+  local seconds=${1:-20} passed=0 failed=0 source name corpus
+  need_packages "${build_packages[@]}" "${clang_packages[@]}"
+  configure fuzz -DCMAKE_CXX_COMPILER=clang++ -DGOSSAMER_BUILD_FUZZERS=ON -DGOSSAMER_BUILD_TESTS=OFF
+  build fuzz fuzzers
+  for source in "$root"/tests/fuzz/*_fuzzer.cpp; do
+    name=$(basename "$source" .cpp)
+    corpus=$root/build/fuzz/corpus/$name  # kept between calls, so that each goes further
+    mkdir -p "$corpus"
+    echo "$name, $seconds s"
+    if (cd "$root/build/fuzz" && "tests/fuzz/$name" -max_total_time="$seconds" -verbosity=0 \
+      -print_final_stats=1 "$corpus"); then
+      passed=$((passed + 1))
+    else
+      failed=$((failed + 1))
+    fi
+  done
+  echo "$passed passed, $failed failed"
+  ((failed == 0))
+}
+
+case ${1-} in
+  --help | -h) sed -n '3,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
+  --sanitize) shift && run_sanitized "$@" ;;
+  --fuzz) shift && run_fuzzers "$@" ;;
+  *) run_all "$@" ;;
+esac
