@@ -24,7 +24,11 @@ using namespace Matchers;  // Catch2 3 has them there
 
 namespace tests {
 
+#ifdef GOSSAMER_CATCH2_V2
+using Catch::Detail::Approx;
+#else
 using Catch::Approx;
+#endif
 
 /// The one seed that feeds every generator of the tests.
 inline constexpr std::uint64_t seed = 20170318;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A training loop as one finds it: a small network learns which spiral a point lies on.
 #include <torch/torch.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The loop of before.cpp on four nodes: three lines more, two changed (marked).
 #include <gossamer/gossamer.hpp>  // added
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Four nodes learn y = 3 x - 1 together, each from noisy samples of its own.
 #include <gossamer/gossamer.hpp>
 
@@ -12,8 +13,7 @@ class Line final : public gossamer::GossipNode<torch::nn::Linear> {
         optimizer_(model()->parameters(), /*lr=*/0.05) {}
 
  private:
-  // One mini-batch; called on this node's own thread, never concurrently with other hooks.
-  double local_step() override {
+  double local_step() override {  // one mini-batch, on this node's own thread
     const auto x = torch::rand({16, 1}), y = 3 * x - 1 + 0.1 * torch::randn({16, 1});
     optimizer_.zero_grad();
     const auto loss = torch::mse_loss(model()->forward(x), y);

@@ -25,7 +25,8 @@ enum class Buffers {
   average,  ///< They travel and are averaged with the parameters. The default, since statistics
             ///< describe the parameters they were gathered under, and a mean model needs some.
   local,    ///< Each node keeps its own (as in "local BatchNorm").
-  reset     ///< Set back to their first values after each meeting, to be gathered afresh.
+  reset     ///< Set back to their first values after each meeting, to be gathered afresh; here
+            ///< BatchNorm's counter of batches goes back too.
 };
 
 /// The flat vectors of one model, with the model's tensors as views into them.
@@ -45,7 +46,6 @@ class FlatModel {
     if (layout_.slots.empty()) {
       throw ConfigError("FlatModel: a model needs at least one parameter, got none");
     }
-    refuse_overlaps(bound);
     for (const NamedTensor& buffer : tensors.buffers) {
       if (!buffer.tensor.defined() || !buffer.tensor.is_floating_point()) {
         if (buffer.tensor.defined()) kept_buffers_.push_back(buffer);
@@ -55,6 +55,7 @@ class FlatModel {
         kept_buffers_.push_back(buffer);
       }
     }
+    refuse_overlaps(bound);
     if (policy == Buffers::reset) {
       for (const NamedTensor& buffer : kept_buffers_) first_.push_back(buffer.tensor.clone());
     }
@@ -78,6 +79,7 @@ class FlatModel {
   /// Writes the gradients into `to`; a parameter without one counts as zero. In the places of
   /// averaged buffers, their values: whoever averages gradients averages the statistics too.
   void copy_gradients_to(const Flat& to) const {
+    const at::NoGradGuard no_grad;
     for (std::size_t i = 0; i < tensors_.size(); ++i) {
       const at::Tensor view = layout_.slots[i].view(to);
       if (layout_.slots[i].is_buffer) {
@@ -123,8 +125,9 @@ class FlatModel {
                std::vector<at::Tensor>& bound) {
     for (const auto& [name, tensor] : named) {
       if (!tensor.defined() || tensor.numel() == 0) continue;
-      const bool seen = std::any_of(bound.begin(), bound.end(),
-                                    [&](const at::Tensor& other) { return other.is_same(tensor); });
+      const bool seen = std::any_of(
+          bound.begin(), bound.end(),
+          [&tensor = tensor](const at::Tensor& other) { return other.is_same(tensor); });
       if (seen) continue;  // one tensor under two names
       if (!tensor.is_floating_point() && !tensor.is_complex()) {
         throw ConfigError(c10::str("FlatModel: only floating-point parameters can be averaged, \"",

@@ -37,8 +37,10 @@ struct Slot {
 
   /// One line that tells equal slots from different ones: name, dtype, shape and memory order.
   [[nodiscard]] std::string description() const {
+    std::vector<std::int64_t> steps = strides;  // that of a dimension of size 1 says nothing
+    for (std::size_t i = 0; i < steps.size(); ++i) steps[i] = sizes[i] == 1 ? 0 : steps[i];
     return c10::str(name, " ", dtype, " [", c10::Join(", ", sizes), "], strides [",
-                    c10::Join(", ", strides), "]");
+                    c10::Join(", ", steps), "]");
   }
 };
 

@@ -57,6 +57,9 @@ inline Tensors gossip_tensors(std::vector<at::Tensor>& list) {
 
 namespace detail {
 template <class T>
+requires requires(T& model) {
+  { gossip_tensors(model) } -> std::same_as<Tensors>;
+}
 Tensors tensors_of(T& model) {
   return gossip_tensors(model);  // ours above, or the user's, found by argument-dependent lookup
 }

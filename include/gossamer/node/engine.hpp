@@ -117,10 +117,12 @@ class Engine final : public rule::Scope {
         inbox_.push_back(std::move(delivered->message));
         continue;
       }
+      if (auto* returned = std::get_if<transport::Returned>(&*event)) {
+        returned_.push_back(std::move(*returned));
+        continue;
+      }
       hand_over(aggregate);
-      if (const auto* returned = std::get_if<transport::Returned>(&*event)) {
-        take_back(*returned);
-      } else if (const auto* joined = std::get_if<transport::PeerJoined>(&*event)) {
+      if (const auto* joined = std::get_if<transport::PeerJoined>(&*event)) {
         log("peer ", joined->peer, " has joined");
         rule_.on_peer_joined(*this, joined->peer);
         on_event(*event);
@@ -132,6 +134,7 @@ class Engine final : public rule::Scope {
       flush();
     }
     hand_over(aggregate);
+    take_back();
     if (any) publish();
     return any;
   }
@@ -189,8 +192,10 @@ class Engine final : public rule::Scope {
   void fail() {
     for (const auto& message : outbox_) weight_ += message.weight;
     for (const auto& message : inbox_) weight_ += message.weight;
+    for (const auto& returned : returned_) weight_ += returned.message.weight;
     outbox_.clear();
     inbox_.clear();
+    returned_.clear();
     publish();
     transport_.close(transport::Reason::lost);
   }
@@ -271,11 +276,20 @@ class Engine final : public rule::Scope {
     flush();
   }
 
-  void take_back(const transport::Returned& returned) {
-    ++status_.messages_returned;
-    log("message to peer ", returned.message.to, " came back, weight ", returned.message.weight,
-        ": ", to_string(returned.reason));
-    rule_.on_returned(*this, returned.message);
+  /// After all else, and once each: a rule may send a message again that comes back at once.
+  void take_back() {
+    for (transport::Returned& returned : returned_) {
+      if (returned.message.kind == first_model) {
+        if (returned.reason == transport::Reason::queue_full) send(std::move(returned.message));
+        continue;
+      }
+      ++status_.messages_returned;
+      log("message to peer ", returned.message.to, " came back, weight ", returned.message.weight,
+          ": ", to_string(returned.reason));
+      rule_.on_returned(*this, returned.message);
+    }
+    returned_.clear();
+    flush();
   }
 
   void flush() {
@@ -311,6 +325,7 @@ class Engine final : public rule::Scope {
   bool waits_for_first_ = false;
   transport::Status status_;
   std::vector<transport::Message> inbox_;
+  std::vector<transport::Returned> returned_;
   std::vector<transport::Message> outbox_;
 };
 

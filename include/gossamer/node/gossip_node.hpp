@@ -134,6 +134,7 @@ class GossipNode {
   /// nothing more can come, as every live peer has finished.
   bool settle() {
     receive();
+    if (leaving_ && weight() > 0) engine_.leave();  // what came late goes on, too
     if (halfway_ && engine_.may_apply()) second_half();
     return engine_.transport().settled();
   }

@@ -42,8 +42,11 @@ class ExactAverage {
   void on_messages(Scope& scope, std::span<const Message> messages) {
     for (const Message& message : messages) {
       if (message.kind == mean) {
-        if (waiting_ && message.round == round_) complete(scope, message.payload);
-      } else if (result_ && !waiting_ && message.round == round_) {
+        // From one that is gone it does not count any more: we have handed in elsewhere.
+        if (waiting_ && message.round == round_ && is_live(scope, message.from)) {
+          complete(scope, message.payload);
+        }
+      } else if (result_ && message.round == result_round_) {
         answer(scope, message.from);  // its reducer was lost on the way: we have the mean
       } else if (message.round >= round_) {
         arrived_.push_back(message);
@@ -55,12 +58,16 @@ class ExactAverage {
   void on_returned(Scope& scope, const Message& message) {
     if (message.kind == contribution) {
       if (waiting_ && message.round == round_) hand_in(scope);
-    } else if (message.round == round_ && is_live(scope, message.to)) {
+    } else if (message.round == result_round_ && is_live(scope, message.to)) {
       scope.send(message);
     }
   }
 
   void on_peer_left(Scope& scope, const PeerLeft& gone) {
+    // The next reducer may lack the last mean, and be asked for it.
+    if (result_ && reducer(scope) != scope.self() && gone.peer < reducer(scope)) {
+      answer(scope, reducer(scope));
+    }
     if (!waiting_) return;
     if (handed_to_ == gone.peer) {
       hand_in(scope);
@@ -124,6 +131,7 @@ class ExactAverage {
   /// The mean is there: keep it, and pass it on to all who handed in here.
   void complete(Scope& scope, model::Snapshot result) {
     result_ = std::move(result);
+    result_round_ = round_;
     waiting_ = false;
     own_ = {};
     handed_to_.reset();
@@ -134,7 +142,7 @@ class ExactAverage {
   }
 
   void answer(Scope& scope, PeerId to) {
-    scope.send({.to = to, .kind = mean, .round = round_, .payload = result_});
+    scope.send({.to = to, .kind = mean, .round = result_round_, .payload = result_});
   }
 
   std::uint64_t round_ = 0;
@@ -143,6 +151,7 @@ class ExactAverage {
   std::optional<PeerId> handed_to_;
   std::vector<Message> arrived_;
   model::Snapshot result_;
+  std::uint64_t result_round_ = 0;
 };
 
 }  // namespace gossamer::rule

@@ -55,7 +55,7 @@ class GoSgdPull : public Neutral {
 
   void on_returned(Scope& scope, const Message& message) {
     if (message.kind == request) {
-      asked_.reset();
+      if (asked_ == message.to) asked_.reset();
     } else {
       merge(scope, {&message, 1});
     }

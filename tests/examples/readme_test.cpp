@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+/// README and the examples say the same.
+#include <tests/support.hpp>
+
+#include <algorithm>
+#include <iterator>
+#include <sstream>
+#include <vector>
+
+namespace {
+
+std::string content_of(const std::string& file) {
+  std::ifstream in(std::string(GOSSAMER_SOURCE_DIR) + "/" + file);
+  REQUIRE(in);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+/// Lines of code: without blank ones, comments, and the marks "// added" and "// changed".
+std::vector<std::string> code_of(const std::string& file) {
+  std::istringstream in(content_of(file));
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) {
+    line.erase(std::min(line.size(), line.find("//")));
+    line.erase(line.find_last_not_of(' ') + 1);
+    if (!line.empty()) lines.push_back(line);
+  }
+  return lines;
+}
+
+/// The length of the longest common subsequence.
+std::size_t common_lines(const std::vector<std::string>& a, const std::vector<std::string>& b) {
+  std::vector<std::vector<std::size_t>> best(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      best[i + 1][j + 1] =
+          a[i] == b[j] ? best[i][j] + 1 : std::max(best[i][j + 1], best[i + 1][j]);
+    }
+  }
+  return best[a.size()][b.size()];
+}
+
+TEST_CASE("README shows the hello program word for word, in at most 40 lines", "[readme]") {
+  const std::string hello = content_of("examples/hello/hello.cpp");
+  CHECK(content_of("README.md").find("```cpp\n" + hello + "```\n") != std::string::npos);
+  CHECK(std::count(hello.begin(), hello.end(), '\n') <= 40);
+}
+
+TEST_CASE("Gossip in the existing loop is three lines more and two changed", "[readme]") {
+  const auto before = code_of("examples/existing_loop/before.cpp");
+  const auto after = code_of("examples/existing_loop/existing_loop.cpp");
+  CHECK(after.size() == before.size() + 3);
+  CHECK(before.size() - common_lines(before, after) == 2);
+}
+
+}  // namespace

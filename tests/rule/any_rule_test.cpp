@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: MIT
+/// What a rule is put together from: whom, when, and the holder of any rule.
+#include <gossamer/error.hpp>
+#include <gossamer/node/archive.hpp>
+#include <gossamer/rule/gosgd.hpp>
+#include <gossamer/rule/gosgd_pull.hpp>
+#include <gossamer/rule/none.hpp>
+#include <gossamer/rule/persyn.hpp>
+#include <gossamer/rule/rule.hpp>
+#include <gossamer/rule/sync.hpp>
+#include <gossamer/schedule/bernoulli.hpp>
+#include <gossamer/schedule/every.hpp>
+#include <gossamer/topology/ring.hpp>
+#include <gossamer/topology/uniform.hpp>
+
+#include <tests/rule/bench_scope.hpp>
+#include <tests/support.hpp>
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using gossamer::Archive;
+using gossamer::CheckpointError;
+using gossamer::ConfigError;
+using gossamer::PeerId;
+using gossamer::rule::AnyRule;
+using gossamer::rule::Message;
+using gossamer::rule::Neutral;
+using gossamer::rule::None;
+using gossamer::rule::Scope;
+using gossamer::schedule::Bernoulli;
+using gossamer::schedule::Every;
+using gossamer::topology::Ring;
+using gossamer::topology::Uniform;
+using gossamer::transport::PeerLeft;
+using tests::Bench;
+using tests::Reason;
+
+/// The least that a rule can be.
+struct OnlyName : Neutral {
+  [[nodiscard]] std::string name() const { return "only_name"; }
+};
+
+// Each of these lacks one thing.
+struct NoName : Neutral {};
+struct NoCopy : OnlyName {
+  NoCopy() = default;
+  NoCopy(const NoCopy&) = delete;
+};
+struct MayStepSaysNothing : OnlyName {
+  void may_step(Scope&) {}
+};
+struct MayApplySaysNothing : OnlyName {
+  void may_apply(Scope&) {}
+};
+struct WantsOneMessage : OnlyName {
+  void on_messages(Scope&, const Message&) {}
+};
+struct NoNeutral {
+  [[nodiscard]] std::string name() const { return "alone"; }
+};
+
+using gossamer::rule::Rule;
+static_assert(Rule<OnlyName>);
+static_assert(Rule<None>);
+static_assert(Rule<gossamer::rule::GoSgd>);
+static_assert(Rule<gossamer::rule::GoSgdPull>);
+static_assert(Rule<gossamer::rule::PerSyn>);
+static_assert(Rule<gossamer::rule::Sync>);
+static_assert(Rule<AnyRule>);
+static_assert(!Rule<NoName>);
+static_assert(!Rule<NoCopy>);
+static_assert(!Rule<MayStepSaysNothing>);
+static_assert(!Rule<MayApplySaysNothing>);
+static_assert(!Rule<WantsOneMessage>);
+static_assert(!Rule<NoNeutral>);
+
+using gossamer::topology::Topology;
+static_assert(Topology<Uniform>);
+static_assert(Topology<Ring>);
+static_assert(Topology<gossamer::topology::Any>);
+static_assert(!Topology<Bernoulli>);
+using gossamer::schedule::Schedule;
+static_assert(Schedule<Bernoulli>);
+static_assert(Schedule<Every>);
+static_assert(Schedule<gossamer::schedule::Any>);
+static_assert(!Schedule<Uniform>);
+
+/// Writes down which of its hooks were called.
+struct Recorder {
+  [[nodiscard]] std::string name() const { return "recorder"; }
+  [[nodiscard]] bool needs_halves() const { return true; }
+  [[nodiscard]] bool lockstep() const { return true; }
+  bool may_step(Scope&) { return note("may_step"); }
+  void before_step(Scope&) { note("before_step"); }
+  void after_gradient(Scope&) { note("after_gradient"); }
+  bool may_apply(Scope&) { return !note("may_apply"); }
+  void before_apply(Scope&) { note("before_apply"); }
+  void after_step(Scope&) { note("after_step"); }
+  void on_messages(Scope&, std::span<const Message> all) { note("messages", all.size()); }
+  void on_returned(Scope&, const Message& message) { note("returned", message.kind); }
+  void on_peer_joined(Scope&, PeerId peer) { note("joined", peer); }
+  void on_peer_left(Scope&, const PeerLeft& gone) { note("left", gone.peer); }
+  void on_leave(Scope&) { note("on_leave"); }
+  void checkpoint(Archive&) { note("checkpoint"); }
+
+  bool note(const std::string& hook, std::size_t number = 0) {
+    calls->push_back(number == 0 ? hook : hook + " " + std::to_string(number));
+    return true;
+  }
+  std::shared_ptr<std::vector<std::string>> calls = std::make_shared<std::vector<std::string>>();
+};
+
+/// Counts its steps, and says how many in a message's kind.
+struct Counter : Neutral {
+  [[nodiscard]] std::string name() const { return "counter"; }
+  void before_step(Scope&) { ++steps; }
+  void after_step(Scope& scope) { scope.send({.to = 0, .kind = steps, .payload = {}}); }
+  void checkpoint(Archive& archive) { archive("steps", steps); }
+  std::uint32_t steps = 0;
+};
+
+/// What a counter says after one more step.
+std::uint32_t steps_of(AnyRule& rule, Scope& scope, std::vector<Message>& outbox) {
+  rule.before_step(scope);
+  rule.after_step(scope);
+  const std::uint32_t steps = outbox.back().kind;
+  outbox.clear();
+  return steps;
+}
+
+TEST_CASE("Every hook of a held rule is called once, and its answer passed on", "[rule]") {
+  Recorder recorder;
+  const auto calls = recorder.calls;
+  AnyRule rule(recorder);
+  Bench bench(1, OnlyName());
+  Scope& scope = bench[0];
+  const std::vector<Message> messages(2);
+  Archive archive;
+  CHECK(rule.name() == "recorder");
+  CHECK(rule.needs_halves());
+  CHECK(rule.lockstep());
+  CHECK(rule.may_step(scope));
+  rule.before_step(scope);
+  rule.after_gradient(scope);
+  CHECK_FALSE(rule.may_apply(scope));
+  rule.before_apply(scope);
+  rule.after_step(scope);
+  rule.on_messages(scope, messages);
+  rule.on_returned(scope, {.kind = 3, .payload = {}});
+  rule.on_peer_joined(scope, 4);
+  rule.on_peer_left(scope, {5, Reason::lost});
+  rule.on_leave(scope);
+  rule.checkpoint(archive);
+  CHECK(*calls == std::vector<std::string>{"may_step", "before_step", "after_gradient", "may_apply",
+                                           "before_apply", "after_step", "messages 2", "returned 3",
+                                           "joined 4", "left 5", "on_leave", "checkpoint"});
+}
+
+TEST_CASE("A rule with nothing but a name trains each node alone", "[rule]") {
+  const AnyRule rule = GENERATE(as<AnyRule>{}, OnlyName(), None());
+  CHECK((rule.name() == "only_name" || rule.name() == "none"));
+  CHECK_FALSE(rule.needs_halves());
+  CHECK_FALSE(rule.lockstep());
+  Bench bench(3, rule, 1);
+  bench.gradient = [](PeerId, std::size_t) { return 1.0; };
+  const double before = bench[0].x()[0];
+  for (int i = 0; i < 4; ++i) REQUIRE(bench.advance(0));
+  CHECK(bench[0].x()[0] == tests::Approx(before - 4));
+  CHECK(bench.pending().empty());
+  bench.lose(2);
+  bench.leave(1);
+  bench.settle();
+  CHECK(bench.advance(0));
+}
+
+TEST_CASE("Copies of a rule are independent of each other", "[rule]") {
+  Bench bench(2, OnlyName());
+  auto& scope = bench[0];
+  AnyRule first(Counter{});
+  CHECK(steps_of(first, scope, scope.outbox) == 1);
+  AnyRule second(first);
+  CHECK(steps_of(first, scope, scope.outbox) == 2);
+  CHECK(steps_of(first, scope, scope.outbox) == 3);
+  CHECK(steps_of(second, scope, scope.outbox) == 2);
+  first = second;
+  CHECK(steps_of(second, scope, scope.outbox) == 3);
+  CHECK(steps_of(first, scope, scope.outbox) == 3);
+  AnyRule third(std::move(first));
+  CHECK(steps_of(third, scope, scope.outbox) == 4);
+  second = std::move(third);
+  CHECK(steps_of(second, scope, scope.outbox) == 5);
+  const AnyRule& same = second;
+  second = same;
+  CHECK(steps_of(second, scope, scope.outbox) == 6);
+}
+
+TEST_CASE("A rule goes on where its checkpoint was taken", "[rule]") {
+  Bench bench(2, OnlyName());
+  auto& scope = bench[0];
+  AnyRule rule(Counter{});
+  for (int i = 0; i < 3; ++i) steps_of(rule, scope, scope.outbox);
+  Archive saved;
+  rule.checkpoint(saved);
+  steps_of(rule, scope, scope.outbox);
+  Archive archive(saved.entries());
+  AnyRule restored(Counter{});
+  restored.checkpoint(archive);
+  CHECK(steps_of(restored, scope, scope.outbox) == 4);
+  Archive empty{std::map<std::string, std::string>{}};
+  CHECK(tests::message_of<CheckpointError>([&] { restored.checkpoint(empty); }) ==
+        "checkpoint: expected a value \"steps\", found none");
+}
+
+TEST_CASE("A uniform peer is never the node itself, and all others are as likely", "[topology]") {
+  const std::size_t nodes = GENERATE(2U, 3U, 8U);
+  Bench bench(nodes, OnlyName());
+  const int draws = 8000;
+  for (PeerId self = 0; self < nodes; ++self) {
+    std::vector<int> counts(nodes, 0);
+    for (int i = 0; i < draws; ++i) {
+      const auto peer = Uniform{}(bench[self]);
+      REQUIRE(peer.has_value());
+      REQUIRE(*peer < nodes);
+      ++counts[*peer];
+    }
+    CHECK(counts[self] == 0);
+    const double expected = static_cast<double>(draws) / static_cast<double>(nodes - 1);
+    double chi_square = 0;
+    for (PeerId peer = 0; peer < nodes; ++peer) {
+      if (peer != self) chi_square += std::pow(counts[peer] - expected, 2) / expected;
+    }
+    const double freedom = static_cast<double>(nodes) - 2;
+    CHECK(chi_square <= freedom + 4 * std::sqrt(2 * freedom));
+  }
+}
+
+TEST_CASE("A node alone has nobody to meet", "[topology]") {
+  Bench bench(1, OnlyName());
+  CHECK_FALSE(Uniform{}(bench[0]).has_value());
+  CHECK_FALSE(Ring{}(bench[0]).has_value());
+  Bench pair(2, OnlyName());
+  pair.lose(1);
+  pair.settle();
+  CHECK_FALSE(Uniform{}(pair[0]).has_value());
+  CHECK_FALSE(Ring{}(pair[0]).has_value());
+}
+
+TEST_CASE("A uniform peer is never one that is gone", "[topology]") {
+  Bench bench(4, OnlyName());
+  bench.lose(2);
+  bench.settle();
+  std::vector<int> counts(4, 0);
+  for (int i = 0; i < 1000; ++i) ++counts[Uniform{}(bench[0]).value()];
+  CHECK(counts[2] == 0);
+  CHECK(counts[1] > 400);
+  CHECK(counts[3] > 400);
+}
+
+TEST_CASE("A ring leads each to the next, and skips those that are gone", "[topology]") {
+  Bench bench(4, OnlyName());
+  for (PeerId id = 0; id < 4; ++id) CHECK(Ring{}(bench[id]) == (id + 1) % 4);
+  bench.lose(1);
+  bench.settle();
+  CHECK(Ring{}(bench[0]) == PeerId{2});
+  CHECK(Ring{}(bench[2]) == PeerId{3});
+  CHECK(Ring{}(bench[3]) == PeerId{0});
+  bench.finish(0);
+  bench.settle();
+  CHECK(Ring{}(bench[3]) == PeerId{2});
+  CHECK(bench[3].generator().state().drawn == 0);  // it draws nothing
+}
+
+TEST_CASE("A Bernoulli schedule has its rate, and 0 and 1 exactly", "[schedule]") {
+  Bench bench(1, OnlyName());
+  const int draws = 20'000;
+  for (const double p : {0.0, 0.02, 0.5, 0.9, 1.0}) {
+    const Bernoulli when(p);
+    int count = 0;
+    for (int i = 0; i < draws; ++i) count += when(bench[0]) ? 1 : 0;
+    const double deviation = std::sqrt(p * (1 - p) / draws);
+    CHECK(std::abs(static_cast<double>(count) / draws - p) <= 4 * deviation);
+  }
+}
+
+TEST_CASE("A probability outside [0, 1] is refused with its value", "[schedule]") {
+  const auto refusal = [](double p) {
+    return tests::message_of<ConfigError>([p] { Bernoulli{p}; });
+  };
+  const std::string rule = "Bernoulli: probability must lie in [0, 1], got ";
+  CHECK(refusal(-0.1) == rule + "-0.1");
+  CHECK(refusal(1.1) == rule + "1.1");
+  CHECK(refusal(std::numeric_limits<double>::quiet_NaN()) == rule + "nan");
+  CHECK(tests::message_of<ConfigError>([] { gossamer::rule::GoSgd{-0.1}; }) == rule + "-0.1");
+  CHECK(tests::message_of<ConfigError>([] { gossamer::rule::GoSgdPull{2}; }) == rule + "2");
+}
+
+TEST_CASE("Every(tau) says yes after each tau-th step and no after the others", "[schedule]") {
+  Bench bench(1, OnlyName());
+  const std::uint64_t tau = GENERATE(1U, 2U, 7U);
+  const Every when(tau);
+  CHECK(when.tau() == tau);
+  for (int i = 1; i <= 30; ++i) {
+    bench.advance(0);
+    CHECK(when(bench[0]) == (i % static_cast<int>(tau) == 0));
+  }
+  CHECK(bench[0].generator().state().drawn == 0);
+}
+
+TEST_CASE("A period of 0 is refused", "[schedule]") {
+  CHECK(tests::message_of<ConfigError>([] { Every{0}; }) == "Every: tau must be at least 1, got 0");
+}
+
+}  // namespace

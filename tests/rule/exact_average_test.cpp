@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: MIT
+/// The exact mean, and the synchronous rules that are made of it: PerSyn and Sync.
+#include <gossamer/rule/exact_average.hpp>
+#include <gossamer/rule/persyn.hpp>
+#include <gossamer/rule/sync.hpp>
+
+#include <tests/rule/bench_scope.hpp>
+#include <tests/support.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <variant>
+#include <vector>
+
+namespace {
+
+using gossamer::Archive;
+using gossamer::ConfigError;
+using gossamer::Generator;
+using gossamer::PeerId;
+using gossamer::rule::AnyRule;
+using gossamer::rule::PerSyn;
+using gossamer::rule::Sync;
+using gossamer::transport::Delivered;
+using tests::Approx;
+using tests::Bench;
+using tests::Reason;
+
+using Numbers = std::vector<double>;
+
+Numbers numbers(Bench& bench, PeerId id) { return {bench[id].x().begin(), bench[id].x().end()}; }
+
+/// Their sum in this order, divided by how many they are: what ExactAverage promises, bit for bit.
+Numbers mean(const std::vector<Numbers>& all) {
+  Numbers sum = all.front();
+  for (std::size_t i = 1; i < all.size(); ++i) {
+    for (std::size_t j = 0; j < sum.size(); ++j) sum[j] += all[i][j];
+  }
+  for (double& value : sum) value /= static_cast<double>(all.size());
+  return sum;
+}
+
+TEST_CASE("All nodes get the mean in the same bits, in whatever order contributions arrive",
+          "[rule][exact_average]") {
+  const std::size_t nodes = GENERATE(1U, 2U, 3U, 8U);
+  Generator order(tests::seed, 2200);
+  for (int repeat = 0; repeat < 30; ++repeat) {
+    Bench bench(nodes, PerSyn(1), 3);
+    std::vector<Numbers> all;
+    for (PeerId id = 0; id < nodes; ++id) {
+      for (double& value : bench[id].x()) value = 1e6 * (order.uniform() - 0.5);
+      all.push_back(numbers(bench, id));
+    }
+    const Numbers expected = mean(all);
+    for (PeerId id = 0; id < nodes; ++id) REQUIRE(bench.advance(id));  // the step itself is zero
+    for (PeerId id = 0; id < nodes; ++id) {
+      if (nodes > 1) REQUIRE_FALSE(bench.advance(id));
+    }
+    while (!bench.pending().empty()) {
+      bench.handle(order.below(static_cast<std::uint32_t>(bench.pending().size())));
+    }
+    for (PeerId id = 0; id < nodes; ++id) {
+      REQUIRE(bench.advance(id));
+      REQUIRE(numbers(bench, id) == expected);
+    }
+  }
+}
+
+TEST_CASE("A round costs two messages for each node but the one that reduces",
+          "[rule][exact_average]") {
+  Bench bench(5, PerSyn(1));
+  for (PeerId id = 0; id < 5; ++id) bench.advance(id);
+  for (PeerId id = 0; id < 5; ++id) bench.advance(id);
+  REQUIRE(bench.pending().size() == 4);
+  for (const auto& one : bench.pending()) CHECK(one.at == 0);
+  for (int i = 0; i < 4; ++i) bench.handle(0);
+  REQUIRE(bench.pending().size() == 4);
+  for (const auto& one : bench.pending()) CHECK(one.at != 0);
+  bench.settle();
+  CHECK(bench.pending().empty());
+}
+
+TEST_CASE("A contribution that comes back from a full queue is handed in again",
+          "[rule][exact_average]") {
+  Bench bench(3, PerSyn(1));
+  const Numbers expected = mean({numbers(bench, 0), numbers(bench, 1), numbers(bench, 2)});
+  for (int twice = 0; twice < 2; ++twice) {
+    for (PeerId id = 0; id < 3; ++id) bench.advance(id);
+  }
+  for (int i = 0; i < 3; ++i) {
+    bench.give_back(0);
+    bench.give_back(0);
+    bench.handle(0);
+    bench.handle(0);
+    REQUIRE(bench.pending().size() == 2);
+  }
+  bench.settle();
+  for (PeerId id = 0; id < 3; ++id) CHECK(numbers(bench, id) == expected);
+}
+
+TEST_CASE("A mean that comes back from a full queue is sent again", "[rule][exact_average]") {
+  Bench bench(3, PerSyn(1));
+  const Numbers expected = mean({numbers(bench, 0), numbers(bench, 1), numbers(bench, 2)});
+  for (int twice = 0; twice < 2; ++twice) {
+    for (PeerId id = 0; id < 3; ++id) bench.advance(id);
+  }
+  bench.handle(0);
+  bench.handle(0);
+  REQUIRE(bench.pending().size() == 2);  // the means
+  const PeerId first = bench.pending()[0].at;
+  SECTION("at once") { bench.give_back(0); }
+  SECTION("when the one who reduced has started the next round") {
+    REQUIRE(bench.advance(0));
+    REQUIRE_FALSE(bench.advance(0));
+    bench.give_back(0);
+  }
+  bench.settle();
+  CHECK(numbers(bench, first) == expected);
+  REQUIRE(bench.advance(first));
+}
+
+/// Four steps on M nodes, in a random order; before the n-th event one node goes. False if it was
+/// over before that. The others must end every round with one mean, and all their steps.
+bool lose_before(const AnyRule& rule, std::size_t nodes, std::size_t n, PeerId victim,
+                 std::size_t still_arrive, Reason reason, std::uint64_t stream) {
+  const std::uint64_t steps = 4;
+  Bench bench(nodes, rule, 2);
+  Generator order(tests::seed, stream);
+  bool lost = false;
+  // By step and node: what the node had when it was about to take the step.
+  std::map<std::uint64_t, std::map<PeerId, Numbers>> before;
+  bench.gradient = [&](PeerId id, std::size_t j) {
+    before[bench[id].steps][id] = numbers(bench, id);
+    return 0.1 * id + 0.01 * static_cast<double>(j);
+  };
+  if (rule.needs_halves()) {
+    for (PeerId id = 0; id < nodes; ++id) bench[id].set(0.5);
+  }
+  for (int idle = 0; idle < 64; ++idle) {  // so long that all have had their turn
+    if (!lost && bench.events() >= n) {
+      lost = true;
+      reason == Reason::finished ? bench.finish(victim) : bench.close(victim, reason, still_arrive);
+    }
+    const auto live = bench.live();
+    const PeerId id = live[order.below(static_cast<std::uint32_t>(live.size()))];
+    if (order.below(2) == 0 && bench[id].steps < steps) {
+      if (bench.advance(id)) idle = 0;
+    } else if (!bench.pending().empty()) {
+      bench.handle(bench.choose(order));
+      idle = 0;
+    }
+  }
+  INFO(rule.name() << ": node " << victim << " of " << nodes << " goes before event " << n
+                   << ", reason " << static_cast<int>(reason) << ", " << still_arrive
+                   << " of its messages arrive, stream " << stream);
+  for (const PeerId id : bench.live()) {
+    INFO("node " << id << " of the others");
+    REQUIRE(bench[id].steps == steps);
+  }
+  for (std::uint64_t step = 1; step < steps; ++step) {
+    for (const PeerId id : bench.live()) {
+      INFO("step " << step << ", node " << id << " against node " << bench.live().front());
+      REQUIRE(before[step][id] == before[step][bench.live().front()]);
+    }
+  }
+  return lost;
+}
+
+/// All points at which a node can go, for both synchronous rules.
+void lose_everywhere(std::size_t nodes, std::size_t still_arrive, Reason reason) {
+  for (const AnyRule& rule : {AnyRule(PerSyn(1)), AnyRule(Sync())}) {
+    for (PeerId victim = 0; victim < nodes; ++victim) {
+      for (std::uint64_t stream = 2300; stream < 2302; ++stream) {
+        std::size_t n = 0;
+        while (lose_before(rule, nodes, n, victim, still_arrive, reason, stream)) ++n;
+        REQUIRE(n > 3 * nodes);
+      }
+    }
+  }
+}
+
+TEST_CASE("Whoever is lost at whatever point, the others end every round with one mean",
+          "[rule][exact_average]") {
+  const std::size_t nodes = GENERATE(2U, 3U, 4U);
+  const std::size_t still_arrive = GENERATE(as<std::size_t>{}, 0, 1, Bench::all);
+  lose_everywhere(nodes, still_arrive, Reason::lost);
+}
+
+TEST_CASE("Whoever finishes at whatever point, the others end every round with one mean",
+          "[rule][exact_average]") {
+  const std::size_t nodes = GENERATE(2U, 3U, 4U);
+  lose_everywhere(nodes, Bench::all, Reason::finished);
+}
+
+TEST_CASE("A reducer that is lost between its answers keeps nobody waiting",
+          "[rule][exact_average]") {
+  // Node 0 reduces; its mean reaches one of the others, which goes on before it hears of the loss.
+  const PeerId lucky = GENERATE(1U, 2U);
+  Bench bench(3, PerSyn(1));
+  const Numbers expected = mean({numbers(bench, 0), numbers(bench, 1), numbers(bench, 2)});
+  for (int twice = 0; twice < 2; ++twice) {
+    for (PeerId id = 0; id < 3; ++id) bench.advance(id);
+  }
+  // The one whose contribution comes first is answered first.
+  bench.handle(bench.pending()[0].source == lucky ? 0 : 1);
+  bench.handle(0);
+  REQUIRE(bench.pending().size() == 2);
+  REQUIRE(bench.pending()[0].at == lucky);
+  bench.lose(0, 1);
+  bench.handle(0);
+  CHECK(numbers(bench, lucky) == expected);
+  SECTION("which hears of the loss first") { bench.settle(); }
+  SECTION("which has started the next round by then") {
+    REQUIRE(bench.advance(lucky));
+    REQUIRE_FALSE(bench.advance(lucky));
+    bench.settle();
+  }
+  const PeerId other = 3 - lucky;
+  REQUIRE(bench.advance(other));
+  CHECK(numbers(bench, other) == expected);
+  for (int i = 0; i < 8; ++i) {
+    for (const PeerId id : {lucky, other}) bench.advance(id);
+    bench.settle();
+  }
+  CHECK(bench[lucky].steps > 2);
+  CHECK(bench[other].steps > 2);
+}
+
+TEST_CASE("PerSyn averages every tau steps and leaves the steps between alone", "[rule][persyn]") {
+  const std::size_t nodes = GENERATE(1U, 2U, 3U, 8U);
+  const std::uint64_t tau = GENERATE(1U, 2U, 5U);
+  Bench bench(nodes, PerSyn(tau));
+  bench.gradient = [](PeerId id, std::size_t j) { return 0.1 * id + static_cast<double>(j); };
+  std::vector<Numbers> expected;
+  for (PeerId id = 0; id < nodes; ++id) expected.push_back(numbers(bench, id));
+  for (std::uint64_t step = 0; step < 3 * tau + 1; ++step) {
+    for (PeerId id = 0; id < nodes; ++id) {
+      if (!bench.advance(id)) REQUIRE((step > 0 && step % tau == 0));
+    }
+    bench.settle();
+    if (step > 0 && step % tau == 0) {
+      expected.assign(nodes, mean(expected));
+      // The last to contribute, or all but the reducer, could not step before the mean was there.
+      for (PeerId id = 0; id < nodes; ++id) {
+        if (bench[id].steps == step) {
+          REQUIRE(numbers(bench, id) == expected[id]);
+          REQUIRE(bench.advance(id));
+        }
+      }
+    } else {
+      REQUIRE(bench.pending().empty());
+    }
+    for (PeerId id = 0; id < nodes; ++id) {
+      expected[id][0] -= 0.1 * id;
+      expected[id][1] -= 0.1 * id + 1;
+      REQUIRE(bench[id].steps == step + 1);
+      REQUIRE(numbers(bench, id) == expected[id]);
+    }
+  }
+}
+
+TEST_CASE("PerSyn conserves the sum of the parameters from round to round", "[rule][persyn]") {
+  const std::size_t nodes = GENERATE(2U, 3U, 8U);
+  Bench bench(nodes, PerSyn(1));
+  const Numbers before = bench.weighted_sum();
+  for (int i = 0; i < 30; ++i) {
+    for (PeerId id = 0; id < nodes; ++id) bench.advance(id);
+    bench.settle();
+  }
+  CHECK(bench[0].steps > 10);
+  for (std::size_t j = 0; j < before.size(); ++j) {
+    CHECK(bench.weighted_sum()[j] == Approx(before[j]).epsilon(1e-12));
+  }
+}
+
+TEST_CASE("PerSyn refuses a period of 0", "[rule][persyn]") {
+  CHECK(tests::message_of<ConfigError>([] { PerSyn{0}; }) ==
+        "PerSyn: tau must be at least 1, got 0");
+}
+
+TEST_CASE("A restored PerSyn does not average a round twice, and averages the next",
+          "[rule][persyn]") {
+  Bench bench(2, PerSyn(2));
+  for (int i = 0; i < 3; ++i) {
+    for (PeerId id = 0; id < 2; ++id) bench.advance(id);
+    bench.settle();
+  }
+  REQUIRE(bench[0].steps == 2);  // the mean of round 1 is in place, step 3 not taken
+  Bench restored(2, PerSyn(2));
+  for (PeerId id = 0; id < 2; ++id) {
+    Archive saved;
+    bench[id].rule.checkpoint(saved);
+    Archive archive(saved.entries());
+    restored[id].rule.checkpoint(archive);
+    restored[id].steps = 2;
+    REQUIRE(restored.advance(id));  // would wait if it were to average
+    REQUIRE(restored.advance(id));
+    REQUIRE_FALSE((restored.advance(id) && id == 1));
+  }
+  restored.settle();
+  CHECK(numbers(restored, 0) == numbers(restored, 1));
+}
+
+TEST_CASE("Synchronous nodes take the step of the mean gradient and stay equal", "[rule][sync]") {
+  const std::size_t nodes = GENERATE(1U, 2U, 3U, 8U);
+  Bench bench(nodes, Sync(), 2);
+  Generator noise(tests::seed, 2400);
+  std::vector<Numbers> gradients(nodes, Numbers(2));
+  bench.gradient = [&](PeerId id, std::size_t j) { return gradients[id][j]; };
+  for (PeerId id = 0; id < nodes; ++id) bench[id].set(0.25);
+  Numbers expected{0.25, 0.25};
+  for (std::uint64_t step = 1; step <= 5; ++step) {
+    for (auto& gradient : gradients) gradient = {noise.uniform() - 0.5, 1e6 * noise.uniform()};
+    for (PeerId id = 0; id < nodes; ++id) REQUIRE(bench.advance(id));  // gradients
+    for (PeerId id = 1; id < nodes; ++id) REQUIRE_FALSE(bench.advance(id));
+    bench.settle(&noise);
+    for (PeerId id = 0; id < nodes; ++id) REQUIRE(bench.advance(id));  // apply
+    const Numbers change = mean(gradients);
+    for (std::size_t j = 0; j < 2; ++j) expected[j] -= change[j];
+    for (PeerId id = 0; id < nodes; ++id) {
+      REQUIRE(bench[id].steps == step);
+      REQUIRE(numbers(bench, id) == expected);
+    }
+  }
+}
+
+TEST_CASE("A synchronous node without a gradient takes its share of the others'", "[rule][sync]") {
+  Bench bench(2, Sync(), 1);
+  bench.gradient = [](PeerId id, std::size_t) { return id == 0 ? 1 : 0; };
+  bench[0].set(0);
+  bench[1].set(0);
+  bench.advance(0);
+  bench.advance(1);
+  bench[1].parameters.mutable_grad() = at::Tensor();
+  bench.settle();
+  const at::NoGradGuard no_grad;
+  REQUIRE(bench.advance(0));
+  REQUIRE(bench.advance(1));
+  CHECK(bench[0].x()[0] == -0.5);
+  CHECK(bench[1].x()[0] == -0.5);
+}
+
+TEST_CASE("The synchronous rules say what they need of a node", "[rule][sync][persyn]") {
+  CHECK(Sync().needs_halves());
+  CHECK(Sync().lockstep());
+  CHECK_FALSE(PerSyn(1).needs_halves());
+  CHECK(PerSyn(1).lockstep());
+}
+}  // namespace
