@@ -65,9 +65,13 @@ std::vector<Score> evaluate(const std::vector<Network*>& networks, const Images&
   std::vector<Score> scores(networks.size());
   for (const auto& row : rows) {
     for (std::size_t i = 0; i < scores.size(); ++i) {
-      scores[i].loss += row[i].loss / static_cast<double>(images);
-      scores[i].accuracy += row[i].accuracy / static_cast<double>(images);
+      scores[i].loss += row[i].loss;
+      scores[i].accuracy += row[i].accuracy;
     }
+  }
+  for (Score& score : scores) {
+    score.loss /= static_cast<double>(images);
+    score.accuracy /= static_cast<double>(images);
   }
   return scores;
 }

@@ -170,7 +170,8 @@ void Training::evaluate_now(bool thorough) {
       std::minmax_element(nodes.begin(), nodes.end(),
                           [](const Score& a, const Score& b) { return a.accuracy < b.accuracy; });
   double node_mean = 0;
-  for (const Score& node : nodes) node_mean += node.accuracy / static_cast<double>(nodes.size());
+  for (const Score& node : nodes) node_mean += node.accuracy;
+  node_mean /= static_cast<double>(nodes.size());
 
   const gossamer::transport::Status totals = group_.totals();
   const auto fresh = static_cast<double>(totals.steps - steps_before_);

@@ -32,6 +32,10 @@ void mix_segment(const at::Tensor& y, std::span<const Share> shares, std::size_t
     for (const Share& share : shares) {
       const Scalar* const from = share.flat->segments()[segment].data_ptr<Scalar>();
       const auto t = static_cast<Scalar>(share.t);
+      if (t == 1) {  // what y was does not matter, be it infinite
+        std::copy(from + begin, from + end, to + begin);
+        continue;
+      }
       for (std::int64_t i = begin; i < end; ++i) to[i] += t * (from[i] - to[i]);
     }
   }
@@ -39,9 +43,9 @@ void mix_segment(const at::Tensor& y, std::span<const Share> shares, std::size_t
 
 }  // namespace detail
 
-/// y <- y + t (x - y), for each share in turn. Equal vectors stay equal, bit for bit; t = 1 gives x
-/// up to rounding. float and double on the CPU take one pass over y for all shares; everything else
-/// goes through `lerp_`, with copies.
+/// y <- y + t (x - y), for each share in turn. Equal vectors stay equal, bit for bit; t = 1 gives
+/// x. float and double on the CPU take one pass over y for all shares; everything else goes through
+/// `lerp_`, with copies.
 inline void mix(const Flat& y, std::span<const Share> shares) {
   for (std::size_t s = 0; s < y.segments().size(); ++s) {
     const at::Tensor& to = y.segments()[s];

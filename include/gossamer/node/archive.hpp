@@ -55,6 +55,12 @@ class Archive {
     bytes(name, &value, sizeof value);
   }
 
+  void operator()(std::string_view name, bool& value) {
+    auto byte = static_cast<unsigned char>(value);
+    (*this)(name, byte);
+    value = byte != 0;  // whatever byte a file has there
+  }
+
   void operator()(std::string_view name, std::string& value) {
     if (loading_) {
       value = find(name);

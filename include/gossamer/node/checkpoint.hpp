@@ -50,9 +50,9 @@ inline Archive parse_archive(std::string_view bytes, const std::string& place) {
   std::memcpy(&header, bytes.data(), sizeof header);
   bytes.remove_prefix(sizeof header);
   if (header.order != expected.order) throw refuse("written by a machine of another byte order");
-  if (header.version > expected.version) {
-    throw refuse("of version " + std::to_string(header.version) +
-                 ", this program reads up to version " + std::to_string(expected.version));
+  if (header.version != expected.version) {
+    throw refuse("of version " + std::to_string(header.version) + ", this program reads version " +
+                 std::to_string(expected.version));
   }
   if (header.size != bytes.size()) {
     throw refuse((header.size > bytes.size() ? "truncated: expected " : "too long: expected ") +

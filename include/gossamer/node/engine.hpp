@@ -13,6 +13,7 @@
 #include <ATen/core/grad_mode.h>
 #include <spdlog/logger.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstddef>
@@ -38,7 +39,8 @@ class Engine final : public rule::Scope {
       : transport_(std::move(context.transport)),
         rule_(std::move(context.rule)),
         options_((context.options.check(), std::move(context.options))),
-        members_(transport_.peers().size() + 1),
+        peers_(transport_.peers().begin(), transport_.peers().end()),
+        members_(peers_.size() + 1),
         model_(std::move(tensors), options_.buffers()),
         pool_(model_.flat()),
         generator_(options_.seed(), gossip_stream + transport_.self()),
@@ -52,7 +54,9 @@ class Engine final : public rule::Scope {
 
   // What a rule sees.
   [[nodiscard]] PeerId self() const override { return transport_.self(); }
-  [[nodiscard]] std::span<const PeerId> peers() const override { return transport_.peers(); }
+  /// As of the last event that the rule was told of: what a peer sent before it went, it sent as a
+  /// live one.
+  [[nodiscard]] std::span<const PeerId> peers() const override { return peers_; }
   [[nodiscard]] transport::Status status(PeerId peer) const override {
     return transport_.status(peer);
   }
@@ -78,24 +82,21 @@ class Engine final : public rule::Scope {
   /// Counters of this node, up to date.
   [[nodiscard]] const transport::Status& counters() const noexcept { return status_; }
 
-  /// Gives all nodes of a group the parameters of the one with the lowest number: that one sends
-  /// them, the others wait for them. Call it before anything else, on all nodes.
+  /// Gives all nodes of a group the parameters of the live one with the lowest number: that one
+  /// sends them, the others wait for them. Call it before anything else, on all nodes.
   void start_equal() {
-    if (peers().empty()) return;
-    if (self() < peers().front()) {
-      const model::Snapshot first = snapshot();
-      call([&] {
-        for (const PeerId peer : peers()) send({.to = peer, .kind = first_model, .payload = first});
-      });
-      return;
-    }
     waits_for_first_ = true;  // what faster nodes send meanwhile is merged afterwards
     const auto aggregate = [this](std::span<const transport::Message> all) { merge(all); };
-    while (waits_for_first_ && !peers().empty() && peers().front() < self()) {
+    while (waits_for_first_ && !peers_.empty() && peers_.front() < self()) {
       transport_.wait(transport_.now() + std::chrono::seconds(1));
       receive(aggregate, [](const transport::Event&) {});
     }
-    waits_for_first_ = false;
+    if (std::exchange(waits_for_first_, false)) {
+      call([this] {
+        const model::Snapshot first = snapshot();
+        for (const PeerId peer : peers_) send({.to = peer, .kind = first_model, .payload = first});
+      });
+    }
     hand_over(aggregate);
   }
 
@@ -110,7 +111,7 @@ class Engine final : public rule::Scope {
       any = true;
       if (auto* delivered = std::get_if<transport::Delivered>(&*event)) {
         if (delivered->message.kind == first_model) {
-          model_.flat().copy_from(*delivered->message.payload);
+          if (waits_for_first_) model_.flat().copy_from(*delivered->message.payload);
           waits_for_first_ = false;
           continue;
         }
@@ -124,11 +125,16 @@ class Engine final : public rule::Scope {
       hand_over(aggregate);
       if (const auto* joined = std::get_if<transport::PeerJoined>(&*event)) {
         log("peer ", joined->peer, " has joined");
+        peers_.insert(std::upper_bound(peers_.begin(), peers_.end(), joined->peer), joined->peer);
         rule_.on_peer_joined(*this, joined->peer);
         on_event(*event);
       } else if (const auto* gone = std::get_if<transport::PeerLeft>(&*event)) {
         log("peer ", gone->peer, " goes: ", to_string(gone->reason));
-        rule_.on_peer_left(*this, *gone);
+        // Those who finish together do not release each other from a round that nobody completes.
+        if (!finishing_ || gone->reason != transport::Reason::finished) {
+          std::erase(peers_, gone->peer);
+          rule_.on_peer_left(*this, *gone);
+        }
         on_event(*event);
       }
       flush();
@@ -317,12 +323,14 @@ class Engine final : public rule::Scope {
   Transport transport_;
   Rule rule_;
   NodeOptions options_;
-  std::uint64_t members_;  // at the start
+  std::vector<PeerId> peers_;  // ascending
+  std::uint64_t members_;      // at the start
   model::FlatModel model_;
   model::SnapshotPool pool_;
   Generator generator_;
   double weight_;
   bool waits_for_first_ = false;
+  bool finishing_ = false;
   transport::Status status_;
   std::vector<transport::Message> inbox_;
   std::vector<transport::Returned> returned_;

@@ -45,7 +45,7 @@ class BasicGossip {
       return;
     }
     auto& transport = engine_.transport();
-    transport.finish();
+    engine_.finish();
     const transport::Time deadline = transport.now() + engine_.options().drain_timeout();
     while (true) {
       receive();

@@ -121,14 +121,17 @@ class GossipNode {
     auto& transport = engine_.transport();
     const transport::Time deadline = transport.now() + options().drain_timeout();
     while (!settle() && transport.now() < deadline) transport.wait(deadline);
-    on_stop();
+    end_finish();
   }
 
   /// Starts no more exchanges, hands the weight over if the node is leaving, and tells the others.
   void begin_finish() {
     if (leaving_) engine_.leave();
-    engine_.transport().finish();
+    engine_.finish();
   }
+
+  /// The last call that a node gets.
+  void end_finish() { on_stop(); }
 
   /// Takes in what has arrived, and completes a step whose other half has arrived. True when
   /// nothing more can come, as every live peer has finished.
@@ -202,8 +205,6 @@ class GossipNode {
   virtual void on_error(const std::exception& /*error*/) {}
 
  private:
-  template <class>
-  friend class ThreadGroup;
   template <class, class, class>
   friend class GradientNode;
 

@@ -8,8 +8,10 @@
 #include <gossamer/observe/consensus.hpp>
 #include <gossamer/transport/threads.hpp>
 
+#include <chrono>
 #include <cstddef>
-#include <functional>
+#include <cstdint>
+#include <exception>
 #include <memory>
 #include <string>
 #include <utility>
@@ -76,14 +78,9 @@ class ThreadGroup {
     finish();
   }
 
+  /// Calls each node's `on_stop()`, whatever the others' do. Throws NodeError, as `run_until`.
   void finish() {
-    for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      if (!failed_[i]) nodes_[i]->begin_finish();
-    }
-    settle();
-    for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      if (!failed_[i]) nodes_[i]->on_stop();
-    }
+    each_whole_node([](Node& node) { node.end_finish(); });
   }
 
   /// Asks all nodes to stop before their next step. Any thread.
@@ -158,21 +155,34 @@ class ThreadGroup {
     nodes_[i]->fail(error);
   }
 
-  /// Lets all that is under way land; the nodes' hooks run in this thread.
-  void settle() {
+  /// Calls `action` for each node that has not failed, in this thread; throws the first error, as
+  /// NodeError, when all have had their turn.
+  template <class Action>
+  void each_whole_node(Action action) {
     Workers::End end;
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+      if (failed_[i]) continue;
+      try {
+        action(*nodes_[i]);
+      } catch (const std::exception& error) {
+        if (!end.error) end = {std::current_exception(), i};
+        fail(i, error);
+      }
+    }
+    if (end.error) rethrow_as_node_error(end.failed, end.error);
+  }
+
+  /// Lets all that is under way land.
+  void settle() {
+    std::exception_ptr error;
     do {
-      for (std::size_t i = 0; i < nodes_.size(); ++i) {
-        if (failed_[i]) continue;
-        try {
-          nodes_[i]->settle();
-        } catch (const std::exception& error) {
-          if (!end.error) end = {std::current_exception(), i};
-          fail(i, error);
-        }
+      try {
+        each_whole_node([](Node& node) { node.settle(); });
+      } catch (const NodeError&) {
+        if (!error) error = std::current_exception();
       }
     } while (hub_->queued() > 0);
-    if (end.error) rethrow_as_node_error(end.failed, end.error);
+    if (error) std::rethrow_exception(error);
   }
 
   Workers workers_;

@@ -31,8 +31,8 @@ inline model::Flat mean(std::span<const Member> members) {
 inline model::Flat weighted_mean(std::span<const Member> members) {
   model::Flat result = members.front().model->flat().zeros_like();
   result.copy_from(members.front().model->flat());
-  double weight = members.front().weight;
-  for (const Member& member : members.subspan(1)) {
+  double weight = 0;
+  for (const Member& member : members) {
     if (!(member.weight > 0)) continue;
     weight += member.weight;
     model::mix(result, member.model->flat(), member.weight / weight);

@@ -46,7 +46,7 @@ class RunRecord {
 
   /// Adds a line to metrics.jsonl. Throws std::runtime_error if it cannot be written.
   void add(const Json& line) {
-    metrics_ << line.dump() << std::endl;
+    metrics_ << text(line, -1) << std::endl;
     if (!metrics_) throw std::runtime_error("cannot write " + metrics_path().string());
   }
 
@@ -65,9 +65,14 @@ class RunRecord {
     open(std::ios::app);
   }
 
-  void write_summary(const Json& summary) { replace_file(summary_path(), summary.dump(2) + "\n"); }
+  void write_summary(const Json& summary) { replace_file(summary_path(), text(summary, 2) + "\n"); }
 
  private:
+  /// Bytes that are not UTF-8 (in the text of an error, say) become U+FFFD.
+  static std::string text(const Json& json, int indent) {
+    return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+  }
+
   void open(std::ios::openmode mode) {
     metrics_.open(metrics_path(), mode);
     if (!metrics_) throw ConfigError("run folder " + folder_.string() + ": cannot be written to");

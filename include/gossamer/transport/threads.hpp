@@ -276,7 +276,8 @@ class Threads {
     all_dealt_with();
     ThreadHub::Mailbox& box = *hub_->boxes_[self_];
     std::unique_lock lock(box.mutex);
-    box.filled.wait_until(lock, hub_->begin_ + deadline,
+    const Time latest = now() + std::chrono::hours(24 * 365);  // further would overflow
+    box.filled.wait_until(lock, hub_->begin_ + std::min(deadline, latest),
                           [&box] { return box.count > 0 || box.woken; });
     box.woken = false;
     return box.count > 0;
