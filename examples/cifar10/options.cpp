@@ -152,7 +152,7 @@ void add_options(CLI::App& app, Options& o) {
   const char* records = "Records";
   app.add_option("--out", o.out, "Run folder (default: runs/ and the time)")->group(records);
   app.add_option("--evaluate-every", o.evaluate_every,
-                 "Images between two evaluations (default: ten in a run)")
+                 "Images between two evaluations (default: five in a run)")
       ->check(positive())
       ->group(records);
   app.add_option("--node-test-images", o.node_test_images,

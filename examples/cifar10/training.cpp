@@ -73,7 +73,7 @@ bool Training::done() const {
 int Training::run() {
   const std::uint64_t total = options_.total_images();
   std::uint64_t evaluate_every = options_.evaluate_every;
-  if (evaluate_every == 0 && total > 0) evaluate_every = std::max<std::uint64_t>(1, total / 10);
+  if (evaluate_every == 0 && total > 0) evaluate_every = std::max<std::uint64_t>(1, total / 5);
   try {
     while (!done() && group_.signal() == 0) {
       const std::uint64_t images = group_.totals().samples;
@@ -84,8 +84,8 @@ int Training::run() {
                                         ? next_multiple(images, options_.checkpoint_every)
                                         : std::numeric_limits<std::uint64_t>::max();
       until = std::min(until, save_at);
-      // A run limited by time is evaluated ten times too, unless it says how often.
-      const double stretch = options_.evaluate_every > 0 ? options_.seconds : options_.seconds / 10;
+      // A run limited by time is evaluated five times too, unless it says how often.
+      const double stretch = options_.evaluate_every > 0 ? options_.seconds : options_.seconds / 5;
       train_stretch(until, std::min(options_.seconds, seconds() + stretch));
       const std::uint64_t reached = group_.totals().samples;
       if (group_.signal() != 0) break;

@@ -325,10 +325,16 @@ TEST_CASE("An exception in on_stop is the node's error too", "[node][threads]") 
 
 TEST_CASE("An exception while the last messages land is the node's error", "[node][threads]") {
   const auto group = make_group(options_for(3), "gosgd");
-  (*group)[2].on_hook = [](const std::string& name) {
-    if (name == "on_peer_left") throw std::runtime_error("lonely");
+  // Between runs the hooks are called by the thread that owns the group.
+  (*group)[2].on_hook = [owner = std::this_thread::get_id()](const std::string& name) {
+    if (name == "aggregate" && std::this_thread::get_id() == owner) {
+      throw std::runtime_error("too late");
+    }
   };
-  CHECK(tests::message_of<NodeError>([&] { group->run(Budget().steps(5)); }) == "node 2: lonely");
+  const auto run = [&] {
+    while (true) group->run_until(Budget().steps(group->totals().steps / 3 + 1));
+  };
+  CHECK(tests::message_of<NodeError>(run) == "node 2: too late");
   CHECK(total(*group) == weight_is_one());
   CHECK(group->members().size() == 2);
 }

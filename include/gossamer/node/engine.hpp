@@ -167,6 +167,12 @@ class Engine final : public rule::Scope {
     call([this] { rule_.on_leave(*this); });
   }
 
+  /// Starts no more exchanges, but still answers.
+  void finish() {
+    finishing_ = true;
+    transport_.finish();
+  }
+
   /// Counts a step that the user has just completed, and lets the rule act on it.
   void after_step(double loss) {
     if (options_.stop_on_bad_loss() && !std::isfinite(loss)) {
