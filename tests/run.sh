@@ -5,10 +5,10 @@
 #
 #   ./tests/run.sh [CTEST ARGS...]                      all, or e.g. -R rule/gosgd
 #   ./tests/run.sh --sanitize thread [-- CATCH ARGS...]   [threads] under ThreadSanitizer
-#   ./tests/run.sh --sanitize address [-- CATCH ARGS...]  all under Address- and UBSanitizer
+#   ./tests/run.sh --sanitize address [-- CATCH ARGS...]  [parse] under Address- and UBSanitizer
 #   ./tests/run.sh --fuzz [SECONDS]                     every fuzzer for SECONDS (default 20)
 #
-# CATCH ARGS choose tests, e.g. '[parse]', instead of the default.
+# CATCH ARGS choose among those tests: [threads] is what starts threads, [parse] what reads bytes.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../cmake/setup.sh"
 
@@ -35,7 +35,7 @@ run_sanitized() {
     need_packages "${build_packages[@]}"
     configure thread -DGOSSAMER_SANITIZE=thread -DGOSSAMER_BUILD_EXAMPLES=OFF
   else
-    (($#)) || set -- '~[.]'
+    (($#)) || set -- '[parse]~[.]'
     export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
     export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
     need_packages "${build_packages[@]}"

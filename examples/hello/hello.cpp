@@ -14,7 +14,8 @@ class Line final : public gossamer::GossipNode<torch::nn::Linear> {
 
  private:
   double local_step() override {  // one mini-batch, on this node's own thread
-    const auto x = torch::rand({16, 1}), y = 3 * x - 1 + 0.1 * torch::randn({16, 1});
+    const auto x = torch::rand({16, 1});
+    const auto y = 3 * x - 1 + 0.1 * torch::randn({16, 1});
     optimizer_.zero_grad();
     const auto loss = torch::mse_loss(model()->forward(x), y);
     loss.backward();
@@ -27,9 +28,7 @@ class Line final : public gossamer::GossipNode<torch::nn::Linear> {
 
 int main() {
   using namespace gossamer;
-  ThreadGroup<Line> group(GroupOptions(4), rule::GoSgd(/*probability=*/0.1), [](Context context) {
-    return std::make_unique<Line>(std::move(context));
-  });
+  ThreadGroup<Line> group(GroupOptions(4), rule::GoSgd(/*probability=*/0.1));
   group.run(Budget().steps(2000));  // per node
   for (std::size_t i = 0; i < group.size(); ++i) {
     const auto& line = group[i].model();

@@ -65,7 +65,7 @@ std::uint64_t digest(const cifar10::Images& images) {
 
 }  // namespace
 
-TEST_CASE("Records come out as labels and planes in the order of the file", "[examples][dataset]") {
+TEST_CASE("Records come out as labels and planes in the order of the file", "[examples][dataset][parse]") {
   const auto bytes = record(9, 0) + record(0, 7);
   const auto images = cifar10::parse_records(as_bytes(bytes), "two records");
   REQUIRE(images.size() == 2);
@@ -79,13 +79,13 @@ TEST_CASE("Records come out as labels and planes in the order of the file", "[ex
   CHECK(images.pixels[1][2][31][31].item<int>() == (7 + 3071) % 256);
 }
 
-TEST_CASE("No records at all are no images", "[examples][dataset]") {
+TEST_CASE("No records at all are no images", "[examples][dataset][parse]") {
   const auto images = cifar10::parse_records({}, "nothing");
   CHECK(images.size() == 0);
   CHECK(images.pixels.sizes() == at::IntArrayRef({0, 3, 32, 32}));
 }
 
-TEST_CASE("A record cut short is refused with the sizes", "[examples][dataset]") {
+TEST_CASE("A record cut short is refused with the sizes", "[examples][dataset][parse]") {
   const auto bytes = record(1, 0) + record(2, 0).substr(0, 100);
   const auto text = tests::message_of<ConfigError>(
       [&] { (void)cifar10::parse_records(as_bytes(bytes), "somewhere"); });
@@ -94,7 +94,7 @@ TEST_CASE("A record cut short is refused with the sizes", "[examples][dataset]")
         "100 bytes more");
 }
 
-TEST_CASE("A label above 9 is refused with the number of its record", "[examples][dataset]") {
+TEST_CASE("A label above 9 is refused with the number of its record", "[examples][dataset][parse]") {
   const auto bytes = record(1, 0) + record(9, 0) + record(255, 0);
   const auto text = tests::message_of<ConfigError>(
       [&] { (void)cifar10::parse_records(as_bytes(bytes), "somewhere"); });
@@ -102,7 +102,7 @@ TEST_CASE("A label above 9 is refused with the number of its record", "[examples
         "CIFAR-10: somewhere: record 2 (counted from 0) must have a label from 0 to 9, got 255");
 }
 
-TEST_CASE("The six files load from their folder and from its parent", "[examples][dataset]") {
+TEST_CASE("The six files load from their folder and from its parent", "[examples][dataset][parse]") {
   const tests::TemporaryFolder folder;
   const auto inner = folder.path() / "cifar-10-batches-bin";
   make_batches(inner);
@@ -124,7 +124,7 @@ TEST_CASE("The six files load from their folder and from its parent", "[examples
   }
 }
 
-TEST_CASE("Damaged files are refused by name, with what was expected", "[examples][dataset]") {
+TEST_CASE("Damaged files are refused by name, with what was expected", "[examples][dataset][parse]") {
   const tests::TemporaryFolder folder;
   make_batches(folder.path());
   const auto refusal = [&] {
@@ -168,14 +168,14 @@ TEST_CASE("Damaged files are refused by name, with what was expected", "[example
   }
 }
 
-TEST_CASE("A folder that is not there is refused by name", "[examples][dataset]") {
+TEST_CASE("A folder that is not there is refused by name", "[examples][dataset][parse]") {
   const tests::TemporaryFolder folder;
   const auto missing = folder.path() / "nowhere";
   const auto text = tests::message_of<ConfigError>([&] { (void)cifar10::load(missing); });
   CHECK(text.find(missing.string() + " is not a folder") != std::string::npos);
 }
 
-TEST_CASE("The synthetic data set is the same bytes on every machine", "[examples][dataset]") {
+TEST_CASE("The synthetic data set is the same bytes on every machine", "[examples][dataset][parse]") {
   const auto data = cifar10::synthetic(1, 200, 100);
   CHECK(data.name == "synthetic");
   CHECK(digest(data.train) == 0xff7db3336a0659daU);
@@ -183,7 +183,7 @@ TEST_CASE("The synthetic data set is the same bytes on every machine", "[example
 }
 
 TEST_CASE("A smaller synthetic set is the beginning of a larger one, and another seed another set",
-          "[examples][dataset]") {
+          "[examples][dataset][parse]") {
   const auto small = cifar10::synthetic(7, 33, 5);
   const auto large = cifar10::synthetic(7, 80, 20);
   const auto other = cifar10::synthetic(8, 33, 5);
@@ -194,7 +194,7 @@ TEST_CASE("A smaller synthetic set is the beginning of a larger one, and another
   CHECK_FALSE(small.train.pixels.slice(0, 0, 5).equal(small.test.pixels));
 }
 
-TEST_CASE("Each ten synthetic images in a row hold every class once", "[examples][dataset]") {
+TEST_CASE("Each ten synthetic images in a row hold every class once", "[examples][dataset][parse]") {
   const auto data = cifar10::synthetic(3, 50, 10);
   for (int block = 0; block < 5; ++block) {
     const auto labels = data.train.labels.slice(0, block * 10, block * 10 + 10);
@@ -203,14 +203,14 @@ TEST_CASE("Each ten synthetic images in a row hold every class once", "[examples
   CHECK_FALSE(data.train.labels.slice(0, 0, 10).equal(data.train.labels.slice(0, 10, 20)));
 }
 
-TEST_CASE("A synthetic set of no images is refused", "[examples][dataset]") {
+TEST_CASE("A synthetic set of no images is refused", "[examples][dataset][parse]") {
   const auto text = tests::message_of<ConfigError>([] { (void)cifar10::synthetic(1, 0, 10); });
   CHECK(text == "synthetic data set: a size must be at least 1 image, got 0");
   CHECK_THROWS_AS(cifar10::synthetic(1, 10, -1), ConfigError);
 }
 
 TEST_CASE("The real data set has the labels and moments that its users know",
-          "[examples][dataset]") {
+          "[examples][dataset][parse]") {
   const char* folder = std::getenv("GOSSAMER_DATA");
   if (folder == nullptr) return;
   const auto data = cifar10::load(folder);

@@ -18,7 +18,7 @@ using gossamer::ConfigError;
 
 }  // namespace
 
-TEST_CASE("Only the expected regular files leave an archive", "[examples][unpack]") {
+TEST_CASE("Only the expected regular files leave an archive", "[examples][unpack][parse]") {
   const tests::TemporaryFolder folder;
   const auto cache = folder.path() / "a" / "cache";
   fs::create_directories(cache);
@@ -44,7 +44,7 @@ TEST_CASE("Only the expected regular files leave an archive", "[examples][unpack
   CHECK(files == 6 + 1 + 1);  // the six, the readme, the archive
 }
 
-TEST_CASE("An archive that cannot be used leaves the cache as it was", "[examples][unpack]") {
+TEST_CASE("An archive that cannot be used leaves the cache as it was", "[examples][unpack][parse]") {
   const tests::TemporaryFolder folder;
   const auto file = folder.path() / archive_name;
   make_archive(file, entries());

@@ -39,7 +39,7 @@ enum class Buffers {
 /// not floating-point, and distinct parameters that overlap in memory.
 class FlatModel {
  public:
-  explicit FlatModel(Tensors tensors, Buffers policy = Buffers::average) : policy_(policy) {
+  explicit FlatModel(const Tensors& tensors, Buffers policy = Buffers::average) : policy_(policy) {
     const at::NoGradGuard no_grad;
     std::vector<at::Tensor> bound;
     collect(tensors.parameters, false, bound);

@@ -25,12 +25,12 @@ inline constexpr std::int64_t mix_block = 2048;
 
 template <class Scalar>
 void mix_segment(const at::Tensor& y, std::span<const Share> shares, std::size_t segment) {
-  Scalar* const to = y.data_ptr<Scalar>();
+  auto* const to = y.data_ptr<Scalar>();
   const std::int64_t n = y.numel();
   for (std::int64_t begin = 0; begin < n; begin += mix_block) {
     const std::int64_t end = std::min(begin + mix_block, n);
     for (const Share& share : shares) {
-      const Scalar* const from = share.flat->segments()[segment].data_ptr<Scalar>();
+      const auto* const from = share.flat->segments()[segment].data_ptr<Scalar>();
       const auto t = static_cast<Scalar>(share.t);
       if (t == 1) {  // what y was does not matter, be it infinite
         std::copy(from + begin, from + end, to + begin);

@@ -35,13 +35,13 @@ class Engine final : public rule::Scope {
  public:
   using Ctx = BasicContext<Transport, Rule>;
 
-  Engine(Ctx context, model::Tensors tensors)
+  Engine(Ctx context, const model::Tensors& tensors)
       : transport_(std::move(context.transport)),
         rule_(std::move(context.rule)),
         options_((context.options.check(), std::move(context.options))),
         peers_(transport_.peers().begin(), transport_.peers().end()),
         members_(peers_.size() + 1),
-        model_(std::move(tensors), options_.buffers()),
+        model_(tensors, options_.buffers()),
         pool_(model_.flat()),
         generator_(options_.seed(), gossip_stream + transport_.self()),
         weight_(context.weight) {

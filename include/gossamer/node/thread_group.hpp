@@ -9,6 +9,7 @@
 #include <gossamer/transport/threads.hpp>
 
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -21,8 +22,7 @@ namespace gossamer {
 
 /// Nodes on the threads transport. All start from node 0's parameters and with equal weights.
 ///
-///     gossamer::ThreadGroup<MyNode> group(GroupOptions(8), rule::GoSgd(0.02),
-///                                         [](Context context) { return MyNode(...); });
+///     gossamer::ThreadGroup<MyNode> group(GroupOptions(8), rule::GoSgd(0.02));
 ///     group.run(Budget().samples(500'000));
 ///     group.mean();
 ///
@@ -50,6 +50,12 @@ class ThreadGroup {
       }
     }
   }
+
+  /// The same for nodes that need nothing but their context.
+  ThreadGroup(const GroupOptions& options,
+              const rule::AnyRule& rule) requires std::constructible_from<Node, Context>
+      : ThreadGroup(options, rule,
+                    [](Context context) { return std::make_unique<Node>(std::move(context)); }) {}
 
   /// Trains until the budget is spent, somebody stops it, or a node fails; then lets every message
   /// land. Can be called again and goes on. Throws NodeError, the original nested, if a hook threw:

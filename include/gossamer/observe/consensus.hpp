@@ -21,6 +21,7 @@ struct Member {
 inline model::Flat mean(std::span<const Member> members) {
   model::Flat result = members.front().model->flat().zeros_like();
   std::vector<const model::Flat*> flats;
+  flats.reserve(members.size());
   for (const Member& member : members) flats.push_back(&member.model->flat());
   model::mean(result, flats);
   return result;
@@ -46,6 +47,7 @@ inline double consensus_error(std::span<const Member> members) {
   for (const model::Slot& slot : members.front().model->layout().slots) {
     if (slot.is_buffer) continue;
     std::vector<at::Tensor> xs;
+    xs.reserve(members.size());
     for (const Member& member : members) {
       xs.push_back(slot.view(member.model->flat()).to(at::kCPU, at::kDouble));
     }

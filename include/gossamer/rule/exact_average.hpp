@@ -122,6 +122,7 @@ class ExactAverage {
                             [](const auto& a, const auto& b) { return a.first == b.first; }),
                 parts.end());
     std::vector<const model::Flat*> flats;
+    flats.reserve(parts.size());
     for (const auto& part : parts) flats.push_back(part.second);
     model::Snapshot result = scope.blank();
     model::mean(result.writable(), flats);
