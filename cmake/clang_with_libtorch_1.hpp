@@ -11,7 +11,8 @@
 #pragma push_macro("_GLIBCXX20_CONSTEXPR")
 #undef _GLIBCXX20_CONSTEXPR
 #define _GLIBCXX20_CONSTEXPR
-#define __fill_a1 fill_bits  // was declared constexpr; std::fill over std::vector<bool> will not link
+#define __fill_a1 \
+  fill_bits  // was declared constexpr; std::fill over std::vector<bool> will not link
 #include <vector>
 #undef __fill_a1
 #pragma pop_macro("_GLIBCXX20_CONSTEXPR")

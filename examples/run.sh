@@ -28,7 +28,7 @@ fi
 [[ " ${examples[*]} " == *" $example "* ]] ||
   die "No example is called $example; there are: ${examples[*]}"
 if [[ $example == cifar10 && $# -eq 0 ]]; then
-  set -- --nodes 8 --probability 0.1 --momentum 0.9 --images 100000
+  set -- --nodes 8 --probability 0.1 --momentum 0.9 --images 60000
 fi
 
 need_packages "${build_packages[@]}"

@@ -65,7 +65,8 @@ std::uint64_t digest(const cifar10::Images& images) {
 
 }  // namespace
 
-TEST_CASE("Records come out as labels and planes in the order of the file", "[examples][dataset][parse]") {
+TEST_CASE("Records come out as labels and planes in the order of the file",
+          "[examples][dataset][parse]") {
   const auto bytes = record(9, 0) + record(0, 7);
   const auto images = cifar10::parse_records(as_bytes(bytes), "two records");
   REQUIRE(images.size() == 2);
@@ -94,7 +95,8 @@ TEST_CASE("A record cut short is refused with the sizes", "[examples][dataset][p
         "100 bytes more");
 }
 
-TEST_CASE("A label above 9 is refused with the number of its record", "[examples][dataset][parse]") {
+TEST_CASE("A label above 9 is refused with the number of its record",
+          "[examples][dataset][parse]") {
   const auto bytes = record(1, 0) + record(9, 0) + record(255, 0);
   const auto text = tests::message_of<ConfigError>(
       [&] { (void)cifar10::parse_records(as_bytes(bytes), "somewhere"); });
@@ -102,7 +104,8 @@ TEST_CASE("A label above 9 is refused with the number of its record", "[examples
         "CIFAR-10: somewhere: record 2 (counted from 0) must have a label from 0 to 9, got 255");
 }
 
-TEST_CASE("The six files load from their folder and from its parent", "[examples][dataset][parse]") {
+TEST_CASE("The six files load from their folder and from its parent",
+          "[examples][dataset][parse]") {
   const tests::TemporaryFolder folder;
   const auto inner = folder.path() / "cifar-10-batches-bin";
   make_batches(inner);
@@ -124,7 +127,8 @@ TEST_CASE("The six files load from their folder and from its parent", "[examples
   }
 }
 
-TEST_CASE("Damaged files are refused by name, with what was expected", "[examples][dataset][parse]") {
+TEST_CASE("Damaged files are refused by name, with what was expected",
+          "[examples][dataset][parse]") {
   const tests::TemporaryFolder folder;
   make_batches(folder.path());
   const auto refusal = [&] {
@@ -175,7 +179,8 @@ TEST_CASE("A folder that is not there is refused by name", "[examples][dataset][
   CHECK(text.find(missing.string() + " is not a folder") != std::string::npos);
 }
 
-TEST_CASE("The synthetic data set is the same bytes on every machine", "[examples][dataset][parse]") {
+TEST_CASE("The synthetic data set is the same bytes on every machine",
+          "[examples][dataset][parse]") {
   const auto data = cifar10::synthetic(1, 200, 100);
   CHECK(data.name == "synthetic");
   CHECK(digest(data.train) == 0xff7db3336a0659daU);
@@ -194,7 +199,8 @@ TEST_CASE("A smaller synthetic set is the beginning of a larger one, and another
   CHECK_FALSE(small.train.pixels.slice(0, 0, 5).equal(small.test.pixels));
 }
 
-TEST_CASE("Each ten synthetic images in a row hold every class once", "[examples][dataset][parse]") {
+TEST_CASE("Each ten synthetic images in a row hold every class once",
+          "[examples][dataset][parse]") {
   const auto data = cifar10::synthetic(3, 50, 10);
   for (int block = 0; block < 5; ++block) {
     const auto labels = data.train.labels.slice(0, block * 10, block * 10 + 10);

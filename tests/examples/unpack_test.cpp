@@ -44,7 +44,8 @@ TEST_CASE("Only the expected regular files leave an archive", "[examples][unpack
   CHECK(files == 6 + 1 + 1);  // the six, the readme, the archive
 }
 
-TEST_CASE("An archive that cannot be used leaves the cache as it was", "[examples][unpack][parse]") {
+TEST_CASE("An archive that cannot be used leaves the cache as it was",
+          "[examples][unpack][parse]") {
   const tests::TemporaryFolder folder;
   const auto file = folder.path() / archive_name;
   make_archive(file, entries());
