@@ -97,7 +97,7 @@ int Training::run() {
     error_ = error.what();
   }
   if (error_.empty()) {
-    evaluate_now(group_.signal() == 0);
+    if (group_.signal() == 0) evaluate_now(true);  // who interrupts a run does not want to wait
     if (options_.checkpoint_every > 0) save();
   }
   record_.write_summary(summary());
