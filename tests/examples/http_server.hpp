@@ -33,7 +33,8 @@ class HttpServer {
       posix_spawn_file_actions_addclose(&actions, descriptor);
     }
     std::vector<std::string> words = {
-        "python3", (std::filesystem::path(__FILE__).parent_path() / "http_server.py").string(),
+        "python3",
+        (std::filesystem::path(GOSSAMER_SOURCE_DIR) / "tests/examples/http_server.py").string(),
         folder.string(), log_.string()};
     std::vector<char*> arguments;
     for (auto& word : words) arguments.push_back(word.data());
