@@ -152,11 +152,11 @@ void add_options(CLI::App& app, Options& o) {
   const char* records = "Records";
   app.add_option("--out", o.out, "Run folder (default: runs/ and the time)")->group(records);
   app.add_option("--evaluate-every", o.evaluate_every,
-                 "Images between two evaluations (default: five in a run)")
+                 "Images between two evaluations (default: a fifth of the run, at least 20000)")
       ->check(positive())
       ->group(records);
   app.add_option("--node-test-images", o.node_test_images,
-                 "Test images on which the single nodes are measured on the way; at the end, all")
+                 "Test images on which the single nodes are measured; the means always on all")
       ->check(within(1, 10000))
       ->capture_default_str()
       ->group(records);

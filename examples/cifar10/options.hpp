@@ -46,8 +46,8 @@ struct Options {
   double seconds = 0;
   // what is kept
   std::filesystem::path out;         // empty: runs/TIME
-  std::uint64_t evaluate_every = 0;  // images; 0: five times a run
-  std::int64_t node_test_images = 500;
+  std::uint64_t evaluate_every = 0;  // images; 0: a fifth of the run, at least 20,000
+  std::int64_t node_test_images = 1000;
   std::uint64_t checkpoint_every = 0;  // images; 0: no checkpoints
   bool resume = false;
   bool quiet = false;

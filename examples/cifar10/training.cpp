@@ -73,7 +73,7 @@ bool Training::done() const {
 int Training::run() {
   const std::uint64_t total = options_.total_images();
   std::uint64_t evaluate_every = options_.evaluate_every;
-  if (evaluate_every == 0 && total > 0) evaluate_every = std::max<std::uint64_t>(1, total / 5);
+  if (evaluate_every == 0 && total > 0) evaluate_every = std::max<std::uint64_t>(20'000, total / 5);
   try {
     while (!done() && group_.signal() == 0) {
       const std::uint64_t images = group_.totals().samples;
@@ -89,7 +89,7 @@ int Training::run() {
       train_stretch(until, std::min(options_.seconds, seconds() + stretch));
       const std::uint64_t reached = group_.totals().samples;
       if (group_.signal() != 0) break;
-      if (!done() && (reached >= evaluate_at || reached < until)) evaluate_now(false);
+      if (!done() && (reached >= evaluate_at || reached < until)) evaluate_now();
       if (reached >= save_at) save();
     }
     group_.finish();
@@ -97,7 +97,7 @@ int Training::run() {
     error_ = error.what();
   }
   if (error_.empty()) {
-    if (group_.signal() == 0) evaluate_now(true);  // who interrupts a run does not want to wait
+    if (group_.signal() == 0) evaluate_now();  // who interrupts a run does not want to wait
     if (options_.checkpoint_every > 0) save();
   }
   record_.write_summary(summary());
@@ -149,7 +149,7 @@ void Training::show_progress() {
   progress_.show(state);
 }
 
-void Training::evaluate_now(bool thorough) {
+void Training::evaluate_now() {
   const auto begin = Clock::now();
   const auto members = group_.members();
   gossamer::observe::copy_into(mean_, group_.mean(), members);
@@ -164,8 +164,7 @@ void Training::evaluate_now(bool thorough) {
     weights.push_back(group_[i].weight());
     steps.push_back(group_.status(i).steps);
   }
-  const std::int64_t node_images = thorough ? dataset_.test.size() : options_.node_test_images;
-  const auto nodes = evaluate(networks, dataset_.test, node_images, options_);
+  const auto nodes = evaluate(networks, dataset_.test, options_.node_test_images, options_);
   const auto [worst, best] =
       std::minmax_element(nodes.begin(), nodes.end(),
                           [](const Score& a, const Score& b) { return a.accuracy < b.accuracy; });
@@ -189,7 +188,7 @@ void Training::evaluate_now(bool thorough) {
            {"test_accuracy", means[0].accuracy},
            {"weighted_test_loss", means[1].loss},
            {"weighted_test_accuracy", means[1].accuracy},
-           {"node_test_images", node_images},
+           {"node_test_images", std::min(options_.node_test_images, dataset_.test.size())},
            {"worst_node_loss", worst->loss},
            {"worst_node_accuracy", worst->accuracy},
            {"mean_node_accuracy", node_mean},

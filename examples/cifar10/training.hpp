@@ -32,7 +32,7 @@ class Training {
 
   void train_stretch(std::uint64_t until_images, double until_seconds);
   /// Measures all models, adds a line to the metrics, and keeps it for the summary.
-  void evaluate_now(bool thorough);
+  void evaluate_now();
   void save();
   void load();
   void checkpoint(gossamer::Archive& archive);
