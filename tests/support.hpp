@@ -11,9 +11,6 @@
 
 #ifdef GOSSAMER_CATCH2_V2
 #include <catch2/catch.hpp>
-namespace Catch {
-using namespace Matchers;  // Catch2 3 has them there
-}
 #else
 #include <catch2/catch_all.hpp>
 #endif
@@ -24,10 +21,13 @@ using namespace Matchers;  // Catch2 3 has them there
 
 namespace tests {
 
+// What the two versions of Catch2 have in different places.
 #ifdef GOSSAMER_CATCH2_V2
 using Catch::Detail::Approx;
+inline auto contains(const std::string& part) { return Catch::Matchers::Contains(part); }
 #else
 using Catch::Approx;
+inline auto contains(const std::string& part) { return Catch::Matchers::ContainsSubstring(part); }
 #endif
 
 /// The one seed that feeds every generator of the tests.

@@ -334,8 +334,9 @@ TEST_CASE("A value that is missing or of another size is named", "[node][parse]"
     entries[name] += "x";
     Archive longer(entries);
     const auto text = tests::message_of<CheckpointError>([&] { target.checkpoint(longer); });
-    CHECK_THAT(text, Catch::StartsWith("checkpoint: \"" + name + "\" must have ") &&
-                         Catch::EndsWith(" bytes, got " + std::to_string(value.size() + 1)));
+    CHECK_THAT(text,
+               Catch::Matchers::StartsWith("checkpoint: \"" + name + "\" must have ") &&
+                   Catch::Matchers::EndsWith(" bytes, got " + std::to_string(value.size() + 1)));
   }
 }
 
@@ -418,7 +419,8 @@ TEST_CASE("A gossiping group comes back whole and goes on", "[node][parse][threa
   first->checkpoint(one);
   second->checkpoint(two);
   for (const auto& [name, value] : one.entries()) {
-    if (Catch::EndsWith("optimizer").match(name)) continue;  // LibTorch numbers its archives
+    if (Catch::Matchers::EndsWith("optimizer").match(name))
+      continue;  // LibTorch numbers its archives
     INFO(name);
     CHECK((two.entries().at(name) == value));
   }
@@ -483,7 +485,7 @@ TEST_CASE("A file that cannot be written leaves the old one, and the error names
   const auto taken = folder.path() / "taken";
   std::filesystem::create_directories(taken / "inside");
   const auto text = tests::message_of<std::runtime_error>([&] { replace_file(taken, "x"); });
-  CHECK_THAT(text, Catch::StartsWith("cannot rename to " + taken.string() + ": "));
+  CHECK_THAT(text, Catch::Matchers::StartsWith("cannot rename to " + taken.string() + ": "));
   CHECK_FALSE(std::filesystem::exists(taken.string() + ".part"));
 
   if (geteuid() != 0) {  // root may write anywhere

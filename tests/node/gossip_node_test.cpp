@@ -282,7 +282,7 @@ TEST_CASE("The total weight is 1 after every advance", "[node]") {
     const auto node = order.below(static_cast<std::uint32_t>(size));
     const Progress progress = group.advance(node);
     REQUIRE(progress != Progress::paused);
-    REQUIRE(group.total() == Approx(1.0).margin(tests::weight_tolerance));
+    REQUIRE(group.total() == tests::Approx(1.0).margin(tests::weight_tolerance));
     for (auto& other : group.nodes) REQUIRE(other->weight() > 0);
   }
   CHECK(group[0].counters().steps > 3);
@@ -291,7 +291,7 @@ TEST_CASE("The total weight is 1 after every advance", "[node]") {
   CHECK(group.hub->queued() == 0);
   double held = 0;
   for (auto& node : group.nodes) held += node->weight();
-  CHECK(held == Approx(1.0).margin(tests::weight_tolerance));
+  CHECK(held == tests::Approx(1.0).margin(tests::weight_tolerance));
 }
 
 TEST_CASE("Weighted sums of the models are conserved by gossip alone", "[node][gosgd]") {
@@ -386,7 +386,7 @@ TEST_CASE("run() ends with on_stop, and with the drain time at the latest", "[no
   group[0].run(Budget().steps(2));
   CHECK(group[0].stops == 1);
   CHECK(group[0].counters().steps == 4);  // of the group's 2 * 2 steps
-  CHECK(group.total() == Approx(1.0).margin(tests::weight_tolerance));
+  CHECK(group.total() == tests::Approx(1.0).margin(tests::weight_tolerance));
 }
 
 TEST_CASE("A stop ends run_until before the next step, and can be taken back", "[node]") {
@@ -516,7 +516,7 @@ TEST_CASE("aggregate may look at the messages and call the default", "[node]") {
   group.advance(1);
   CHECK(seen == std::vector<double>{4, 4});  // both at once
   CHECK(group[1].counters().messages_merged == 2);
-  CHECK(group.total() == Approx(1.0).margin(tests::weight_tolerance));
+  CHECK(group.total() == tests::Approx(1.0).margin(tests::weight_tolerance));
 }
 
 TEST_CASE("aggregate may refuse an outlier and keep its weight", "[node]") {
@@ -537,7 +537,7 @@ TEST_CASE("aggregate may refuse an outlier and keep its weight", "[node]") {
   CHECK(group[1].weight() == 0.5);
   group.advance(1);
   CHECK((group[1].model()[0] == 0).all().item<bool>());
-  CHECK(group.total() == Approx(1.0).margin(tests::weight_tolerance));
+  CHECK(group.total() == tests::Approx(1.0).margin(tests::weight_tolerance));
 }
 
 TEST_CASE("An exception in aggregate leaves the weight with the node", "[node]") {
@@ -551,14 +551,14 @@ TEST_CASE("An exception in aggregate leaves the weight with the node", "[node]")
     group.advance(2);
   }
   CHECK_THROWS_WITH(group.advance(1), "half way");
-  CHECK(group.total() == Approx(1.0).margin(tests::weight_tolerance));
+  CHECK(group.total() == tests::Approx(1.0).margin(tests::weight_tolerance));
   group[1].fail(std::runtime_error("half way"));
   CHECK(group[1].errors == std::vector<std::string>{"half way"});
-  CHECK(group.total() == Approx(1.0).margin(tests::weight_tolerance));
+  CHECK(group.total() == tests::Approx(1.0).margin(tests::weight_tolerance));
   for (int i = 0; i < 20; ++i) {
     group.advance(0);
     group.advance(2);
-    CHECK(group.total() == Approx(1.0).margin(tests::weight_tolerance));
+    CHECK(group.total() == tests::Approx(1.0).margin(tests::weight_tolerance));
   }
   CHECK(group[0].left.size() == 1);
   CHECK(group[0].left[0].peer == 1);
@@ -579,7 +579,7 @@ TEST_CASE("An exception while a peer's leaving is told keeps the total weight", 
   group[2].engine().transport().close(Reason::left);
   CHECK_THROWS_WITH(group.advance(0), "alone");
   group[0].fail(std::runtime_error("alone"));
-  CHECK(group.total() == Approx(1.0).margin(tests::weight_tolerance));
+  CHECK(group.total() == tests::Approx(1.0).margin(tests::weight_tolerance));
 }
 
 TEST_CASE("A peer that goes is told to the user with its reason", "[node]") {
@@ -685,7 +685,7 @@ TEST_CASE("A leaver hands all its weight to a live peer", "[node]") {
   CHECK(group.advance(1) == Progress::paused);
   group[1].begin_finish();
   CHECK(group[1].weight() == 0);
-  CHECK(group.total() == Approx(1.0).margin(tests::weight_tolerance));
+  CHECK(group.total() == tests::Approx(1.0).margin(tests::weight_tolerance));
   for (std::size_t i = 0; i < size; ++i) {
     if (i != 1) (void)group.advance(i);
   }
@@ -703,7 +703,7 @@ TEST_CASE("A leaver ends without weight, also if a push to it was under way", "[
   }
   CHECK(group.hub->queued() == 0);
   CHECK(group[1].weight() == 0);
-  CHECK(group[0].weight() == Approx(1.0).margin(tests::weight_tolerance));
+  CHECK(group[0].weight() == tests::Approx(1.0).margin(tests::weight_tolerance));
 }
 
 TEST_CASE("The last one keeps its weight when it leaves", "[node]") {
@@ -743,8 +743,8 @@ TEST_CASE("Options that cannot work are refused when the node is made", "[node]"
   CHECK(refusal(NodeOptions().drain_timeout(std::chrono::milliseconds(-3))) ==
         "NodeOptions: drain_timeout must be positive, got -3 ms");
   CHECK(refusal({}, -1) == "Context: weight must be finite and not negative, got -1");
-  CHECK_THAT(refusal({}, std::nan("")), Catch::Contains("finite and not negative, got"));
-  CHECK_THAT(refusal({}, std::numeric_limits<double>::infinity()), Catch::Contains("got inf"));
+  CHECK_THAT(refusal({}, std::nan("")), tests::contains("finite and not negative, got"));
+  CHECK_THAT(refusal({}, std::numeric_limits<double>::infinity()), tests::contains("got inf"));
   const auto hub = ThreadHub::make(1);
   CHECK_THROWS_AS(Walker(Context{hub->endpoint(0), None{}}, Numbers{}), ConfigError);
 }
@@ -766,8 +766,9 @@ TEST_CASE("A loss that is not finite stops the node and names the step", "[node]
   group.advance(0);
   group[0].step = [loss] { return loss; };
   const auto text = tests::message_of<std::runtime_error>([&] { group.advance(0); });
-  CHECK_THAT(text, Catch::EndsWith(" at step 2; a lower learning rate may help"));
-  CHECK_THAT(text, Catch::StartsWith(std::isnan(loss) ? "the loss is nan" : "the loss is inf"));
+  CHECK_THAT(text, Catch::Matchers::EndsWith(" at step 2; a lower learning rate may help"));
+  CHECK_THAT(text,
+             Catch::Matchers::StartsWith(std::isnan(loss) ? "the loss is nan" : "the loss is inf"));
   CHECK(group[0].counters().steps == 1);
 
   Group<Walker> patient(1, None{}, NodeOptions().stop_on_bad_loss(false));

@@ -371,8 +371,8 @@ TEST_CASE("A loss that is not finite names node and step", "[node][threads]") {
   const auto group = make_group(options_for(2), "none");
   (*group)[1].model()->parameters()[0].detach().fill_(std::nan(""));
   CHECK_THAT(tests::message_of<NodeError>([&] { group->run_until(Budget()); }),
-             Catch::StartsWith("node 1: the loss is ") &&
-                 Catch::EndsWith("nan at step 1; a lower learning rate may help"));
+             Catch::Matchers::StartsWith("node 1: the loss is ") &&
+                 Catch::Matchers::EndsWith("nan at step 1; a lower learning rate may help"));
 }
 
 TEST_CASE("stop() from another thread ends an endless run under every rule", "[node][threads]") {

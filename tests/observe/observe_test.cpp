@@ -352,7 +352,7 @@ TEST_CASE("A folder that cannot be made is named", "[observe]") {
   std::ofstream(folder.path() / "file") << "x";
   const auto path = folder.path() / "file" / "run";
   CHECK_THAT(tests::message_of<ConfigError>([&] { RunRecord record(path); }),
-             Catch::StartsWith("run folder " + path.string() + ": cannot be made: "));
+             Catch::Matchers::StartsWith("run folder " + path.string() + ": cannot be made: "));
   std::filesystem::create_directories(folder.path() / "odd" / "metrics.jsonl");
   CHECK(tests::message_of<ConfigError>([&] { RunRecord record(folder.path() / "odd", true); }) ==
         "run folder " + (folder.path() / "odd").string() + ": cannot be written to");

@@ -521,8 +521,8 @@ void other_model_is_refused() {
   group.quiet();
   const auto text = message_of<gossamer::ConfigError>(
       [&] { group[2].introduce("weight Float [2, 3]\nbias Float [4]\n"); });
-  CHECK_THAT(text, Catch::Contains("node 2") && Catch::Contains("different models"));
-  CHECK_THAT(text, Catch::Contains("bias Float [4]") && Catch::Contains("bias Float [3]"));
+  CHECK_THAT(text, tests::contains("node 2") && tests::contains("different models"));
+  CHECK_THAT(text, tests::contains("bias Float [4]") && tests::contains("bias Float [3]"));
   CHECK((text.find("node 0") != std::string::npos || text.find("node 1") != std::string::npos));
 }
 
