@@ -22,8 +22,7 @@ check() {
 
 cd "$root"
 formatted() {
-  find include examples tests benchmarks -name '*.[ch]pp' -print0 2>/dev/null |
-    xargs -0 clang-format --dry-run --Werror
+  git ls-files -z '*.hpp' '*.cpp' | xargs -0 clang-format --dry-run --Werror
 }
 tidied() { clang-tidy -p build/lint --quiet --warnings-as-errors='*' "$@"; }
 
