@@ -48,8 +48,8 @@ class Engine final : public rule::Scope {
     if (!(weight_ >= 0 && std::isfinite(weight_))) {
       throw ConfigError(c10::str("Context: weight must be finite and not negative, got ", weight_));
     }
-    status_.weight = weight_;
     transport_.introduce(model_.layout().description());
+    publish();  // a node that never gets to a step has weight, too
   }
 
   // What a rule sees.
