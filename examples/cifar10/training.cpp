@@ -236,20 +236,10 @@ void Training::checkpoint(gossamer::Archive& archive) {
   last_ = Json::parse(last);
 }
 
-void Training::save() {
-  struct Whole {
-    Training& training;
-    void checkpoint(gossamer::Archive& archive) { training.checkpoint(archive); }
-  } whole{*this};
-  gossamer::save_checkpoint(whole, checkpoint_path());
-}
+void Training::save() { gossamer::save_checkpoint(*this, checkpoint_path()); }
 
 void Training::load() {
-  struct Whole {
-    Training& training;
-    void checkpoint(gossamer::Archive& archive) { training.checkpoint(archive); }
-  } whole{*this};
-  gossamer::load_checkpoint(whole, checkpoint_path());
+  gossamer::load_checkpoint(*this, checkpoint_path());
   const std::uint64_t images = group_.totals().samples;
   record_.rewind(
       [images](const Json& line) { return line.value("images", std::uint64_t{0}) <= images; });

@@ -27,6 +27,9 @@ class Training {
   /// error in a node (which is on standard error and in the record), 128 + n after signal n.
   int run();
 
+  /// Saves or restores the run; called by `save_checkpoint` and `load_checkpoint`.
+  void checkpoint(gossamer::Archive& archive);
+
  private:
   using Json = gossamer::observe::RunRecord::Json;
 
@@ -35,7 +38,6 @@ class Training {
   void evaluate_now();
   void save();
   void load();
-  void checkpoint(gossamer::Archive& archive);
   void show_progress();
   [[nodiscard]] Json summary() const;
   void print_table() const;
