@@ -82,8 +82,9 @@ class Trunk : public Network {
     conv3_ = add({128, 64, 3}, "conv3");
   }
   Tensor features(Tensor x) {
-    x = at::max_pool2d(conv1_->forward(x).relu_(), 2);
-    x = at::max_pool2d(conv2_->forward(x).relu_(), 2);
+    // The maximum first: the same numbers, and a quarter of the work for the ReLU.
+    x = at::max_pool2d(conv1_->forward(x), 2).relu_();
+    x = at::max_pool2d(conv2_->forward(x), 2).relu_();
     return conv3_->forward(x).relu_().flatten(1);
   }
   Tensor dropped(Tensor x) {

@@ -37,7 +37,7 @@ inline Batches make_batches(const Options& o, const Images& train, std::size_t n
 }
 
 /// One peer: a network, plain SGD, and a stream of mini-batches.
-class CifarNode final : public gossamer::GradientNode<std::shared_ptr<Network>> {
+class CifarNode : public gossamer::GradientNode<std::shared_ptr<Network>> {
  public:
   CifarNode(gossamer::Context context, const Options& o, const Images& train)
       : GradientNode(std::move(context), make_network(o)),
@@ -48,7 +48,7 @@ class CifarNode final : public gossamer::GradientNode<std::shared_ptr<Network>> 
     model()->reseed_dropout(o.seed * 4096 + id());
   }
 
- private:
+ protected:
   /// The mean cross-entropy of one mini-batch, and its gradients.
   double gradient() override {
     const auto [images, labels] = batches_.next();
@@ -59,6 +59,8 @@ class CifarNode final : public gossamer::GradientNode<std::shared_ptr<Network>> 
   }
 
   void apply() override { optimizer_.step(); }
+
+ private:
 
   /// Optimizer, place in the data and dropout's generator: a resumed node goes on as if nothing had
   /// happened.

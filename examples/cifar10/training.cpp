@@ -52,7 +52,7 @@ Training::Training(const Options& options, const Dataset& dataset)
       progress_(std::cout, gossamer::observe::ProgressLine::stdout_is_terminal(), "images"),
       group_(gossamer::GroupOptions(options.members())
                  .node(node_options(options))
-                 .stop_on_signals(true)
+                 .stop_when([this] { return signals_.received() != 0; })
                  .on_tick([this] { show_progress(); }),
              options.make_rule(),
              [&](gossamer::Context context) {
@@ -75,7 +75,7 @@ int Training::run() {
   std::uint64_t evaluate_every = options_.evaluate_every;
   if (evaluate_every == 0 && total > 0) evaluate_every = std::max<std::uint64_t>(20'000, total / 5);
   try {
-    while (!done() && group_.signal() == 0) {
+    while (!done() && signals_.received() == 0) {
       const std::uint64_t images = group_.totals().samples;
       std::uint64_t until = total > 0 ? total : std::numeric_limits<std::uint64_t>::max();
       if (evaluate_every > 0) until = std::min(until, next_multiple(images, evaluate_every));
@@ -88,7 +88,7 @@ int Training::run() {
       const double stretch = options_.evaluate_every > 0 ? options_.seconds : options_.seconds / 5;
       train_stretch(until, std::min(options_.seconds, seconds() + stretch));
       const std::uint64_t reached = group_.totals().samples;
-      if (group_.signal() != 0) break;
+      if (signals_.received() != 0) break;
       if (!done() && (reached >= evaluate_at || reached < until)) evaluate_now();
       if (reached >= save_at) save();
     }
@@ -97,7 +97,7 @@ int Training::run() {
     error_ = error.what();
   }
   if (error_.empty()) {
-    if (group_.signal() == 0) evaluate_now();  // who interrupts a run does not want to wait
+    if (signals_.received() == 0) evaluate_now();  // who interrupts a run does not want to wait
     if (options_.checkpoint_every > 0) save();
   }
   record_.write_summary(summary());
@@ -106,7 +106,7 @@ int Training::run() {
     std::cerr << "cifar10: " << error_ << '\n';
     return 1;
   }
-  return group_.signal() == 0 ? 0 : 128 + group_.signal();
+  return signals_.received() == 0 ? 0 : 128 + signals_.received();
 }
 
 void Training::train_stretch(std::uint64_t until_images, double until_seconds) {
@@ -247,7 +247,7 @@ void Training::load() {
                 std::to_string(group_.total_weight()));
 }
 
-Training::Json Training::summary() const {
+Training::Json Training::summary() {
   const gossamer::transport::Status totals = group_.totals();
   Json text = {
       {"dataset", dataset_.name},
@@ -271,12 +271,12 @@ Training::Json Training::summary() const {
   text["version"] = GOSSAMER_VERSION;
   text["libtorch"] = TORCH_VERSION;
   text["digest"] = gossamer::observe::digest(group_.members());
-  if (group_.signal() != 0) text["signal"] = group_.signal();
+  if (signals_.received() != 0) text["signal"] = signals_.received();
   if (!error_.empty()) text["error"] = error_;
   return text;
 }
 
-void Training::print_table() const {
+void Training::print_table() {
   const Json text = summary();
   const auto row = [](const char* name, const char* format, auto value) {
     char cell[64];

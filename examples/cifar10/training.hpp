@@ -7,6 +7,7 @@
 #include <cifar10/node.hpp>
 #include <cifar10/options.hpp>
 #include <gossamer/gossamer.hpp>
+#include <gossamer/node/signals.hpp>
 #include <gossamer/observe/record.hpp>
 
 #include <cstdint>
@@ -39,8 +40,8 @@ class Training {
   void save();
   void load();
   void show_progress();
-  [[nodiscard]] Json summary() const;
-  void print_table() const;
+  [[nodiscard]] Json summary();
+  void print_table();
   [[nodiscard]] bool done() const;
   [[nodiscard]] double seconds() const { return group_.elapsed().count(); }
   [[nodiscard]] std::filesystem::path checkpoint_path() const {
@@ -51,6 +52,7 @@ class Training {
   const Dataset& dataset_;
   gossamer::observe::RunRecord record_;
   gossamer::observe::ProgressLine progress_;
+  gossamer::Signals signals_;
   gossamer::ThreadGroup<CifarNode> group_;
   std::shared_ptr<Network> mean_;      // where the plain mean is put to be tested
   std::shared_ptr<Network> weighted_;  // and the weighted one

@@ -740,6 +740,7 @@ TEST_CASE("Options that cannot work are refused when the node is made", "[node]"
         "NodeOptions: samples_per_step must be at least 1, got 0");
   CHECK(refusal(NodeOptions().drain_timeout(std::chrono::milliseconds(0))) ==
         "NodeOptions: drain_timeout must be positive, got 0 ms");
+  CHECK(refusal(NodeOptions().snapshots(0)) == "NodeOptions: snapshots must be at least 1, got 0");
   CHECK(refusal(NodeOptions().drain_timeout(std::chrono::milliseconds(-3))) ==
         "NodeOptions: drain_timeout must be positive, got -3 ms");
   CHECK(refusal({}, -1) == "Context: weight must be finite and not negative, got -1");

@@ -53,6 +53,7 @@ class BenchScope final : public gossamer::rule::Scope {
   [[nodiscard]] Generator& generator() override { return generator_; }
   [[nodiscard]] double& weight() override { return weight_; }
   [[nodiscard]] gossamer::model::FlatModel& model() override { return model_; }
+  [[nodiscard]] bool has_room() const override { return room; }
   [[nodiscard]] gossamer::model::Snapshot blank() override { return pool_.take(); }
   [[nodiscard]] gossamer::model::Snapshot snapshot() override {
     auto copy = pool_.take();
@@ -71,6 +72,7 @@ class BenchScope final : public gossamer::rule::Scope {
   gossamer::rule::AnyRule rule;
   at::Tensor parameters;
   std::uint64_t steps = 0;
+  bool room = true;
   std::vector<Message> outbox;
   bool halfway = false;   // between gradient and apply
   bool finished = false;  // takes no more steps, still answers

@@ -71,6 +71,23 @@ TEST_CASE("A pull halves the weight of the one who is asked and moves it to the 
   CHECK(bench.pending().empty());
 }
 
+TEST_CASE("Those who ask at once are answered from one copy", "[rule][gosgd_pull]") {
+  const auto node_0 = [](gossamer::rule::Scope& scope) {
+    return scope.self() == 0 ? std::nullopt : std::optional<PeerId>(0);
+  };
+  Bench bench(3, GoSgdPull(Every(1), node_0));
+  bench.advance(1);
+  bench.advance(2);
+  bench.deliver_to(0);
+  REQUIRE(bench.pending().size() == 2);
+  const auto& one = tests::pending_message(bench, 0);
+  const auto& other = tests::pending_message(bench, 1);
+  CHECK(&*one.payload == &*other.payload);
+  CHECK(one.weight == Approx(1.0 / 6));
+  CHECK(other.weight == Approx(1.0 / 12));
+  CHECK(bench[0].weight() == Approx(1.0 / 12));
+}
+
 TEST_CASE("A node that waits for an answer trains on and asks nobody else", "[rule][gosgd_pull]") {
   Bench bench(3, GoSgdPull(Every(1)));
   for (int i = 0; i < 5; ++i) REQUIRE(bench.advance(0));

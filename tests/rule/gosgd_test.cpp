@@ -69,6 +69,17 @@ TEST_CASE("A push takes half of the weight with it and leaves the sender's param
   }
 }
 
+TEST_CASE("No push while there is no room for a copy, and the weight stays", "[rule][gosgd]") {
+  Bench bench(2, GoSgd(Every(1)));
+  bench[0].room = false;
+  bench.advance(0);
+  CHECK(bench.pending().empty());
+  CHECK(bench[0].weight() == 0.5);
+  bench[0].room = true;
+  bench.advance(0);
+  CHECK(bench.pending().size() == 1);
+}
+
 TEST_CASE("What was pushed is a copy: the sender trains on without changing it", "[rule][gosgd]") {
   Bench bench(2, GoSgd(Every(1)));
   bench.advance(0);

@@ -6,6 +6,7 @@
 #include <ATen/ops/zeros.h>
 
 #include <cstddef>
+#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -29,9 +30,17 @@ class Flat {
     return Flat(std::move(copy));
   }
 
-  /// Copies the numbers of `other`, which has the same lengths; the device may differ.
+  /// Copies the numbers of `other`, which has the same lengths and dtypes; the device may differ.
   void copy_from(const Flat& other) const {
-    for (std::size_t i = 0; i < segments_.size(); ++i) segments_[i].copy_(other.segments_[i]);
+    for (std::size_t i = 0; i < segments_.size(); ++i) {
+      const at::Tensor& to = segments_[i];
+      const at::Tensor& from = other.segments_[i];
+      if (to.is_cpu() && from.is_cpu()) {
+        std::memcpy(to.data_ptr(), from.data_ptr(), to.nbytes());  // `copy_` allocates
+      } else {
+        to.copy_(from);
+      }
+    }
   }
 
   [[nodiscard]] const std::vector<at::Tensor>& segments() const noexcept { return segments_; }

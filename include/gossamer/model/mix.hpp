@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gossamer/model/flat.hpp>
+#include <gossamer/model/kernels.hpp>
 
 #include <algorithm>
 #include <array>
@@ -28,46 +29,51 @@ void mix_segment(const at::Tensor& y, std::span<const Share> shares, std::size_t
   auto* const to = y.data_ptr<Scalar>();
   const std::int64_t n = y.numel();
   for (std::int64_t begin = 0; begin < n; begin += mix_block) {
-    const std::int64_t end = std::min(begin + mix_block, n);
+    const std::int64_t length = std::min(mix_block, n - begin);
     for (const Share& share : shares) {
-      const auto* const from = share.flat->segments()[segment].data_ptr<Scalar>();
-      const auto t = static_cast<Scalar>(share.t);
-      if (t == 1) {  // what y was does not matter, be it infinite
-        std::copy(from + begin, from + end, to + begin);
-        continue;
+      const auto* const from = share.flat->segments()[segment].template data_ptr<Scalar>() + begin;
+      if (share.t == 1) {  // what y was does not matter, be it infinite
+        std::copy_n(from, length, to + begin);
+      } else {
+        kernels::lerp(to + begin, from, share.t, length);
       }
-      for (std::int64_t i = begin; i < end; ++i) to[i] += t * (from[i] - to[i]);
     }
+  }
+}
+
+/// Whether `mix_segment` did it: vectors on the CPU, of a type that the kernels know.
+inline bool mix_on_cpu(const at::Tensor& y, std::span<const Share> shares, std::size_t segment) {
+  const auto on_cpu = [segment](const Share& x) { return x.flat->segments()[segment].is_cpu(); };
+  if (!y.is_cpu() || !std::all_of(shares.begin(), shares.end(), on_cpu)) return false;
+  switch (y.scalar_type()) {
+    case at::kFloat:
+      mix_segment<float>(y, shares, segment);
+      return true;
+    case at::kDouble:
+      mix_segment<double>(y, shares, segment);
+      return true;
+    case at::kHalf:
+      mix_segment<at::Half>(y, shares, segment);
+      return true;
+    case at::kBFloat16:
+      mix_segment<at::BFloat16>(y, shares, segment);
+      return true;
+    default:
+      return false;
   }
 }
 
 }  // namespace detail
 
 /// y <- y + t (x - y), for each share in turn. Equal vectors stay equal, bit for bit; t = 1 gives
-/// x. float and double on the CPU take one pass over y for all shares; everything else goes through
-/// `lerp_`, with copies.
+/// x. float, double, half and bfloat16 on the CPU take one pass over y for all shares; everything
+/// else goes through `lerp_`, with copies.
 inline void mix(const Flat& y, std::span<const Share> shares) {
   for (std::size_t s = 0; s < y.segments().size(); ++s) {
     const at::Tensor& to = y.segments()[s];
-    const bool on_cpu =
-        to.is_cpu() && std::all_of(shares.begin(), shares.end(),
-                                   [s](const Share& x) { return x.flat->segments()[s].is_cpu(); });
-    if (on_cpu && to.scalar_type() == at::kFloat) {
-      detail::mix_segment<float>(to, shares, s);
-    } else if (on_cpu && to.scalar_type() == at::kDouble) {
-      detail::mix_segment<double>(to, shares, s);
-    } else {
-      // Not every LibTorch has `lerp_` for half and bfloat16 on the CPU: those go through float.
-      const bool narrow = to.scalar_type() == at::kHalf || to.scalar_type() == at::kBFloat16;
-      const auto type = narrow ? at::kFloat : to.scalar_type();
-      for (const Share& share : shares) {
-        const at::Tensor from = share.flat->segments()[s].to(to.device(), type);
-        if (narrow) {
-          to.copy_(to.to(type).lerp_(from, share.t));
-        } else {
-          to.lerp_(from, share.t);
-        }
-      }
+    if (detail::mix_on_cpu(to, shares, s)) continue;
+    for (const Share& share : shares) {
+      to.lerp_(share.flat->segments()[s].to(to.device()), share.t);
     }
   }
 }

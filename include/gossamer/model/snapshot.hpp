@@ -31,6 +31,11 @@ class SnapshotPool {
   /// A snapshot to write into, its numbers unspecified.
   Snapshot take();
 
+  /// How many of its snapshots are in use.
+  [[nodiscard]] std::size_t out() const {
+    const std::lock_guard lock(shelf_->mutex);
+    return shelf_->made - shelf_->idle.size();
+  }
   /// How many snapshots this pool ever made.
   [[nodiscard]] std::size_t made() const {
     const std::lock_guard lock(shelf_->mutex);

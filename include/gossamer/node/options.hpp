@@ -4,7 +4,6 @@
 
 #include <gossamer/error.hpp>
 #include <gossamer/model/flat_model.hpp>
-#include <gossamer/rule/gosgd.hpp>
 #include <gossamer/rule/rule.hpp>
 #include <gossamer/transport/transport.hpp>
 
@@ -12,6 +11,7 @@
 #include <torch/arg.h>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -28,6 +28,9 @@ struct NodeOptions {
   TORCH_ARG(std::uint64_t, seed) = 0;
   /// Training samples per local step (the batch size), >= 1: for budgets and progress.
   TORCH_ARG(std::uint64_t, samples_per_step) = 1;
+  /// Copies of the model that may be on their way at once, >= 1. A push beyond them is left out,
+  /// and its weight stays: receivers that slow are better served by the next one.
+  TORCH_ARG(std::size_t, snapshots) = 3;
   /// What happens to BatchNorm statistics when models meet.
   TORCH_ARG(model::Buffers, buffers) = model::Buffers::average;
   /// Whether a loss that is not finite stops the node with an error.
@@ -43,6 +46,7 @@ struct NodeOptions {
     if (samples_per_step_ == 0) {
       throw ConfigError("NodeOptions: samples_per_step must be at least 1, got 0");
     }
+    if (snapshots_ == 0) throw ConfigError("NodeOptions: snapshots must be at least 1, got 0");
     if (drain_timeout_.count() <= 0) {
       throw ConfigError(c10::str("NodeOptions: drain_timeout must be positive, got ",
                                  drain_timeout_.count(), " ms"));

@@ -118,8 +118,6 @@ class ThreadGroup {
   }
   /// Time spent in `run_until`, all calls together.
   [[nodiscard]] std::chrono::duration<double> elapsed() const noexcept { return elapsed_; }
-  /// The signal that stopped the group (SIGINT, SIGTERM), or 0.
-  [[nodiscard]] int signal() const noexcept { return workers_.signal(); }
 
   /// The nodes that have not failed, with their weights. Between runs.
   [[nodiscard]] std::vector<observe::Member> members() const {

@@ -1,26 +1,20 @@
 // SPDX-License-Identifier: MIT
-/// Threads with one caller: started, watched, interrupted by signals, and their first error kept.
+/// Threads with one caller: started, watched, stopped, and their first error kept.
 #pragma once
 
 #include <gossamer/error.hpp>
 #include <gossamer/node/options.hpp>
 
 #include <ATen/Parallel.h>
-#include <asio/executor_work_guard.hpp>
-#include <asio/io_context.hpp>
-#include <asio/post.hpp>
-#include <asio/signal_set.hpp>
 
-#include <atomic>
+#include <algorithm>
 #include <chrono>
-#include <csignal>
+#include <condition_variable>
 #include <cstddef>
 #include <exception>
 #include <functional>
-#include <memory>
 #include <mutex>
 #include <stdexcept>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -39,8 +33,9 @@ struct GroupOptions {
   TORCH_ARG(std::size_t, mailbox_capacity) = 0;
   /// LibTorch's own threads per node.
   TORCH_ARG(int, threads_per_node) = 1;
-  /// Whether SIGINT and SIGTERM stop the group; a second signal then ends the process.
-  TORCH_ARG(bool, stop_on_signals) = false;
+  /// Asked at the start and every `tick`, in the thread that called `run`; true stops the group.
+  /// `Signals` (node/signals.hpp) makes one of Ctrl+C.
+  TORCH_ARG(std::function<bool()>, stop_when) = nullptr;
   /// Called every `tick` while the group runs, in the thread that called `run`.
   TORCH_ARG(std::function<void()>, on_tick) = nullptr;
   /// > 0.
@@ -62,8 +57,6 @@ struct GroupOptions {
 };
 
 /// Runs work in threads, one per node, and watches over them in the caller's thread.
-/// Signals are caught for as long as the object lives; one that comes between two runs ends the
-/// next run at once.
 class Workers {
  public:
   /// How a run ended.
@@ -72,38 +65,24 @@ class Workers {
     std::size_t failed = 0;    ///< its number
   };
 
-  explicit Workers(const GroupOptions& options) : options_((options.check(), options)) {
-    if (!options_.stop_on_signals()) return;
-    signals_.add(SIGINT);
-    signals_.add(SIGTERM);
-    signals_.async_wait([this](const std::error_code& error, int number) {
-      if (error) return;
-      signal_ = number;
-      signals_.clear();  // the next one has its usual effect
-    });
-  }
-
-  /// The signal that was caught (SIGINT, SIGTERM), or 0.
-  [[nodiscard]] int signal() const noexcept { return signal_; }
+  explicit Workers(const GroupOptions& options) : options_((options.check(), options)) {}
 
   /// Runs `work(i)` in a thread for each node i, and returns when all are done. If one throws,
-  /// `on_failure(i, exception)` is called in its thread. `stop()` is called, in the caller's
-  /// thread, after a signal; it must make all work end soon.
+  /// `on_failure(i, exception)` is called in its thread. `stop()` is called once, in the caller's
+  /// thread, when `stop_when` says so; it must make all work end soon.
   End run(const std::function<void(std::size_t)>& work,
           const std::function<void(std::size_t, const std::exception&)>& on_failure,
           const std::function<void()>& stop) {
     End end;
-    std::mutex mutex;
+    Running running;
+    running.count = options_.nodes();
     const auto failed = [&](std::size_t i, const std::exception& error) {
       {
-        const std::lock_guard lock(mutex);
+        const std::lock_guard lock(running.mutex);
         if (!end.error) end = {std::current_exception(), i};
       }
       on_failure(i, error);
     };
-    io_.restart();
-    const auto keep_open = asio::make_work_guard(io_);
-    std::atomic<std::size_t> running{options_.nodes()};
     std::vector<std::thread> threads;
     for (std::size_t i = 0; i < options_.nodes(); ++i) {
       threads.emplace_back([&, i] {
@@ -115,12 +94,13 @@ class Workers {
         } catch (...) {
           failed(i, std::runtime_error("something that is not a std::exception"));
         }
-        if (running.fetch_sub(1) == 1) asio::post(io_, [this] { io_.stop(); });
+        const std::lock_guard lock(running.mutex);
+        if (--running.count == 0) running.ended.notify_all();
       });
     }
-    std::exception_ptr error;  // one from on_tick must not leave threads behind
+    std::exception_ptr error;  // one from the caller's functions must not leave threads behind
     try {
-      watch(stop);
+      watch(running, stop);
     } catch (...) {
       error = std::current_exception();
       stop();
@@ -131,23 +111,32 @@ class Workers {
   }
 
  private:
-  /// Waits for the end of all work; ticks, and passes a signal on.
-  void watch(const std::function<void()>& stop) {
-    auto next = std::chrono::steady_clock::now() + options_.tick();
+  struct Running {
+    std::mutex mutex;
+    std::condition_variable ended;
+    std::size_t count = 0;
+  };
+
+  /// Waits for the end of all work, and ticks meanwhile.
+  void watch(Running& running, const std::function<void()>& stop) {
+    using Clock = std::chrono::steady_clock;
+    auto next = Clock::now() + options_.tick();
     bool stopped = false;
-    while (!io_.stopped()) {
-      io_.run_one_until(next);
-      if (signal_ != 0 && !std::exchange(stopped, true)) stop();
-      if (std::chrono::steady_clock::now() < next) continue;
-      next += options_.tick();
+    while (true) {
+      if (!stopped && options_.stop_when() && options_.stop_when()()) {
+        stopped = true;
+        stop();
+      }
+      {
+        std::unique_lock lock(running.mutex);
+        if (running.ended.wait_until(lock, next, [&] { return running.count == 0; })) return;
+      }
       if (options_.on_tick()) options_.on_tick()();
+      next = std::max(next + options_.tick(), Clock::now());
     }
   }
 
   GroupOptions options_;
-  asio::io_context io_;
-  asio::signal_set signals_{io_};
-  int signal_ = 0;
 };
 
 /// Throws NodeError "node N: text of the original", with the original nested in it.

@@ -27,7 +27,8 @@ namespace gossamer::rule {
 ///            exchange", Neurocomputing 2019, arXiv:1804.01852; Blot, Picard, Cord, Thome, "Gossip
 ///            training for deep learning", arXiv:1611.09726.
 /// Differs    never pushes to itself, so `probability` is the true rate of exchange; any schedule
-///            and topology in place of the papers' Bernoulli and uniform ones.
+///            and topology in place of the papers' Bernoulli and uniform ones; no push while
+///            `NodeOptions::snapshots` earlier ones are not merged.
 class GoSgd : public Neutral {
  public:
   /// The papers' form. They use probabilities of 0.01 to 0.4.
@@ -38,7 +39,7 @@ class GoSgd : public Neutral {
   [[nodiscard]] std::string name() const { return "gosgd"; }
 
   void after_step(Scope& scope) {
-    if (!when_(scope)) return;
+    if (!when_(scope) || !scope.has_room()) return;
     if (const auto peer = whom_(scope)) scope.send(split(scope, *peer, 0.5));
   }
 

@@ -44,9 +44,12 @@ class GoSgdPull : public Neutral {
 
   void on_messages(Scope& scope, std::span<const Message> messages) {
     merge(scope, messages);  // requests have no weight
+    model::Snapshot copy;    // one for all: an answer does not change the parameters
     for (const Message& message : messages) {
       if (message.kind == request) {
-        scope.send(split(scope, message.from, 0.5, answer));
+        if (!copy) copy = scope.snapshot();
+        scope.weight() /= 2;
+        scope.send({.to = message.from, .kind = answer, .weight = scope.weight(), .payload = copy});
       } else if (asked_ == message.from) {
         asked_.reset();
       }

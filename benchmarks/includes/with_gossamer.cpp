@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+#include <gossamer/gossamer.hpp>
+#include <torch/torch.h>

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# What the library claims of its speed, each figure beside its rival's from the same run.
+#
+#   ./benchmarks/run.sh               all questions, then the table
+#   ./benchmarks/run.sh QUESTION...   kernels, memory, includes, throughput, straggler
+#   ./benchmarks/run.sh --table       the table, from what was measured before
+#
+# An idle machine gives clean figures; all takes about ten minutes after the build. The table goes to
+# benchmarks/records/performance.md, the figures to performance.json beside it. The figure of
+# accuracies has a script of its own: benchmarks/figure/run.sh.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../cmake/setup.sh"
+out=$root/build/benchmarks
+bin=$root/build/release/benchmarks
+export OMP_NUM_THREADS=1
+
+measure() {
+  echo "$1"
+  case $1 in
+    kernels)
+      build release bench_kernels >/dev/null
+      "$bin/bench_kernels" --benchmark_enable_random_interleaving=true \
+        --benchmark_repetitions=9 --benchmark_min_time=0.2 --benchmark_format=json \
+        >"$out/kernels.json.part" 2>/dev/null
+      mv "$out/kernels.json.part" "$out/kernels.json"
+      ;;
+    memory)
+      build release bench_memory >/dev/null
+      "$bin/bench_memory" "$out/memory.json" >/dev/null
+      ;;
+    includes) python3 "$root/benchmarks/includes/includes.py" "$bin/includes.txt" "$out/includes.json" ;;
+    throughput)
+      build release bench_throughput >/dev/null
+      "$bin/bench_throughput" --out "$out/throughput.json"
+      ;;
+    straggler)
+      build release bench_throughput >/dev/null
+      "$bin/bench_throughput" --slow 4 --out "$out/straggler.json"
+      ;;
+    *) die "benchmarks/run.sh: no question is called $1; there are: ${questions[*]}" ;;
+  esac
+}
+
+questions=(kernels memory includes throughput straggler)
+case ${1-} in
+  --help | -h)
+    sed -n '3,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    exit
+    ;;
+  --table) shift ;;
+  *)
+    need_packages "${build_packages[@]}" libbenchmark-dev libgloo-dev
+    configure release
+    mkdir -p "$out"
+    (($#)) || set -- "${questions[@]}"
+    for question in "$@"; do measure "$question"; done
+    ;;
+esac
+mkdir -p "$root/benchmarks/records"
+python3 "$root/benchmarks/table.py" "$out" "$root/benchmarks/records"

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""The performance table from what run.sh measured: table.py MEASUREMENTS RECORDS."""
+
+import json
+import os
+import statistics
+import sys
+from pathlib import Path
+
+rows = []
+
+
+def row(question, figure, rival, ratio, limit=None, above=True):
+    """limit: what the ratio must reach (above) or may be at most."""
+    held = "" if limit is None else ("yes" if (ratio >= limit) == above or ratio == limit else "NO")
+    bound = "" if limit is None else f"{'>=' if above else '<='} {limit:g}"
+    rows.append((question, figure, rival, f"{ratio:.3g}", bound, held))
+
+
+def kernels(result):
+    speeds = {}
+    for one in result["benchmarks"]:
+        if one["run_type"] == "iteration":
+            speeds.setdefault(one["run_name"], []).append(one["bytes_per_second"] / 1e9)
+    best = {name: max(values) for name, values in speeds.items()}
+    for ours, theirs, text in (("snapshot", "memory_copy", "memcpy"),
+                               ("merge", "best_loop", "best loop"),
+                               ("merge", "libtorch_lerp", "`lerp_`")):
+        for size in (1, 16, 256):
+            a, b = best[f"{ours}/{size}"], best[f"{theirs}/{size}"]
+            row(f"{ours}, {size} MB", f"{a:.1f} GB/s", f"{text}: {b:.1f} GB/s", a / b,
+                None if theirs == "libtorch_lerp" else 0.9)
+
+
+def throughput(result):
+    def compare(name, rival, limit, text):
+        a, b = (result[key]["images_per_second"] for key in (name, rival))
+        ratio = result[name]["of_none"] / result[rival]["of_none"]
+        row(f"training, {text}", f"{a:.0f} images/s", f"{rival}: {b:.0f} images/s", ratio, limit)
+
+    compare("gosgd p=0.02", "none", 0.98, "8 nodes, gosgd p = 0.02")
+    compare("gosgd p=1", "none", 0.9, "8 nodes, gosgd p = 1")
+    if "bare loop" in result:
+        compare("none", "bare loop", 0.9, "the example's job")
+    if "gloo all-reduce" in result:
+        for name in ("gosgd p=0.02", "gosgd p=1", "sync"):
+            compare(name, "gloo all-reduce", None, f"8 nodes, {name}")
+
+
+def straggler(result):
+    rival = "gloo all-reduce" if "gloo all-reduce" in result else "sync"
+    for name in ("gosgd p=0.02", "gosgd p=1", "sync"):
+        a, b = (result[key]["images_per_second"] for key in (name, rival))
+        row(f"one of 8 four times slower, {name}", f"{a:.0f} images/s",
+            f"{rival}: {b:.0f} images/s", result[name]["of_none"] / result[rival]["of_none"])
+
+
+def memory(result):
+    row("allocations per exchange", f"{result['allocations_per_exchange']:g}", "none",
+        result["allocations_per_exchange"], 0, above=False)
+    row("peak memory per node, in models", f"{result['peak_models_per_node']:.3f}",
+        "model + gradient + 3 snapshots", result["peak_models_per_node"] / 5, 1.001, above=False)
+
+
+def includes(result):
+    row("compiling `gossamer.hpp` with `torch.h`", f"{result['with_gossamer_seconds']:.1f} s",
+        f"`torch.h` alone: {result['torch_only_seconds']:.1f} s", 1 + result["added"], 1.15,
+        above=False)
+
+
+def machine():
+    model = next((line.split(":")[1].strip() for line in
+                  Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")),
+                 "unknown processor")
+    return f"{model}, {os.cpu_count()} cores"
+
+
+def write(path, text):
+    part = Path(f"{path}.part")
+    part.write_text(text)
+    os.replace(part, path)
+
+
+measurements, records = map(Path, sys.argv[1:])
+found = {}
+for name, explain in (("kernels", kernels), ("throughput", throughput), ("straggler", straggler),
+                      ("memory", memory), ("includes", includes)):
+    path = measurements / f"{name}.json"
+    if path.exists():
+        found[name] = json.loads(path.read_text())
+        explain(found[name])
+if not rows:
+    sys.exit(f"table.py: {measurements} holds no measurements; run benchmarks/run.sh first")
+if "kernels" in found:  # what each repetition took is of no interest later
+    found["kernels"] = {name: statistics.median(one["bytes_per_second"] for one in
+                                                found["kernels"]["benchmarks"]
+                                                if one["run_type"] == "iteration" and
+                                                one["run_name"] == name)
+                        for name in sorted({one["run_name"] for one in
+                                            found["kernels"]["benchmarks"]})}
+head = ("what", "figure", "beside", "ratio", "limit", "held")
+lines = ["| " + " | ".join(cells) + " |" for cells in (head, ("---",) * 6, *rows)]
+text = f"Measured on {machine()}.\n\n" + "\n".join(lines) + "\n"
+print(text)
+write(records / "performance.md", text)
+write(records / "performance.json", json.dumps({"machine": machine(), **found}, indent=1) + "\n")
+sys.exit(1 if any(one[-1] == "NO" for one in rows) else 0)
