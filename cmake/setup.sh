@@ -1,20 +1,48 @@
 # SPDX-License-Identifier: MIT
-# Sourced by examples/run.sh, tests/run.sh and tests/lint.sh: packages, configuring, building.
+# Sourced by the scripts (examples/run.sh, tests/run.sh, ...): packages, configuring, building.
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # Nodes are threads; a BLAS that starts threads of its own only gets in their way.
 export OPENBLAS_NUM_THREADS=1
 
 build_packages=(build-essential ccache cmake g++ ninja-build pkg-config
-  libtorch-dev libopenblas0-pthread libasio-dev libspdlog-dev libxxhash-dev
+  libasio-dev libspdlog-dev libxxhash-dev
   libcli11-dev nlohmann-json3-dev libssl-dev libcurl4-openssl-dev libarchive-dev
   catch2 python3)
 clang_packages=(clang clang-format clang-tidy libclang-rt-dev)
+docs_packages=(doxygen)
 
 die() {
   echo "$*" >&2
   exit 1
 }
+
+# Where LibTorch comes from: Torch_DIR, else CMAKE_PREFIX_PATH, else the active python3's torch,
+# else Debian's package. CMake reads Torch_DIR from the environment.
+find_torch() {
+  local prefix dir prefixes
+  if [[ -z ${Torch_DIR-} ]]; then
+    IFS=: read -ra prefixes <<<"${CMAKE_PREFIX_PATH-}"
+    if command -v python3 >/dev/null; then  # does not import it: that takes seconds
+      prefixes+=("$(python3 -c 'import importlib.util, os
+torch = importlib.util.find_spec("torch")
+if torch and torch.origin: print(os.path.dirname(torch.origin))' || true)")
+    fi
+    for prefix in "${prefixes[@]}"; do
+      for dir in "$prefix"/{,share/cmake/,lib/cmake/,lib/*/cmake/}Torch; do
+        [[ -z $prefix || ! -f $dir/TorchConfig.cmake ]] || break 2
+        dir=
+      done
+    done
+    [[ -z ${dir-} ]] || export Torch_DIR=$dir
+  fi
+  if [[ ${Torch_DIR-/usr/lib/} == /usr/lib/* ]]; then
+    build_packages+=(libtorch-dev libopenblas0-pthread)
+  elif [[ ! -f $Torch_DIR/TorchConfig.cmake ]]; then
+    die "Torch_DIR must be the folder of LibTorch's TorchConfig.cmake, got '$Torch_DIR'"
+  fi
+}
+find_torch
 
 # need_packages PACKAGE...: installs those that are missing; one question to dpkg when none is.
 need_packages() {
@@ -41,14 +69,15 @@ $*"
   fi
 }
 
-# configure DIR ARGS...: runs CMake for build/DIR unless it has been run with the same arguments.
+# configure DIR ARGS...: runs CMake for build/DIR, and says which LibTorch it found, unless it has
+# been run with the same arguments.
 configure() {
   local dir=$root/build/$1 wanted
   shift
-  wanted="$root $*"
+  wanted="$root ${Torch_DIR-} ${CMAKE_PREFIX_PATH-} $*"
   [[ -f $dir/build.ninja && $(cat "$dir/configured" 2>/dev/null) == "$wanted" ]] && return
   rm -f "$dir/CMakeCache.txt"  # another compiler or option must not meet old answers
-  cmake -S "$root" -B "$dir" -G Ninja "$@" >/dev/null
+  cmake -S "$root" -B "$dir" -G Ninja "$@" | sed -n 's/^-- \(LibTorch .*\)/\1/p'
   echo "$wanted" >"$dir/configured"
 }
 

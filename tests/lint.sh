@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Checks format and manner; the last line is "N passed, N failed".
 #
-#   ./tests/lint.sh              clang-format on every file, clang-tidy on one that sees most headers
+#   ./tests/lint.sh              clang-format on all files, clang-tidy on one that sees most headers;
+#                                no <torch/torch.h> in headers, all sentences of concepts tested
 #   ./tests/lint.sh FILE.cpp...  clang-tidy on these
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../cmake/setup.sh"
@@ -26,6 +27,21 @@ formatted() {
 }
 tidied() { clang-tidy -p build/lint --quiet --warnings-as-errors='*' "$@"; }
 
+# <torch/torch.h> takes 19 seconds to read, so the library never includes it.
+light_includes() { ! grep -rnE '# *include *<torch/(all|extension|torch)\.h>' include; }
+
+# Every sentence "NAME needs: ..." of a concept is expected by a file in tests/compile_errors.
+sentences_tested() {
+  local sentence expected untested=0
+  expected=$(sed -n 's,^// expect: ,,p' tests/compile_errors/*.cpp)
+  while IFS= read -r sentence; do
+    while IFS= read -r part && [[ $sentence != "$part"* ]]; do :; done <<<"$expected"
+    [[ -n $part ]] || { echo "no compile-error test expects: $sentence"; untested=1; }
+  done < <(cat $(git ls-files 'include/*.hpp') | tr -d '\n' | sed 's/" *"//g' |
+    grep -oE '"[A-Z][a-z]+ needs: [^"]*"' | tr -d '"')
+  return "$untested"
+}
+
 # A file with known violations must be flagged, else the checks are off.
 finds_violations() {
   local file=build/lint/violation.cpp output
@@ -44,6 +60,8 @@ if (($#)); then
   sources=("$@")
 else
   check "clang-format" formatted
+  check "no header includes <torch/torch.h>" light_includes
+  check "every sentence of a concept is tested" sentences_tested
   sources=(examples/hello/hello.cpp)  # sees nearly all headers
 fi
 for source in "${sources[@]}"; do

@@ -7,6 +7,8 @@
 #   ./tests/run.sh --sanitize thread [-- CATCH ARGS...]   [threads] under ThreadSanitizer
 #   ./tests/run.sh --sanitize address [-- CATCH ARGS...]  [parse] under Address- and UBSanitizer
 #   ./tests/run.sh --fuzz [SECONDS]                     every fuzzer for SECONDS (default 20)
+#   ./tests/run.sh --headers                            every header compiles alone; counts headers
+#   ./tests/run.sh --docs                               the API reference: build/release/docs/html
 #
 # CATCH ARGS choose among those tests: [threads] is what starts threads, [parse] what reads bytes.
 set -euo pipefail
@@ -70,9 +72,71 @@ run_fuzzers() {
   ((failed == 0))
 }
 
+run_headers() {
+  local dir=$root/build/release log=$root/build/release/headers.log header object first failed=0
+  local -A object_of begins_with proven
+  local -a todo objects next
+  need_packages "${build_packages[@]}"
+  configure release
+  while read -r header object; do
+    object_of[$header]=$object
+    first=$(sed -n '/^#pragma once/d; /^#/ { s,^#include <\(.*\)>,\1,p; q }' \
+      "$root/include/$header")
+    begins_with[$header]=${first:-nothing}
+  done < <(ninja -C "$dir" -t targets all |
+    sed -n 's,^\(.*_verify_interface_header_sets/.*\(gossamer/.*\.hpp\)\.cxx\.o\): .*,\2 \1,p')
+  ((${#object_of[@]})) || die "tests/run.sh --headers found no header in build/release/build.ninja"
+  # A header that compiles alone proves the one that it begins with too, since the compiler reads
+  # that first. So those are not compiled, unless one that begins with them fails.
+  for header in "${!object_of[@]}"; do
+    [[ " ${begins_with[*]} " == *" $header "* ]] || todo+=("$header")
+  done
+  while ((${#todo[@]})); do
+    objects=()
+    for header in "${todo[@]}"; do objects+=("${object_of[$header]}"); done
+    build release -k 0 "${objects[@]}" | tee "$log" || grep -q '^FAILED: ' "$log" ||
+      die "tests/run.sh --headers: ninja failed, but at no header"
+    next=()
+    for header in "${todo[@]}"; do
+      if grep -q "^FAILED: .*/$header\.cxx\.o" "$log"; then
+        proven[$header]=0
+        next+=("${begins_with[$header]}")
+      else
+        while [[ -n ${object_of[$header]-} ]]; do
+          proven[$header]=1
+          header=${begins_with[$header]}
+        done
+      fi
+    done
+    todo=()
+    for header in "${next[@]}"; do
+      [[ -z ${object_of[$header]-} || -n ${proven[$header]-} ]] || todo+=("$header")
+    done
+  done
+  for header in "${!proven[@]}"; do
+    if ((!proven[$header])); then
+      failed=$((failed + 1))
+      echo "FAILED: <$header> does not compile alone"
+    fi
+  done
+  echo "$((${#object_of[@]} - failed)) passed, $failed failed"
+  ((failed == 0))
+}
+
+run_docs() {
+  need_packages "${build_packages[@]}" "${docs_packages[@]}"
+  configure release
+  local failed=0
+  build release docs || failed=1
+  echo "$((1 - failed)) passed, $failed failed"
+  return "$failed"
+}
+
 case ${1-} in
   --help | -h) sed -n '3,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
   --sanitize) shift && run_sanitized "$@" ;;
   --fuzz) shift && run_fuzzers "$@" ;;
+  --headers) run_headers ;;
+  --docs) run_docs ;;
   *) run_all "$@" ;;
 esac

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: MIT
 # cmake -D SOURCE=FILE -P expect.cmake -- COMPILER ARGS...
-# Succeeds when FILE does not compile and the compiler says the sentence of the file's first line:
-#   // expect: SENTENCE
-file(READ ${SOURCE} text)
-if(NOT text MATCHES "^// expect: ([^\n]+)\n")
-  message(FATAL_ERROR "${SOURCE}: the first line must be \"// expect: SENTENCE\"")
-endif()
-set(sentence "${CMAKE_MATCH_1}")
+# Succeeds when FILE does not compile and the compiler says the sentences of its lines
+#   // expect: NAME needs: BEGINNING OF THE SENTENCE
+# all of them, in this order, and no other "NAME needs:". So a file may hold many mistakes, one per
+# sentence, and a sentence that stands for the wrong operation is out of its order.
+file(STRINGS ${SOURCE} expected REGEX "^// expect: ")
+list(TRANSFORM expected REPLACE "^// expect: " "")
 
 set(command "")
 math(EXPR last "${CMAKE_ARGC} - 1")
@@ -19,11 +18,16 @@ foreach(i RANGE ${last})
 endforeach()
 
 execute_process(COMMAND ${command} -fsyntax-only ${SOURCE}
-                RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
-if(result EQUAL 0)
-  message(FATAL_ERROR "${SOURCE} compiles, but should fail with: ${sentence}")
-endif()
-string(FIND "${output}" "${sentence}" position)
-if(position EQUAL -1)
-  message(FATAL_ERROR "${SOURCE}: expected \"${sentence}\", the compiler said:\n${output}")
+                OUTPUT_VARIABLE output ERROR_VARIABLE output)
+string(REGEX MATCHALL "error: static[^\n]* needs: [^\n]*" said "${output}")
+list(TRANSFORM said REPLACE ".*[ \"]([A-Z][a-z]+ needs: )" "\\1")
+foreach(sentence part IN ZIP_LISTS said expected)
+  string(FIND "${sentence}" "${part}" position)
+  if(NOT position EQUAL 0 OR "${part}" STREQUAL "")
+    message(FATAL_ERROR "${SOURCE}: expected \"${part}\", got \"${sentence}\"; the compiler said:\n"
+                        "${output}")
+  endif()
+endforeach()
+if(NOT expected)
+  message(FATAL_ERROR "${SOURCE}: has no line \"// expect: SENTENCE\"")
 endif()

@@ -55,7 +55,8 @@ TEST_CASE("An archive that cannot be used leaves the cache as it was",
   };
   SECTION("cut short") {
     write_file(file, read_file(file).substr(0, 70'000));
-    contains(refusal(), "cannot unpack " + file.string() + ": ");
+    // Opening it fails already, or reading it: as the version of libarchive has it.
+    contains(refusal(), file.string() + ": truncated gzip input");
   }
   SECTION("no archive at all") {
     write_file(file, random_bytes(5'000, 1));

@@ -474,7 +474,7 @@ TEST_CASE("No node ever has more copies of its model than it may", "[node][threa
   options.node(gossamer::NodeOptions(options.node()).snapshots(snapshots));
   const auto group = make_group(options, "gosgd");
   group->run_until(Budget().steps(200));
-  CHECK(group->totals().messages_sent > 40);
+  CHECK(group->totals().messages_sent > 4 * snapshots);  // each was used again
   for (std::size_t i = 0; i < 4; ++i) CHECK((*group)[i].engine().pool().made() <= snapshots);
   CHECK(total(*group) == weight_is_one());
 }

@@ -127,7 +127,7 @@ class FlatModel {
       if (!tensor.defined() || tensor.numel() == 0) continue;
       const bool seen = std::any_of(
           bound.begin(), bound.end(),
-          [&tensor = tensor](const at::Tensor& other) { return other.is_same(tensor); });
+          [&wanted = tensor](const at::Tensor& other) { return other.is_same(wanted); });
       if (seen) continue;  // one tensor under two names
       if (!tensor.is_floating_point() && !tensor.is_complex()) {
         throw ConfigError(c10::str("FlatModel: only floating-point parameters can be averaged, \"",

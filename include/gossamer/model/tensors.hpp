@@ -30,6 +30,7 @@ concept ModuleHandle = !Module<T> && requires(T & handle) {
   requires Module<std::remove_reference_t<decltype(*handle)>>;
 };
 
+/// Of a module: what LibTorch lists, under its names.
 template <Module T>
 Tensors gossip_tensors(T& module) {
   Tensors found;
@@ -42,11 +43,13 @@ Tensors gossip_tensors(T& module) {
   return found;
 }
 
+/// Of a holder or pointer: those of its module.
 template <ModuleHandle T>
 Tensors gossip_tensors(T& handle) {
   return gossip_tensors(*handle);
 }
 
+/// Of a list: each is a parameter, and named after its place.
 inline Tensors gossip_tensors(std::vector<at::Tensor>& list) {
   Tensors found;
   for (std::size_t i = 0; i < list.size(); ++i) {
@@ -77,6 +80,7 @@ concept Model = requires(T& model) {
   { detail::tensors_of(model) } -> std::same_as<Tensors>;
 };
 
+/// Says what a would-be model lacks.
 template <class T>
 consteval void check_model() {
   static_assert(Model<T>,

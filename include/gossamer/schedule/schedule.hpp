@@ -16,6 +16,7 @@ concept Schedule = std::copy_constructible<T> && requires(const T& schedule, rul
   { schedule(scope) } -> std::same_as<bool>;
 };
 
+/// Says what a would-be schedule lacks.
 template <class T>
 consteval void check_schedule() {
   static_assert(Schedule<T>, "Schedule needs: bool operator()(rule::Scope& scope) const");

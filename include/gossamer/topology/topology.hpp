@@ -18,6 +18,7 @@ concept Topology = std::copy_constructible<T> && requires(const T& topology, rul
   { topology(scope) } -> std::same_as<std::optional<PeerId>>;
 };
 
+/// Says what a would-be topology lacks.
 template <class T>
 consteval void check_topology() {
   static_assert(Topology<T>,

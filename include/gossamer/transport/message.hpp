@@ -33,6 +33,7 @@ enum class Reason {
   lost         ///< the peer failed
 };
 
+/// The reason as the end of a sentence: "peer 3 is gone: it has left".
 constexpr const char* to_string(Reason reason) {
   switch (reason) {
     case Reason::queue_full:
@@ -56,6 +57,7 @@ struct Returned {
   Message message;
   Reason reason;
 };
+/// A peer that may be chosen from now on.
 struct PeerJoined {
   PeerId peer;
 };
@@ -65,6 +67,7 @@ struct PeerLeft {
   Reason reason;
 };
 
+/// What `poll()` returns.
 using Event = std::variant<Delivered, Returned, PeerJoined, PeerLeft>;
 
 /// What a node lets others know of itself. It may arrive late, and only ever goes forward.

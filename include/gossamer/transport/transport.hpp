@@ -83,25 +83,25 @@ concept close = requires(T& t, Reason reason) {
 /// is lost with a peer that is lost. `PeerLeft` comes before the messages which that peer returns.
 /// Queues are bounded: what a slow peer has no room for comes back at once.
 ///
-/// `self()`       this node's number.
-/// `peers()`      the others that may be chosen, ascending: joined, not finished, not gone. Changes
-///                only when `poll()` returns PeerJoined or PeerLeft, which makes the old span
-///                invalid.
-/// `introduce(s)` says what model this node has (`Layout::description()`), before anything is
-///                sent; throws ConfigError, naming both sides, if a peer has another.
-/// `send(m)`      never blocks on a peer, never throws for a lost one.
-/// `poll()`       the next event, or nothing; never blocks.
-/// `wait(t)`      blocks until `poll()` has an event (true), or `wake()` was called or the time is
-///                t (false). Call it, as `settled()`, only when all polled events are dealt with.
-/// `wake()`       makes a running or the next `wait()` return. The one operation for any thread.
-/// `now()`        time since the transport began.
-/// `publish(s)`   lets the others know, some time; `status(p)` is what is known of p.
-/// `totals()`     work done by everybody, as far as known.
-/// `finish()`     this node starts no more exchanges, but still answers; the others see PeerLeft.
-/// `settled()`    true once every live peer has finished and nothing is under way to anybody: from
-///                then on no event comes.
-/// `close(r)`     leaves; what was not polled goes back to its senders. Then only `self()`,
-///                `now()`, `status()` and `totals()` may be called.
+/// `self()`        this node's number.
+/// `peers()`       the others that may be chosen, ascending: joined, not finished, not gone.
+///                 Changes only when `poll()` returns PeerJoined or PeerLeft, which makes the old
+///                 span invalid.
+/// `introduce(s)`  says what model this node has (`Layout::description()`), before anything is
+///                 sent; throws ConfigError, naming both sides, if a peer has another.
+/// `send(m)`       never blocks on a peer, never throws for a lost one.
+/// `poll()`        the next event, or nothing; never blocks.
+/// `wait(t)`       blocks until `poll()` has an event (true), or `wake()` was called or the time is
+///                 t (false). Call it, as `settled()`, only when all polled events are dealt with.
+/// `wake()`        makes a running or the next `wait()` return. The one operation for any thread.
+/// `now()`         time since the transport began.
+/// `publish(s)`    lets the others know, some time; `status(p)` is what is known of p.
+/// `totals()`      work done by everybody, as far as known.
+/// `finish()`      this node starts no more exchanges, but still answers; the others see PeerLeft.
+/// `settled()`     true once every live peer has finished and nothing is under way to anybody: from
+///                 then on no event comes.
+/// `close(r)`      leaves; what was not polled goes back to its senders. Then only `self()`,
+///                 `now()`, `status()` and `totals()` may be called.
 template <class T>
 concept Transport = has::self<T> && has::peers<T> && has::introduce<T> && has::send<T> &&
     has::poll<T> && has::wait<T> && has::wake<T> && has::now<T> && has::publish<T> &&
