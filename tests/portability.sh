@@ -55,14 +55,20 @@ make_system() {
 }
 
 # copy_project FOLDER: all files of the working tree that git does not ignore; keeps FOLDER/build.
+# What differs from the last copy is new as of now, however old it is here, so that ninja sees it.
 copy_project() {
-  local file
-  mkdir -p "$1/build"
-  find "$1" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
+  local file new=$1.new
+  rm -rf "$new"
+  mkdir -p "$1/build" "$new"
   git -C "$root" ls-files -z --cached --others --exclude-standard |
     while IFS= read -r -d '' file; do
       [[ ! -e $root/$file ]] || printf '%s\0' "$file"
-    done | tar -C "$root" --null -T - -c | tar -C "$1" -x
+    done | tar -C "$root" --null -T - -c | tar -C "$new" --touch -x
+  (cd "$new" && find . -type f -print0) |
+    while IFS= read -r -d '' file; do
+      ! cmp -s "$new/$file" "$1/$file" || touch -r "$1/$file" "$new/$file"
+    done
+  mv "$1/build" "$new/" && rm -rf "$1" && mv "$new" "$1"
 }
 
 packages() { in_system "$1" dpkg-query -W; }
