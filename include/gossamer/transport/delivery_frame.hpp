@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+/// What two ends of a link say to each other: one frame, and why one is refused.
+#pragma once
+
+#include <gossamer/fwd.hpp>
+
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace gossamer::transport {
+
+/// One side's name for a session: which life of the node it is, and which session of that life
+/// with this peer. Both count from 1 and only grow; all zero means unknown. A session is a pair of
+/// these, one chosen by each side, so that nobody has to agree on a number and no pair comes twice.
+struct SessionSide {
+  std::uint64_t incarnation = 0;
+  std::uint64_t epoch = 0;
+  auto operator<=>(const SessionSide&) const = default;
+};
+
+/// One frame. All counters are cumulative in the session, so any frame may be lost, repeated or
+/// overtaken. All fields belong on the wire, the offer's header and payload last; a hello needs the
+/// first two groups only.
+template <class Carried>
+struct DeliveryFrame {
+  SessionSide from;  ///< the sender's side of its present session
+  SessionSide to;    ///< the receiver's side, as far as the sender knows it
+
+  bool open = false;          ///< the session is open at the sender; else this is a hello
+  bool asks = false;          ///< an answer is wanted even if it says nothing new
+  bool leaving = false;       ///< the sender delivers no more than `delivered`, ever
+  bool leaving_seen = false;  ///< the sender knows that the receiver leaves
+  /// The receiver's side of the last session in which both talked, and how much of what the
+  /// receiver sent in it the sender has delivered. Final: that session is over.
+  SessionSide reported;
+  std::uint64_t reported_delivered = 0;
+
+  std::uint64_t accepted = 0;   ///< the receiver's messages up to this one are held
+  std::uint64_t granted = 0;    ///< the sender's messages up to this one are the receiver's
+  std::uint64_t delivered = 0;  ///< the receiver's messages up to this one have reached the rule
+  std::uint64_t sequence = 0;   ///< number of the offer: 1, 2, ...; 0 without one
+  std::optional<Carried> offer;
+};
+
+/// What a frame must obey. In the comments, n is the value that is refused.
+enum class FrameRule {
+  known_peer,  ///< the peer was added or admitted before it said anything
+  identity,    ///< incarnation and epoch are at least 1
+  hello,       ///< a hello carries no counters and no offer
+  report,      ///< n delivered in the last session are what was confirmed up to what was granted
+  accepted,    ///< n accepted were offered
+  granted,     ///< n granted were accepted
+  delivered,   ///< n delivered were granted
+  sequence,    ///< an offer has a number n, at most `Limits::messages` beyond what was delivered
+  sender,      ///< an offer is from the peer,
+  receiver,    ///< to this node
+  weight       ///< an offer's weight lies in [0, Limits::weight]
+};
+
+/// A frame that was refused: who said it, what it breaks, with which value.
+struct FrameError {
+  PeerId node = 0;
+  PeerId peer = 0;
+  FrameRule rule = FrameRule::identity;
+  std::uint64_t value = 0;
+  std::uint64_t limit = 0;  ///< the largest value that would have been right
+  double weight = 0;        ///< in place of `value`, for `FrameRule::weight`
+  double weight_limit = 0;
+
+  [[nodiscard]] std::string text() const {
+    return "node " + std::to_string(node) + ": a frame of peer " + std::to_string(peer) +
+           " is refused: " + reason();
+  }
+
+ private:
+  [[nodiscard]] std::string reason() const {
+    const std::string n = std::to_string(value);
+    const std::string most = std::to_string(limit);
+    switch (rule) {
+      case FrameRule::known_peer:
+        return "the peer was never added";
+      case FrameRule::identity:
+        return "its incarnation and epoch must be at least 1, got " + n;
+      case FrameRule::hello:
+        return "it opens a session and must have no counters, got " + n;
+      case FrameRule::report:
+        return "it reports " + n + " messages delivered in the last session, of " + most +
+               " granted";
+      case FrameRule::accepted:
+        return "it accepts message " + n + ", but " + most + " were offered";
+      case FrameRule::granted:
+        return "it grants message " + n + ", but " + most + " were accepted";
+      case FrameRule::delivered:
+        return "it confirms message " + n + ", but " + most + " were granted";
+      case FrameRule::sequence:
+        return "it offers message number " + n + ", which must lie in [1, " + most + "]";
+      case FrameRule::sender:
+        return "its offer must be from peer " + most + ", is from " + n;
+      case FrameRule::receiver:
+        return "its offer must be to node " + most + ", is to " + n;
+      case FrameRule::weight:
+        return "its offer's weight must lie in [0, " + std::to_string(weight_limit) + "], got " +
+               std::to_string(weight);
+    }
+    return "unknown";
+  }
+};
+
+/// What became of a frame that came in.
+enum class FrameFate {
+  taken,   ///< it was of the present session, or leads to one
+  old,     ///< of a session or a life that is over: ignored
+  refused  ///< `FrameError` says why; nothing has changed
+};
+
+/// The answer to a frame that was handed in.
+struct Receipt {
+  FrameFate fate = FrameFate::taken;
+  FrameError error = {};  ///< if it was refused
+};
+
+}  // namespace gossamer::transport
