@@ -38,12 +38,13 @@ prepare() {
 }
 
 train() {
-  local name=$1 images=$2 folder=$work/$1 resume=()
+  local name=$1 images=$2 folder=$work/$1 every=40000 resume=()
   shift 2
   [[ ! -f $records/$name.json ]] || return 0
   if [[ -f $folder/checkpoint ]]; then resume=(--resume); else rm -rf "$folder"; fi
+  [[ $name != single ]] || every=10000  # its steps go by eight times as slowly
   echo "$name: $images images"
-  "$program" "$@" "${common[@]}" --images "$images" --evaluate-every 40000 \
+  "$program" "$@" "${common[@]}" --images "$images" --evaluate-every "$every" \
     --checkpoint-every 40000 --out "$folder" "${resume[@]}"
   python3 "$here/figure.py" record "$folder" "$records/$name.json"
 }
