@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+/// Nodes in a world that is computed: one thread, a virtual clock, a network that may fail.
+#pragma once
+
+#include <gossamer/transport/simulated/world.hpp>
+#include <gossamer/transport/transport.hpp>
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace gossamer::transport {
+
+/// One node's end of a `SimulatedWorld`; see `Transport` for what each operation promises.
+///
+/// Nothing blocks: `wait()` lets the world go on until this node has an event, so that a test, or a
+/// node's own `run()`, can be written as for any transport. A group of nodes does not wait; it runs
+/// each node's `advance()` as an event (`SimulatedGroup`).
+///
+/// `settled()`, `status()` and `totals()` know at once what real nodes would learn by and by. The
+/// end of a life that has crashed does nothing any more.
+template <class Rules = DeliveryRules>
+class BasicSimulated {
+ public:
+  using World = SimulatedWorld<Rules>;
+
+  BasicSimulated(BasicSimulated&& other) noexcept = default;
+  BasicSimulated& operator=(BasicSimulated&&) = delete;
+  ~BasicSimulated() {
+    if (world_) close(Reason::left);
+  }
+
+  [[nodiscard]] PeerId self() const noexcept { return self_; }
+  [[nodiscard]] std::span<const PeerId> peers() const {
+    if (!alive()) return {};
+    return world_->places_[self_]->peers;
+  }
+  void introduce(const std::string& model) { world_->introduce(self_, model); }
+  void send(Message message) {
+    message.from = self_;
+    if (alive()) world_->send(self_, std::move(message));
+  }
+  std::optional<Event> poll() { return alive() ? world_->poll(self_) : std::nullopt; }
+  bool wait(Time deadline) { return alive() && world_->wait(self_, deadline); }
+  void wake() { world_->places_[self_]->woken = true; }
+  [[nodiscard]] Time now() const { return world_->now(); }
+  void publish(const Status& status) {
+    if (alive()) world_->publish(self_, status);
+  }
+  [[nodiscard]] Status status(PeerId peer) const { return world_->status(peer); }
+  [[nodiscard]] Totals totals() const { return world_->totals(); }
+  void finish() {
+    if (alive()) world_->finish(self_);
+  }
+  bool settled() { return !alive() || world_->settled(self_); }
+  void close(Reason reason) {
+    if (alive()) world_->close(self_, reason);
+  }
+
+ private:
+  friend World;
+  BasicSimulated(std::shared_ptr<World> world, PeerId self, std::uint64_t life)
+      : world_(std::move(world)), self_(self), life_(life) {}
+
+  [[nodiscard]] bool alive() const {
+    const auto& place = *world_->places_[self_];
+    return place.life == life_ && place.state == World::Place::State::live;
+  }
+
+  std::shared_ptr<World> world_;
+  PeerId self_;
+  std::uint64_t life_;
+};
+
+/// The end of a node in the world as it is; other rules are for tests.
+using Simulated = BasicSimulated<>;
+
+template <class Rules>
+BasicSimulated<Rules> SimulatedWorld<Rules>::endpoint(PeerId id) {
+  if (id >= size()) {
+    throw ConfigError("SimulatedWorld: node must be below " + std::to_string(size()) + ", got " +
+                      std::to_string(id));
+  }
+  return {this->shared_from_this(), id, places_[id]->life};
+}
+
+template <class Rules>
+BasicSimulated<Rules> SimulatedWorld<Rules>::join(PeerId id, std::vector<PeerId> peers) {
+  if (id > size() || is_running(id)) {
+    throw ConfigError("SimulatedWorld: node " + std::to_string(id) +
+                      (id > size() ? " is not the next one" : " is still there"));
+  }
+  if (id == size()) places_.push_back(std::make_unique<Place>());
+  begin_life(id, std::move(peers));
+  for (const PeerId peer : std::vector<PeerId>(places_[id]->peers)) {
+    const std::uint32_t at = connect(id, peer);
+    open(at);
+    touch(at);
+  }
+  return endpoint(id);
+}
+
+}  // namespace gossamer::transport

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+/// What a simulated world keeps of one node, and of one side of a link.
+#pragma once
+
+#include <gossamer/transport/delivery.hpp>
+#include <gossamer/transport/simulated/look_inside.hpp>
+#include <gossamer/transport/simulated/network.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace gossamer::transport {
+
+/// One node's side of its link to one peer.
+struct SimulatedSide {
+  PeerId from = 0;
+  PeerId to = 0;
+  SimulatedLink link;
+  SimulatedChannel channel;
+  bool cut = false;
+
+  bool dirty = false;          // it is on the list of those that may have something to say
+  bool armed = false;          // its time-out is among the events
+  bool linked = false;         // the node's delivery has this link
+  bool known = false;          // the node has the peer among its peers
+  bool waiting = false;        // it waits for an answer,
+  std::uint32_t tries = 0;     // for which it has asked so often,
+  Time patient_since{0};       // and has heard nothing since then
+  std::uint64_t progress = 0;  // how far the link was when the time-out was set
+  Time arrives{0};             // the last frame that was sent: when its last byte is there
+  Time awaited{0};             // before that, nothing new can have reached the peer
+
+  bool finish_told = false;  // this node knows that the peer has finished
+  bool finish_said = false;  // the peer was told that this node has,
+  bool finish_seen = false;  // and has answered
+  std::size_t sent_after_finish = 0;
+  Reason peer_reason = Reason::left;  // why the peer leaves, if it does
+  std::size_t pending = 0;            // what will still become an event, here or there
+
+  /// The node begins a new life.
+  void restart() {
+    SimulatedSide fresh;
+    fresh.from = from;
+    fresh.to = to;
+    fresh.link = link;
+    fresh.channel = channel;
+    fresh.cut = cut;
+    fresh.dirty = dirty;
+    fresh.armed = armed;
+    fresh.pending = pending;
+    *this = fresh;
+  }
+};
+
+/// One node's place in the world; it outlives the node's lives.
+template <class Rules>
+struct SimulatedPlace {
+  using Look = LookInside<Rules>;
+  using Delivery = BasicDelivery<Message, Look>;
+  enum class State : std::uint8_t { dead, live, leaving, left };
+
+  State state = State::dead;
+  bool finished = false;
+  bool ready = false;    // it has an event
+  bool holding = false;  // what it sends waits in the outbox
+  std::atomic<bool> woken{false};
+  std::uint64_t life = 0;
+  Reason reason = Reason::left;  // why it leaves, if it does
+  std::optional<Delivery> delivery;
+  std::vector<PeerId> peers;                            // as the node was told, ascending
+  std::vector<PeerLeft> news;                           // of peers that have finished
+  std::vector<std::pair<PeerId, std::uint32_t>> sides;  // of its links, by peer
+  std::vector<Message> outbox;
+  std::size_t polled = 0;
+  double left_behind = 0;  // weight that came home after the node had closed its end
+  SimulatedChannel uplink;
+  SimulatedChannel downlink;
+  Time frozen_until{0};    // its process stands still
+  std::uint32_t part = 0;  // of a network that is partitioned
+  Status status;
+
+  [[nodiscard]] bool running() const { return state == State::live || state == State::leaving; }
+  [[nodiscard]] bool has_event() const {
+    return running() && (Look::has_event(*delivery) || !news.empty());
+  }
+
+  void begin(PeerId id, std::vector<PeerId> known, const DeliveryLimits& limits) {
+    std::sort(known.begin(), known.end());
+    peers = std::move(known);
+    delivery.emplace(id, ++life, limits);
+    finished = false;
+    reason = Reason::left;
+    status = {};
+    left_behind = 0;
+    frozen_until = Time(0);
+    woken = false;
+  }
+  void end() {
+    delivery.reset();
+    peers.clear();
+    peers.shrink_to_fit();
+    news.clear();
+    outbox.clear();
+    holding = false;
+  }
+
+  [[nodiscard]] bool has_peer(PeerId peer) const {
+    return std::binary_search(peers.begin(), peers.end(), peer);
+  }
+  void add_peer(PeerId peer) {
+    const auto at = std::lower_bound(peers.begin(), peers.end(), peer);
+    if (at == peers.end() || *at != peer) peers.insert(at, peer);
+  }
+  [[nodiscard]] const std::uint32_t* side_to(PeerId peer) const {
+    const auto at = place_of(peer);
+    return at != sides.end() && at->first == peer ? &at->second : nullptr;
+  }
+  void add_side(PeerId peer, std::uint32_t side) { sides.insert(place_of(peer), {peer, side}); }
+
+ private:
+  [[nodiscard]] auto place_of(PeerId peer) const {
+    return std::lower_bound(sides.begin(), sides.end(), peer,
+                            [](const auto& entry, PeerId id) { return entry.first < id; });
+  }
+};
+
+}  // namespace gossamer::transport
