@@ -7,6 +7,7 @@
 #include <gossamer/model/snapshot.hpp>
 #include <gossamer/node/archive.hpp>
 #include <gossamer/node/options.hpp>
+#include <gossamer/rule/merge.hpp>
 #include <gossamer/rule/scope.hpp>
 #include <gossamer/transport/difference.hpp>
 
@@ -18,6 +19,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -101,6 +103,15 @@ class Engine final : public rule::Scope {
     hand_over(aggregate);
   }
 
+  /// Asks `member` for half of its weight, with its model: so a newcomer, which begins with weight
+  /// 0, starts from a trained model. If that member is gone or has nothing to give, another one is
+  /// asked, as soon as one is known. Any rule's members answer.
+  void join(PeerId member) {
+    joining_ = true;
+    ask(member);
+  }
+  [[nodiscard]] bool joining() const noexcept { return joining_; }
+
   /// Takes in everything that has arrived. `aggregate` is called with the messages (a span), as
   /// often as other events separate them; `on_event` with each PeerJoined and PeerLeft.
   /// True if there was anything.
@@ -108,12 +119,23 @@ class Engine final : public rule::Scope {
   bool receive(Aggregate aggregate, OnEvent on_event) {
     const at::NoGradGuard no_grad;
     bool any = false;
+    for (const PeerId newcomer : std::exchange(owed_, {})) share_with(newcomer);
     while (auto event = transport_.poll()) {
       any = true;
       if (auto* delivered = std::get_if<transport::Delivered>(&*event)) {
         if (delivered->message.kind == first_model) {
           if (waits_for_first_) model_.flat().copy_from(*delivered->message.payload);
           waits_for_first_ = false;
+          continue;
+        }
+        if (delivered->message.kind == join_request) {
+          hand_over(aggregate);
+          share_with(delivered->message.from);
+          continue;
+        }
+        if (delivered->message.kind == join_answer) {
+          hand_over(aggregate);
+          take_share(delivered->message);
           continue;
         }
         inbox_.push_back(std::move(delivered->message));
@@ -128,6 +150,7 @@ class Engine final : public rule::Scope {
         log("peer ", joined->peer, " has joined");
         peers_.insert(std::upper_bound(peers_.begin(), peers_.end(), joined->peer), joined->peer);
         rule_.on_peer_joined(*this, joined->peer);
+        if (joining_ && !asked_) ask(joined->peer);
         on_event(*event);
       } else if (const auto* gone = std::get_if<transport::PeerLeft>(&*event)) {
         log("peer ", gone->peer, " goes: ", to_string(gone->reason));
@@ -136,6 +159,7 @@ class Engine final : public rule::Scope {
           std::erase(peers_, gone->peer);
           rule_.on_peer_left(*this, *gone);
         }
+        if (gone->reason != transport::Reason::finished) ask_another(gone->peer);
         on_event(*event);
       }
       flush();
@@ -150,10 +174,10 @@ class Engine final : public rule::Scope {
   void merge(std::span<const transport::Message> messages) { rule_.on_messages(*this, messages); }
 
   bool may_step() {
-    return ask([this] { return rule_.may_step(*this); });
+    return asked([this] { return rule_.may_step(*this); });
   }
   bool may_apply() {
-    return ask([this] { return rule_.may_apply(*this); });
+    return asked([this] { return rule_.may_apply(*this); });
   }
   void before_step() {
     call([this] { rule_.before_step(*this); });
@@ -255,6 +279,39 @@ class Engine final : public rule::Scope {
   static constexpr std::uint64_t gossip_stream = std::uint64_t{1} << 32U;
   /// The kind of message by which a group starts equal; no rule uses it.
   static constexpr std::uint32_t first_model = 0xffffffffU;
+  /// Those by which a newcomer joins.
+  static constexpr std::uint32_t join_request = 0xfffffffeU;
+  static constexpr std::uint32_t join_answer = 0xfffffffdU;
+
+  void ask(PeerId member) {
+    asked_ = member;
+    send({.to = member, .kind = join_request, .payload = {}});
+    flush();
+  }
+  /// The newcomer will hear nothing from `member`.
+  void ask_another(PeerId member) {
+    if (!joining_ || asked_ != member) return;
+    asked_.reset();
+    if (!peers_.empty()) ask(peers_[generator_.below(static_cast<std::uint32_t>(peers_.size()))]);
+  }
+  void share_with(PeerId newcomer) {
+    transport::Message answer{.to = newcomer, .kind = join_answer, .payload = {}};
+    if (weight_ > 0) {
+      answer.weight = weight_ /= 2;
+      answer.payload = snapshot();
+    }
+    send(std::move(answer));
+    flush();
+  }
+  void take_share(const transport::Message& answer) {
+    if (answer.weight > 0) {
+      joining_ = false;
+      rule::merge(*this, {&answer, 1});
+      ++status_.messages_merged;
+    } else {
+      ask_another(answer.from);
+    }
+  }
 
   template <class Hook>
   void call(Hook hook) {
@@ -264,7 +321,7 @@ class Engine final : public rule::Scope {
   }
 
   template <class Question>
-  bool ask(Question question) {
+  bool asked(Question question) {
     const at::NoGradGuard no_grad;
     const bool yes = question();
     flush();
@@ -296,9 +353,18 @@ class Engine final : public rule::Scope {
         if (returned.reason == transport::Reason::queue_full) send(std::move(returned.message));
         continue;
       }
+      if (returned.message.kind == join_request) {
+        ask_another(returned.message.to);
+        continue;
+      }
       ++status_.messages_returned;
       log("message to peer ", returned.message.to, " came back, weight ", returned.message.weight,
           ": ", to_string(returned.reason));
+      if (returned.message.kind == join_answer) {
+        rule::merge(*this, {&returned.message, 1});
+        if (returned.reason == transport::Reason::queue_full) owed_.push_back(returned.message.to);
+        continue;
+      }
       rule_.on_returned(*this, returned.message);
     }
     returned_.clear();
@@ -338,6 +404,9 @@ class Engine final : public rule::Scope {
   double weight_;
   bool waits_for_first_ = false;
   bool finishing_ = false;
+  bool joining_ = false;         // it has not yet been given its weight
+  std::optional<PeerId> asked_;  // the member from whom it hopes for it
+  std::vector<PeerId> owed_;     // newcomers whose links had no room for the answer
   transport::Status status_;
   std::vector<transport::Message> inbox_;
   std::vector<transport::Returned> returned_;

@@ -63,6 +63,11 @@ class GossipNode {
     return Generator(options().seed(), (purpose << 16U) + id());
   }
 
+  /// For a node that was made with weight 0, into a group that runs: asks `member` for half of its
+  /// weight, with its model. Until that has come, `advance()` waits.
+  void join(PeerId member) { engine_.join(member); }
+  [[nodiscard]] bool is_joining() const { return engine_.joining(); }
+
   /// Takes in what has arrived and does at most one step (or half of one). Never blocks. The state
   /// of the node between two calls is whole: it can be paused, saved, looked at.
   Progress advance(const Budget& budget, transport::Time begin) {
@@ -72,6 +77,7 @@ class GossipNode {
     }
     receive();
     const bool stop = stopping_ || engine_.time_up(budget, begin);
+    if (engine_.joining()) return stop ? Progress::paused : Progress::waiting;
     if (halfway_ ? !engine_.may_apply() : !engine_.may_step()) {
       return stop ? Progress::paused : Progress::waiting;
     }

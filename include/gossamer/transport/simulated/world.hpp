@@ -88,6 +88,15 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
   /// Which life of the node it is, or was: 1, 2, ...
   [[nodiscard]] std::uint64_t life(PeerId id) const { return places_[id]->life; }
 
+  /// Whether sessions are open with all live peers that the node has met.
+  [[nodiscard]] bool is_in_touch(PeerId id) const {
+    const Place& place = *places_[id];
+    return std::all_of(place.sides.begin(), place.sides.end(), [&](const auto& entry) {
+      return !is_live(entry.first) || !sides_[entry.second].linked ||
+             (place.delivery->is_open(entry.first) && places_[entry.first]->delivery->is_open(id));
+    });
+  }
+
   // For whoever runs the nodes.
 
   /// While a node holds, what it sends waits: it is still at work on its step.
@@ -166,6 +175,21 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
   /// Nothing is under way between nodes that run, whoever has finished.
   [[nodiscard]] bool is_calm() const {
     return pending_ == 0 && ready_ == 0 && polled_ == 0 && boxed_ == 0;
+  }
+  /// Messages from x to y of which x does not know what y did with them.
+  [[nodiscard]] std::size_t doubts(PeerId x, PeerId y) const {
+    const std::uint32_t* side = places_[x]->side_to(y);
+    return side != nullptr && sides_[*side].linked ? Look::in_doubt(*places_[x]->delivery, y) : 0;
+  }
+  /// Whether what x says that y has delivered is what y says, to the bit. So it must be when
+  /// nothing is under way.
+  [[nodiscard]] bool books_agree(PeerId x, PeerId y) const {
+    const std::uint32_t* side = places_[x]->side_to(y);
+    if (side == nullptr || !sides_[*side].linked || !sides_[*side ^ 1U].linked) return true;
+    const Ledger here = places_[x]->delivery->ledger(y);
+    const Ledger there = places_[y]->delivery->ledger(x);
+    return here.confirmed.messages() == there.delivered.messages() &&
+           here.confirmed.weight() == there.delivered.weight();
   }
   /// Weight that came home to nodes that had closed their ends.
   [[nodiscard]] double weight_left_behind() const { return left_behind_; }
@@ -470,7 +494,9 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
       touch(at);
       return;
     }
-    if (side.known && now_ - side.patient_since >= options_.dead_after()) {
+    // A leaver does not give up those who live, else they would never know what it gives back.
+    const bool stays = here.state == Place::State::leaving && is_live(side.to);
+    if (side.known && !stays && now_ - side.patient_since >= options_.dead_after()) {
       here.delivery->declare_dead(side.to);
       ++traffic_.suspicions;
       side.tries = 0;
@@ -634,7 +660,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
       }
     }
     refresh(x);
-    if (place.delivery->may_close()) end_life(x, Place::State::left);
+    if (place.delivery->may_close() && is_in_touch(x)) end_life(x, Place::State::left);
   }
 
   void enter(SimulatedBooks& books, PeerId x, PeerId y) const {
