@@ -33,7 +33,7 @@ explore() {
   ! grep -q 'Search not completed\|max search depth too small\|out of memory' pan.log ||
     ((${errors:-0} > 0)) || errors=incomplete
   printf '%-56s %9.0f states %6.1f s  errors: %s\n' "$text" "${states:-0}" \
-    "$(bc <<<"$EPOCHREALTIME - $begin")" "${errors:-none counted}"
+    "$(awk "BEGIN { print $EPOCHREALTIME - $begin }")" "${errors:-none counted}"
   if [[ $errors == "$expected" ]]; then
     passed=$((passed + 1))
   else
