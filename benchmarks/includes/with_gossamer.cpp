@@ -1,3 +1,4 @@
 // SPDX-License-Identifier: MIT
 #include <gossamer/gossamer.hpp>
+
 #include <torch/torch.h>

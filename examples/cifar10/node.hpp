@@ -61,7 +61,6 @@ class CifarNode : public gossamer::GradientNode<std::shared_ptr<Network>> {
   void apply() override { optimizer_.step(); }
 
  private:
-
   /// Optimizer, place in the data and dropout's generator: a resumed node goes on as if nothing had
   /// happened.
   void on_checkpoint(gossamer::Archive& archive) override {

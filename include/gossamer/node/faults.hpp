@@ -43,10 +43,12 @@ struct Partition {
 };
 /// All links and all parts are one network again.
 struct Heal {};
+/// No frame passes between two nodes.
 struct Cut {
   PeerId a = 0;
   PeerId b = 0;
 };
+/// The link that was cut is there again.
 struct Restore {
   PeerId a = 0;
   PeerId b = 0;
@@ -58,6 +60,7 @@ struct Noise {
 
 }  // namespace fault
 
+/// Anything that can happen by plan.
 using Fault = std::variant<fault::Straggle, fault::Pause, fault::Crash, fault::Restart, fault::Join,
                            fault::Leave, fault::Partition, fault::Heal, fault::Cut, fault::Restore,
                            fault::Noise>;
