@@ -63,7 +63,7 @@ void carry_all(Delivery& a, Delivery& b) {
   }
 }
 
-/// A dies and B notices, or the other way round; then they find each other again.
+/// Both call again, as their timers would make them.
 void meet_again(Delivery& a, Delivery& b) {
   a.resend(b.self());
   b.resend(a.self());

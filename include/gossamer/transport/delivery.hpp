@@ -26,8 +26,7 @@ namespace gossamer::transport {
 /// no socket, no thread and no clock. A driver (TCP, the simulator) carries its frames, however
 /// badly, and tells it when a peer seems dead:
 ///
-///     send(), resend(), ...  ──>  next_frame(peer) ─ ─ network ─ ─> receive(peer, frame)  ──>
-///     poll()
+///     send() ---> next_frame(peer) - - network - -> receive(peer, frame) ---> poll()
 ///
 /// A message is its sender's until the receiver has said that it is there, then the receiver's; it
 /// reaches the receiver's rule only after that, a round trip later than its bytes (`DeliveryLink`

@@ -21,16 +21,16 @@ namespace gossamer::transport {
 /// how far they have come, and every frame carries all three, so that a frame may be lost, repeated
 /// or overtaken:
 ///
-///     sender    waiting ── offer ──> offered ── accepted ──> granted ── delivered ──> done
-///     receiver               held ──── granted ────> queued for the rule ── poll ──> confirmed
+///     sender    waiting -- offer --> offered -- accepted --> granted -- delivered --> done
+///     receiver               held ---- granted ----> queued for the rule -- poll --> confirmed
 ///
 /// Until it is granted a message is its sender's, and the receiver may not use it; from then on it
 /// is the receiver's, and the sender may not take it back unless the receiver has promised not to
 /// deliver it. Such a promise is the end of a session:
 ///
-///     closed ── a frame to my present side ──> open
-///       ^                                       │
-///       └── declared dead, or a newer side of the peer's: PeerLeft; offers Returned; what is held
+///     closed -- a frame to my present side --> open
+///       ^                                       |
+///       +-- declared dead, or a newer side of the peer's: PeerLeft; offers Returned; what is held
 ///           is discarded; what was granted is in doubt; my side of the next session is a new one
 ///
 /// A frame to my present side shows that the peer knows that side, so it has left the old session

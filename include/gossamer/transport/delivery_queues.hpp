@@ -12,7 +12,8 @@
 namespace gossamer::transport {
 
 /// Messages to the peer. Their numbers are 1, 2, ... in a session; the queue begins after the last
-/// that is confirmed. Always confirmed <= granted <= offered <= confirmed + queue.size().
+/// that is confirmed. Always confirmed <= granted <= offered, and offered <= confirmed +
+/// queue.size() unless the peer leaves.
 template <class Carried>
 struct DeliveryOutgoing {
   Ring<Carried> queue;
