@@ -2,10 +2,11 @@
 """The performance table from what run.sh measured: table.py MEASUREMENTS RECORDS."""
 
 import json
-import os
 import statistics
 import sys
 from pathlib import Path
+
+from record_io import machine, write
 
 rows = []
 
@@ -68,20 +69,7 @@ def includes(result):
         above=False)
 
 
-def machine():
-    model = next((line.split(":")[1].strip() for line in
-                  Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")),
-                 "unknown processor")
-    return f"{model}, {os.cpu_count()} cores"
-
-
-def write(path, text):
-    part = Path(f"{path}.part")
-    part.write_text(text)
-    os.replace(part, path)
-
-
-measurements, records = map(Path, sys.argv[1:])
+measurements, folder = map(Path, sys.argv[1:])
 found = {}
 for name, explain in (("kernels", kernels), ("throughput", throughput), ("straggler", straggler),
                       ("memory", memory), ("includes", includes)):
@@ -102,6 +90,6 @@ head = ("what", "figure", "beside", "ratio", "limit", "held")
 lines = ["| " + " | ".join(cells) + " |" for cells in (head, ("---",) * 6, *rows)]
 text = f"Measured on {machine()}.\n\n" + "\n".join(lines) + "\n"
 print(text)
-write(records / "performance.md", text)
-write(records / "performance.json", json.dumps({"machine": machine(), **found}, indent=1) + "\n")
+write(folder / "performance.md", text)
+write(folder / "performance.json", json.dumps({"machine": machine(), **found}, indent=1) + "\n")
 sys.exit(1 if any(one[-1] == "NO" for one in rows) else 0)

@@ -13,18 +13,14 @@ import statistics
 import sys
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parent.parent))
+from record_io import machine, write  # beside the other benchmarks
+
 SETTING = ("dataset", "parameters", "rule", "nodes", "probability", "batch", "learning_rate",
            "momentum", "dropout", "seed", "version", "libtorch", "digest")
 POINT = ("images", "train_loss", "test_loss", "test_accuracy", "weighted_test_accuracy",
          "worst_node_accuracy", "best_node_accuracy", "consensus_error", "effective_nodes",
          "total_weight", "messages_sent", "bytes_sent", "wall_seconds")
-
-
-def write(path, text):
-    """Whole or not at all."""
-    temporary = Path(f"{path}.part")
-    temporary.write_text(text)
-    os.replace(temporary, path)
 
 
 def rounded(value):
@@ -46,14 +42,6 @@ def record(run, file):
     text = json.dumps(result, indent=1)[:-2] + ',\n "points": [\n'
     text += ",\n".join("  " + json.dumps(point) for point in points) + "\n ]\n}\n"
     write(file, text)
-
-
-def machine():
-    """The processor and how many of it."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return f"{line.split(':')[1].strip()}, {os.cpu_count()} cores"
-    return f"{os.cpu_count()} cores"
 
 
 def speeds(runs, file):

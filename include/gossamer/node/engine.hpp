@@ -108,7 +108,7 @@ class Engine final : public rule::Scope {
   /// asked, as soon as one is known. Any rule's members answer.
   void join(PeerId member) {
     joining_ = true;
-    ask(member);
+    ask_for_share(member);
   }
   [[nodiscard]] bool joining() const noexcept { return joining_; }
 
@@ -150,7 +150,7 @@ class Engine final : public rule::Scope {
         log("peer ", joined->peer, " has joined");
         peers_.insert(std::upper_bound(peers_.begin(), peers_.end(), joined->peer), joined->peer);
         rule_.on_peer_joined(*this, joined->peer);
-        if (joining_ && !asked_) ask(joined->peer);
+        if (joining_ && !asked_) ask_for_share(joined->peer);
         on_event(*event);
       } else if (const auto* gone = std::get_if<transport::PeerLeft>(&*event)) {
         log("peer ", gone->peer, " goes: ", to_string(gone->reason));
@@ -174,10 +174,10 @@ class Engine final : public rule::Scope {
   void merge(std::span<const transport::Message> messages) { rule_.on_messages(*this, messages); }
 
   bool may_step() {
-    return asked([this] { return rule_.may_step(*this); });
+    return ask([this] { return rule_.may_step(*this); });
   }
   bool may_apply() {
-    return asked([this] { return rule_.may_apply(*this); });
+    return ask([this] { return rule_.may_apply(*this); });
   }
   void before_step() {
     call([this] { rule_.before_step(*this); });
@@ -283,7 +283,7 @@ class Engine final : public rule::Scope {
   static constexpr std::uint32_t join_request = 0xfffffffeU;
   static constexpr std::uint32_t join_answer = 0xfffffffdU;
 
-  void ask(PeerId member) {
+  void ask_for_share(PeerId member) {
     asked_ = member;
     send({.to = member, .kind = join_request, .payload = {}});
     flush();
@@ -292,15 +292,15 @@ class Engine final : public rule::Scope {
   void ask_another(PeerId member) {
     if (!joining_ || asked_ != member) return;
     asked_.reset();
-    if (!peers_.empty()) ask(peers_[generator_.below(static_cast<std::uint32_t>(peers_.size()))]);
+    if (peers_.empty()) return;
+    ask_for_share(peers_[generator_.below(static_cast<std::uint32_t>(peers_.size()))]);
   }
   void share_with(PeerId newcomer) {
-    transport::Message answer{.to = newcomer, .kind = join_answer, .payload = {}};
     if (weight_ > 0) {
-      answer.weight = weight_ /= 2;
-      answer.payload = snapshot();
+      send(rule::split(*this, newcomer, 0.5, join_answer));
+    } else {
+      send({.to = newcomer, .kind = join_answer, .payload = {}});
     }
-    send(std::move(answer));
     flush();
   }
   void take_share(const transport::Message& answer) {
@@ -321,7 +321,7 @@ class Engine final : public rule::Scope {
   }
 
   template <class Question>
-  bool asked(Question question) {
+  bool ask(Question question) {
     const at::NoGradGuard no_grad;
     const bool yes = question();
     flush();

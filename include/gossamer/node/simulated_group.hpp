@@ -180,17 +180,7 @@ class SimulatedGroup {
   }
   [[nodiscard]] transport::Status totals() const {
     transport::Status sum;
-    for (PeerId id = 0; id < members_.size(); ++id) {
-      const transport::Status& one = world_->status(id);
-      sum.steps += one.steps;
-      sum.samples += one.samples;
-      sum.weight += one.weight;
-      sum.loss_sum += one.loss_sum;
-      sum.messages_sent += one.messages_sent;
-      sum.messages_merged += one.messages_merged;
-      sum.messages_returned += one.messages_returned;
-      sum.bytes_sent += one.bytes_sent;
-    }
+    for (std::size_t i = 0; i < members_.size(); ++i) sum += status(i);
     return sum;
   }
   /// Virtual time since the beginning.

@@ -103,17 +103,7 @@ class ThreadGroup {
   /// The counters of all nodes, added up. Any thread.
   [[nodiscard]] transport::Status totals() const {
     transport::Status sum;
-    for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      const transport::Status one = status(i);
-      sum.steps += one.steps;
-      sum.samples += one.samples;
-      sum.weight += one.weight;
-      sum.loss_sum += one.loss_sum;
-      sum.messages_sent += one.messages_sent;
-      sum.messages_merged += one.messages_merged;
-      sum.messages_returned += one.messages_returned;
-      sum.bytes_sent += one.bytes_sent;
-    }
+    for (std::size_t i = 0; i < nodes_.size(); ++i) sum += status(i);
     return sum;
   }
   /// Time spent in `run_until`, all calls together.

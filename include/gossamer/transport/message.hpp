@@ -80,6 +80,19 @@ struct Status {
   std::uint64_t messages_merged = 0;
   std::uint64_t messages_returned = 0;
   std::uint64_t bytes_sent = 0;
+
+  /// What two nodes have done together.
+  Status& operator+=(const Status& other) {
+    steps += other.steps;
+    samples += other.samples;
+    weight += other.weight;
+    loss_sum += other.loss_sum;
+    messages_sent += other.messages_sent;
+    messages_merged += other.messages_merged;
+    messages_returned += other.messages_returned;
+    bytes_sent += other.bytes_sent;
+    return *this;
+  }
 };
 
 /// Work done by everybody, as far as this node knows, those who have left included.

@@ -466,10 +466,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
       receipt = there.delivery->receive(from, std::move(packet.frame));
     }
     give_packet_back(at_packet);
-    if (receipt.fate == FrameFate::refused) {
-      ++traffic_.refused;
-      last_refused_ = receipt.error.text();
-    }
+    if (receipt.fate == FrameFate::refused) ++traffic_.refused;
     side.tries = 0;
     side.patient_since = std::max(now_, side.arrives);
     touch(at);
@@ -696,7 +693,6 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
   std::vector<Packet> packets_;
   std::vector<std::uint32_t> idle_packets_;
   std::vector<std::pair<PeerId, std::string>> models_;
-  std::string last_refused_;
   Totals totals_;
   SimulatedTraffic traffic_;
   std::uint64_t events_ = 0;
