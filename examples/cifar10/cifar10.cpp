@@ -4,6 +4,7 @@
 #include <cifar10/download.hpp>
 #include <cifar10/options.hpp>
 #include <cifar10/training.hpp>
+#include <gossamer/node/allocator.hpp>
 
 #include <exception>
 #include <iostream>

@@ -27,7 +27,8 @@ inline std::shared_ptr<Network> make_network(const Options& o) {
 inline Batches make_batches(const Options& o, const Images& train, std::size_t node,
                             gossamer::Generator generator) {
   Normalisation raw{{0, 0, 0}, {1, 1, 1}};
-  return Batches(train, o.shard ? shard(train.size(), node, o.members()) : all(train.size()),
+  return Batches(train,
+                 o.shard ? shard(train.size(), node % o.members(), o.members()) : all(train.size()),
                  o.batch, generator,
                  BatchOptions()
                      .crop(o.crop)

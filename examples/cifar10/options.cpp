@@ -3,10 +3,13 @@
 #include <cifar10/networks.hpp>
 #include <cifar10/options.hpp>
 #include <gossamer/gossamer.hpp>
+#include <gossamer/node/cluster_file.hpp>
 
 #include <CLI/CLI.hpp>
 
 #include <cmath>
+#include <fstream>
+#include <iterator>
 #include <vector>
 
 namespace cifar10 {
@@ -107,10 +110,10 @@ void add_options(CLI::App& app, Options& o) {
       ->group(training);
 
   const char* gossip = "Gossip";
-  app.add_option("--nodes", o.nodes, "Number of nodes (M)")
-      ->check(within(1, 4096))
-      ->capture_default_str()
-      ->group(gossip);
+  auto* nodes = app.add_option("--nodes", o.nodes, "Number of nodes (M)")
+                    ->check(within(1, 4096))
+                    ->capture_default_str()
+                    ->group(gossip);
   app.add_option("--rule", o.rule, "How nodes meet")
       ->check(one_of(rule_names))
       ->capture_default_str()
@@ -131,8 +134,13 @@ void add_options(CLI::App& app, Options& o) {
       ->capture_default_str()
       ->group(gossip);
   app.add_option("--transport", o.transport, "How messages travel")
-      ->check(one_of({"threads"}))
+      ->check(one_of({"threads", "simulated"}))
       ->capture_default_str()
+      ->group(gossip);
+  app.add_option("--cluster", o.cluster,
+                 "TOML file: machines, network and events of the simulated transport")
+      ->check(CLI::ExistingFile)
+      ->excludes(nodes)
       ->group(gossip);
 
   const char* length = "Length: one of these; all nodes end together";
@@ -143,10 +151,14 @@ void add_options(CLI::App& app, Options& o) {
                     ->check(positive())
                     ->excludes(images)
                     ->group(length);
-  app.add_option("--seconds", o.seconds, "Seconds of training")
+  app.add_option("--seconds", o.seconds, "Seconds of training, on the cluster's clock")
       ->check(positive())
       ->excludes(images)
       ->excludes(steps)
+      ->group(length);
+  app.add_option("--until-accuracy", o.until_accuracy,
+                 "End before that when an evaluation of the mean model is as good as this")
+      ->check(within(0, 1))
       ->group(length);
 
   const char* records = "Records";
@@ -197,6 +209,16 @@ gossamer::model::Buffers Options::buffer_policy() const {
   return buffers == "reset" ? Buffers::reset : Buffers::average;
 }
 
+gossamer::SimulatedGroupOptions Options::simulation() const {
+  gossamer::SimulatedGroupOptions group(members());
+  if (!cluster.empty()) group = gossamer::ClusterFile::read(cluster);
+  if (rule == "single") {
+    auto world = group.world();
+    group.world(world.nodes(1)).plan({});
+  }
+  return group;
+}
+
 nlohmann::ordered_json Options::description() const {
   nlohmann::ordered_json text = {{"network", network},
                                  {"rule", rule},
@@ -217,6 +239,10 @@ nlohmann::ordered_json Options::description() const {
                                  {"topology", topology},
                                  {"buffers", buffers}};
   if (rule == "persyn") text["tau"] = period();
+  if (!cluster.empty()) {
+    std::ifstream in(cluster, std::ios::binary);
+    text["cluster"] = std::string(std::istreambuf_iterator<char>(in), {});
+  }
   return text;
 }
 
@@ -228,6 +254,7 @@ std::optional<Options> parse(int argc, char** argv, int& status) {
       "  cifar10 --data DIR                            8 nodes, GoSGD, p = 0.02\n"
       "  cifar10 --data DIR --rule persyn --tau 50     the same traffic, with a barrier\n"
       "  cifar10 --data DIR --rule single              one node alone\n"
+      "  cifar10 --data DIR --transport simulated --cluster FILE   a cluster that is computed\n"
       "  cifar10 --download --momentum 0.9 --images 500000 --out RUN --checkpoint-every 50000\n"
       "  cifar10 ... --out RUN --resume                go on after a crash\n",
       "cifar10");
@@ -251,6 +278,16 @@ std::optional<Options> parse(int argc, char** argv, int& status) {
   }
   if (options.crop == 32 && options.network != "resnet18") {
     return refuse("--crop 32: only resnet18 takes 32x32 images, got --network " + options.network);
+  }
+  if (!options.cluster.empty()) {
+    if (options.transport != "simulated") {
+      return refuse("--cluster: needs --transport simulated, got --transport " + options.transport);
+    }
+    try {
+      options.nodes = gossamer::ClusterFile::read(options.cluster).world().nodes();
+    } catch (const gossamer::ConfigError& error) {
+      return refuse(error.what());
+    }
   }
   if (options.resume && options.out.empty()) {
     return refuse("--resume: needs --out DIR, the folder of the run to go on with");

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gossamer/model/flat_model.hpp>
+#include <gossamer/node/simulated_group.hpp>
 #include <gossamer/rule/rule.hpp>
 
 #include <nlohmann/json.hpp>
@@ -34,6 +35,7 @@ struct Options {
   std::uint64_t seed = 1;
   // gossip
   std::string transport = "threads";
+  std::filesystem::path cluster;  // of the simulated transport; empty: equal nodes
   std::string rule = "gosgd";
   std::string topology = "uniform";
   std::string buffers = "average";
@@ -44,6 +46,7 @@ struct Options {
   std::uint64_t images = 0;
   std::uint64_t steps = 0;
   double seconds = 0;
+  double until_accuracy = 2;  // never
   // what is kept
   std::filesystem::path out;         // empty: runs/TIME
   std::uint64_t evaluate_every = 0;  // images; 0: a fifth of the run, at least 20,000
@@ -61,6 +64,9 @@ struct Options {
   /// The rule that the names and numbers spell.
   [[nodiscard]] gossamer::rule::AnyRule make_rule() const;
   [[nodiscard]] gossamer::model::Buffers buffer_policy() const;
+  /// The cluster of the simulated transport. The rule `single` has node 0 alone, to which nothing
+  /// happens. Throws ConfigError for a file that is wrong.
+  [[nodiscard]] gossamer::SimulatedGroupOptions simulation() const;
   /// What must be equal for a checkpoint to be resumed, and what the record says of a run.
   [[nodiscard]] nlohmann::ordered_json description() const;
 };

@@ -3,6 +3,7 @@
 #include <cifar10/training.hpp>
 #include <gossamer/node/checkpoint.hpp>
 #include <gossamer/observe/digest.hpp>
+#include <gossamer/version.hpp>
 
 #include <torch/version.h>
 
@@ -36,13 +37,6 @@ std::uint64_t next_multiple(std::uint64_t value, std::uint64_t step) {
   return (value / step + 1) * step;
 }
 
-gossamer::NodeOptions node_options(const Options& o) {
-  return gossamer::NodeOptions()
-      .seed(o.seed)
-      .samples_per_step(static_cast<std::uint64_t>(o.batch))
-      .buffers(o.buffer_policy());
-}
-
 }  // namespace
 
 Training::Training(const Options& options, const Dataset& dataset)
@@ -50,24 +44,19 @@ Training::Training(const Options& options, const Dataset& dataset)
       dataset_(dataset),
       record_(options.out.empty() ? folder_named_by_time() : options.out, options.resume),
       progress_(std::cout, gossamer::observe::ProgressLine::stdout_is_terminal(), "images"),
-      group_(gossamer::GroupOptions(options.members())
-                 .node(node_options(options))
-                 .stop_when([this] { return signals_.received() != 0; })
-                 .on_tick([this] { show_progress(); }),
-             options.make_rule(),
-             [&](gossamer::Context context) {
-               return std::make_unique<CifarNode>(std::move(context), options, dataset.train);
-             }),
+      cluster_(make_cluster(
+          options, dataset.train, [this] { return signals_.received() != 0; },
+          [this] { show_progress(); })),
       mean_(make_network(options)),
       weighted_(make_network(options)) {
   if (options_.resume) load();
-  images_at_start_ = group_.totals().samples;
-  seconds_at_start_ = seconds();
+  images_at_start_ = cluster_->totals().samples;
 }
 
 bool Training::done() const {
+  if (last_.value("test_accuracy", 0.0) >= options_.until_accuracy) return true;
   if (options_.seconds > 0) return seconds() >= options_.seconds;
-  return group_.totals().samples >= options_.total_images();
+  return cluster_->totals().samples >= options_.total_images();
 }
 
 int Training::run() {
@@ -76,29 +65,38 @@ int Training::run() {
   if (evaluate_every == 0 && total > 0) evaluate_every = std::max<std::uint64_t>(20'000, total / 5);
   try {
     while (!done() && signals_.received() == 0) {
-      const std::uint64_t images = group_.totals().samples;
-      std::uint64_t until = total > 0 ? total : std::numeric_limits<std::uint64_t>::max();
-      if (evaluate_every > 0) until = std::min(until, next_multiple(images, evaluate_every));
-      const std::uint64_t evaluate_at = until;
-      const std::uint64_t save_at = options_.checkpoint_every > 0
-                                        ? next_multiple(images, options_.checkpoint_every)
-                                        : std::numeric_limits<std::uint64_t>::max();
-      until = std::min(until, save_at);
-      // A run limited by time is evaluated five times too, unless it says how often.
-      const double stretch = options_.evaluate_every > 0 ? options_.seconds : options_.seconds / 5;
-      train_stretch(until, std::min(options_.seconds, seconds() + stretch));
-      const std::uint64_t reached = group_.totals().samples;
+      const std::uint64_t images = cluster_->totals().samples;
+      Stretch stretch;
+      if (total > 0) stretch.rest_at = total;
+      std::uint64_t evaluate_at = stretch.rest_at;
+      std::uint64_t save_at = Stretch::no_limit;
+      if (evaluate_every > 0)
+        evaluate_at = std::min(evaluate_at, next_multiple(images, evaluate_every));
+      if (options_.checkpoint_every > 0) save_at = next_multiple(images, options_.checkpoint_every);
+      stretch.rest_at = std::min(stretch.rest_at, save_at);
+      stretch.images = std::min(stretch.rest_at, evaluate_at);
+      if (options_.seconds > 0) {
+        // A run limited by time is evaluated five times too, unless it says how often.
+        const double part = options_.evaluate_every > 0 ? options_.seconds : options_.seconds / 5;
+        stretch.seconds = std::min(options_.seconds, seconds() + part);
+      }
+      stretch_began_ = Clock::now();
+      cluster_->train(stretch);
+      trained_ += since(stretch_began_);
+      const std::uint64_t reached = cluster_->totals().samples;
       if (signals_.received() != 0) break;
-      if (!done() && (reached >= evaluate_at || reached < until)) evaluate_now();
-      if (reached >= save_at) save();
+      if (!done() && (reached >= evaluate_at || reached < stretch.images)) evaluate_now();
+      if (reached >= save_at && cluster_->is_calm()) save();
     }
-    group_.finish();
+    cluster_->finish();
   } catch (const gossamer::NodeError& error) {
     error_ = error.what();
   }
   if (error_.empty()) {
-    if (signals_.received() == 0) evaluate_now();  // who interrupts a run does not want to wait
-    if (options_.checkpoint_every > 0) save();
+    const bool is_news = last_.value("images", std::uint64_t{0}) != cluster_->totals().samples;
+    // Who interrupts a run does not want to wait.
+    if (signals_.received() == 0 && is_news) evaluate_now();
+    if (options_.checkpoint_every > 0 && cluster_->is_calm()) save();
   }
   record_.write_summary(summary());
   print_table();
@@ -109,30 +107,19 @@ int Training::run() {
   return signals_.received() == 0 ? 0 : 128 + signals_.received();
 }
 
-void Training::train_stretch(std::uint64_t until_images, double until_seconds) {
-  stretch_began_ = Clock::now();
-  gossamer::Budget budget = gossamer::Budget().samples(until_images);
-  if (options_.seconds > 0) {
-    const std::chrono::duration<double> left(until_seconds - seconds());
-    budget.duration(std::max(std::chrono::nanoseconds(1),
-                             std::chrono::duration_cast<std::chrono::nanoseconds>(left)));
-  }
-  group_.run_until(budget);
-}
-
 void Training::show_progress() {
   if (options_.quiet) return;
-  const gossamer::transport::Status totals = group_.totals();
-  const double now = seconds() + since(stretch_began_);
+  const gossamer::transport::Status totals = cluster_->totals();
   gossamer::observe::ProgressState state;
   state.done = totals.samples;
   state.total = options_.total_images();
-  state.seconds = now - seconds_at_start_;
+  state.seconds = trained_ + since(stretch_began_);
   const auto fresh = static_cast<double>(totals.samples - images_at_start_);
   state.speed = state.seconds > 0 ? fresh / state.seconds : 0;
   if (options_.seconds > 0) {
+    const double now = seconds() + (cluster_->virtual_seconds() ? 0 : since(stretch_began_));
     state.fraction = now / options_.seconds;
-    state.left = options_.seconds - now;
+    state.left = state.fraction > 0 ? state.seconds * (1 / state.fraction - 1) : -1;
   } else {
     state.fraction = static_cast<double>(totals.samples) / static_cast<double>(state.total);
     state.left = static_cast<double>(state.total - std::min(state.total, totals.samples)) /
@@ -151,18 +138,20 @@ void Training::show_progress() {
 
 void Training::evaluate_now() {
   const auto begin = Clock::now();
-  const auto members = group_.members();
-  gossamer::observe::copy_into(mean_, group_.mean(), members);
-  gossamer::observe::copy_into(weighted_, group_.weighted_mean(), members);
+  const auto members = cluster_->members();
+  gossamer::observe::copy_into(mean_, gossamer::observe::mean(members), members);
+  gossamer::observe::copy_into(weighted_, gossamer::observe::weighted_mean(members), members);
   const auto means =
       evaluate({mean_.get(), weighted_.get()}, dataset_.test, dataset_.test.size(), options_);
   std::vector<Network*> networks;
+  std::vector<gossamer::PeerId> ids;
   std::vector<double> weights;
   std::vector<std::uint64_t> steps;
-  for (std::size_t i = 0; i < group_.size(); ++i) {
-    networks.push_back(group_[i].model().get());
-    weights.push_back(group_[i].weight());
-    steps.push_back(group_.status(i).steps);
+  for (CifarNode* node : cluster_->nodes()) {
+    networks.push_back(node->model().get());
+    ids.push_back(node->id());
+    weights.push_back(node->weight());
+    steps.push_back(node->counters().steps);
   }
   const auto nodes = evaluate(networks, dataset_.test, options_.node_test_images, options_);
   const auto [worst, best] =
@@ -172,7 +161,7 @@ void Training::evaluate_now() {
   for (const Score& node : nodes) node_mean += node.accuracy;
   node_mean /= static_cast<double>(nodes.size());
 
-  const gossamer::transport::Status totals = group_.totals();
+  const gossamer::transport::Status totals = cluster_->totals();
   const auto fresh = static_cast<double>(totals.steps - steps_before_);
   const double train_loss =
       fresh > 0 ? (totals.loss_sum - loss_before_) / fresh : last_.value("train_loss", 0.0);
@@ -180,29 +169,31 @@ void Training::evaluate_now() {
   loss_before_ = totals.loss_sum;
   evaluation_seconds_ += since(begin);
 
-  last_ = {{"wall_seconds", seconds()},
-           {"images", totals.samples},
-           {"steps", totals.steps},
-           {"train_loss", train_loss},
-           {"test_loss", means[0].loss},
-           {"test_accuracy", means[0].accuracy},
-           {"weighted_test_loss", means[1].loss},
-           {"weighted_test_accuracy", means[1].accuracy},
-           {"node_test_images", std::min(options_.node_test_images, dataset_.test.size())},
-           {"worst_node_loss", worst->loss},
-           {"worst_node_accuracy", worst->accuracy},
-           {"mean_node_accuracy", node_mean},
-           {"best_node_loss", best->loss},
-           {"best_node_accuracy", best->accuracy},
-           {"consensus_error", gossamer::observe::consensus_error(members)},
-           {"effective_nodes", gossamer::observe::effective_nodes(members)},
-           {"total_weight", group_.total_weight()},
-           {"weights", weights},
-           {"steps_per_node", steps},
-           {"messages_sent", totals.messages_sent},
-           {"messages_merged", totals.messages_merged},
-           {"messages_returned", totals.messages_returned},
-           {"bytes_sent", totals.bytes_sent}};
+  last_ = {{"wall_seconds", cluster_->wall_seconds()}};
+  if (cluster_->virtual_seconds()) last_["virtual_seconds"] = seconds();
+  last_.update({{"images", totals.samples},
+                {"steps", totals.steps},
+                {"train_loss", train_loss},
+                {"test_loss", means[0].loss},
+                {"test_accuracy", means[0].accuracy},
+                {"weighted_test_loss", means[1].loss},
+                {"weighted_test_accuracy", means[1].accuracy},
+                {"node_test_images", std::min(options_.node_test_images, dataset_.test.size())},
+                {"worst_node_loss", worst->loss},
+                {"worst_node_accuracy", worst->accuracy},
+                {"mean_node_accuracy", node_mean},
+                {"best_node_loss", best->loss},
+                {"best_node_accuracy", best->accuracy},
+                {"consensus_error", gossamer::observe::consensus_error(members)},
+                {"effective_nodes", gossamer::observe::effective_nodes(members)},
+                {"total_weight", cluster_->total_weight()},
+                {"node_ids", ids},
+                {"weights", weights},
+                {"steps_per_node", steps},
+                {"messages_sent", totals.messages_sent},
+                {"messages_merged", totals.messages_merged},
+                {"messages_returned", totals.messages_returned},
+                {"bytes_sent", totals.bytes_sent}});
   record_.add(last_);
   if (options_.quiet) return;
   char line[160];
@@ -227,7 +218,7 @@ void Training::checkpoint(gossamer::Archive& archive) {
     throw gossamer::CheckpointError("of a run on data set " + data + ", this one has " +
                                     dataset_.name);
   }
-  archive.within("group", [&] { group_.checkpoint(archive); });
+  archive.within("group", [&] { cluster_->checkpoint(archive); });
   archive("evaluation_seconds", evaluation_seconds_);
   archive("steps_before", steps_before_);
   archive("loss_before", loss_before_);
@@ -240,37 +231,39 @@ void Training::save() { gossamer::save_checkpoint(*this, checkpoint_path()); }
 
 void Training::load() {
   gossamer::load_checkpoint(*this, checkpoint_path());
-  const std::uint64_t images = group_.totals().samples;
+  const std::uint64_t images = cluster_->totals().samples;
   record_.rewind(
       [images](const Json& line) { return line.value("images", std::uint64_t{0}) <= images; });
   progress_.say("resumed at " + grouped(images) + " images, total weight " +
-                std::to_string(group_.total_weight()));
+                std::to_string(cluster_->total_weight()));
 }
 
 Training::Json Training::summary() {
-  const gossamer::transport::Status totals = group_.totals();
-  Json text = {
-      {"dataset", dataset_.name},
-      {"parameters",
-       group_.members().empty() ? 0 : group_.members().front().model->layout().parameter_count()}};
+  const gossamer::transport::Status totals = cluster_->totals();
+  Json text = {{"dataset", dataset_.name},
+               {"parameters", cluster_->members().empty()
+                                  ? 0
+                                  : cluster_->members().front().model->layout().parameter_count()}};
   text.update(options_.description());
   text.update(last_);
   text["images"] = totals.samples;
   text["steps"] = totals.steps;
-  text["wall_seconds"] = seconds();
-  text["images_per_second"] = seconds() > 0 ? static_cast<double>(totals.samples) / seconds() : 0.0;
+  const double wall = cluster_->wall_seconds();
+  text["wall_seconds"] = wall;
+  if (cluster_->virtual_seconds()) text["virtual_seconds"] = seconds();
+  text["images_per_second"] = wall > 0 ? static_cast<double>(totals.samples) / wall : 0.0;
   text["evaluation_seconds"] = evaluation_seconds_;
   for (const char* key : {"train_loss", "test_loss", "test_accuracy", "consensus_error"}) {
     if (!text.contains(key)) text[key] = nullptr;
   }
-  text["total_weight"] = group_.total_weight();
+  text["total_weight"] = cluster_->total_weight();
   text["messages_sent"] = totals.messages_sent;
   text["messages_merged"] = totals.messages_merged;
   text["messages_returned"] = totals.messages_returned;
   text["bytes_sent"] = totals.bytes_sent;
   text["version"] = GOSSAMER_VERSION;
   text["libtorch"] = TORCH_VERSION;
-  text["digest"] = gossamer::observe::digest(group_.members());
+  text["digest"] = gossamer::observe::digest(cluster_->members());
   if (signals_.received() != 0) text["signal"] = signals_.received();
   if (!error_.empty()) text["error"] = error_;
   return text;
@@ -285,11 +278,12 @@ void Training::print_table() {
   };
   const auto number = [&text](const char* key) { return text.value(key, 0.0); };
   std::cout << '\n'
-            << options_.rule << " on " << dataset_.name << ", " << group_.size() << " node"
-            << (group_.size() == 1 ? "" : "s") << (error_.empty() ? "" : " (ended by an error)")
-            << '\n';
+            << options_.rule << " on " << dataset_.name << ", " << cluster_->nodes().size()
+            << " node" << (cluster_->nodes().size() == 1 ? "" : "s")
+            << (error_.empty() ? "" : " (ended by an error)") << '\n';
   row("images", "%s", grouped(text["images"]).c_str());
   row("training seconds", "%.1f", number("wall_seconds"));
+  if (cluster_->virtual_seconds()) row("virtual seconds", "%.1f", seconds());
   row("images per second", "%.0f", number("images_per_second"));
   if (!last_.empty()) {
     row("train loss", "%.4f", number("train_loss"));

@@ -2,12 +2,12 @@
 /// One run of the example: train, look, save, and tell.
 #pragma once
 
+#include <cifar10/cluster.hpp>
 #include <cifar10/dataset.hpp>
 #include <cifar10/evaluate.hpp>
-#include <cifar10/node.hpp>
 #include <cifar10/options.hpp>
-#include <gossamer/gossamer.hpp>
 #include <gossamer/node/signals.hpp>
+#include <gossamer/observe/progress.hpp>
 #include <gossamer/observe/record.hpp>
 
 #include <cstdint>
@@ -17,8 +17,8 @@
 
 namespace cifar10 {
 
-/// A group of CifarNodes, trained in stretches: between two of them all nodes stand still, and
-/// their models are evaluated and saved. Only the stretches count as training time.
+/// A cluster of CifarNodes, trained in stretches: between two of them their models are evaluated
+/// and saved. Only the stretches count as training time.
 class Training {
  public:
   /// Makes the nodes; with `options.resume`, restores them from the run folder.
@@ -34,7 +34,6 @@ class Training {
  private:
   using Json = gossamer::observe::RunRecord::Json;
 
-  void train_stretch(std::uint64_t until_images, double until_seconds);
   /// Measures all models, adds a line to the metrics, and keeps it for the summary.
   void evaluate_now();
   void save();
@@ -43,7 +42,7 @@ class Training {
   [[nodiscard]] Json summary();
   void print_table();
   [[nodiscard]] bool done() const;
-  [[nodiscard]] double seconds() const { return group_.elapsed().count(); }
+  [[nodiscard]] double seconds() const { return cluster_->seconds(); }
   [[nodiscard]] std::filesystem::path checkpoint_path() const {
     return record_.folder() / "checkpoint";
   }
@@ -53,7 +52,7 @@ class Training {
   gossamer::observe::RunRecord record_;
   gossamer::observe::ProgressLine progress_;
   gossamer::Signals signals_;
-  gossamer::ThreadGroup<CifarNode> group_;
+  std::unique_ptr<Cluster> cluster_;
   std::shared_ptr<Network> mean_;      // where the plain mean is put to be tested
   std::shared_ptr<Network> weighted_;  // and the weighted one
   Json last_ = Json::object();         // the last line of the metrics
@@ -64,8 +63,8 @@ class Training {
   double loss_before_ = 0;
   // where this process began, for its speed
   std::uint64_t images_at_start_ = 0;
-  double seconds_at_start_ = 0;
   std::chrono::steady_clock::time_point stretch_began_;
+  double trained_ = 0;  // seconds in this process, up to this stretch
 };
 
 }  // namespace cifar10

@@ -262,13 +262,7 @@ class Engine final : public rule::Scope {
     for (const auto& buffer : model_.kept_buffers())
       archive("buffer/" + buffer.name, buffer.tensor);
     archive("weight", weight_);
-    archive("steps", status_.steps);
-    archive("samples", status_.samples);
-    archive("loss_sum", status_.loss_sum);
-    archive("messages_sent", status_.messages_sent);
-    archive("messages_merged", status_.messages_merged);
-    archive("messages_returned", status_.messages_returned);
-    archive("bytes_sent", status_.bytes_sent);
+    status_.checkpoint(archive);
     archive("generator", generator_);
     archive.within("rule", [&] { rule_.checkpoint(archive); });
     if (archive.loading()) publish();

@@ -23,6 +23,12 @@ struct Pause {
   PeerId node = 0;
   transport::Time length{0};
 };
+/// The node writes a checkpoint, and its disk is slow: its next step takes that much longer, while
+/// its network goes on.
+struct SlowDisk {
+  PeerId node = 0;
+  transport::Time length{0};
+};
 /// The node is gone, without a word. Its weight goes with it.
 struct Crash {
   PeerId node = 0;
@@ -61,9 +67,20 @@ struct Noise {
 }  // namespace fault
 
 /// Anything that can happen by plan.
-using Fault = std::variant<fault::Straggle, fault::Pause, fault::Crash, fault::Restart, fault::Join,
-                           fault::Leave, fault::Partition, fault::Heal, fault::Cut, fault::Restore,
-                           fault::Noise>;
+using Fault = std::variant<fault::Straggle, fault::Pause, fault::SlowDisk, fault::Crash,
+                           fault::Restart, fault::Join, fault::Leave, fault::Partition, fault::Heal,
+                           fault::Cut, fault::Restore, fault::Noise>;
+
+namespace fault {
+
+/// Whether the fault is one of the network, and lasts.
+inline bool changes_network(const Fault& what) {
+  return std::holds_alternative<Partition>(what) || std::holds_alternative<Heal>(what) ||
+         std::holds_alternative<Cut>(what) || std::holds_alternative<Restore>(what) ||
+         std::holds_alternative<Noise>(what);
+}
+
+}  // namespace fault
 
 /// A fault and its time. What makes no sense when its time has come (a crash of a node that is
 /// gone, a restart of one that lives) is left out.

@@ -101,6 +101,12 @@ class SimulatedGroup {
   /// nested, if a hook threw, and std::runtime_error if all wait and nothing can happen any more.
   void run_until(const Budget& budget) {
     begin(budget);
+    go_on();
+  }
+  /// What `begin()` began, until `enough()` is true, asked after each event, or as `run_until` to
+  /// its end. Nodes are whole between two events and may be looked at, but messages are under way;
+  /// `go_on` again, or look and leave it. Returns whether the end is reached.
+  bool go_on(const std::function<bool()>& enough = nullptr) {
     while (is_training()) {
       if (!step()) {
         throw std::runtime_error(
@@ -108,9 +114,11 @@ class SimulatedGroup {
             std::to_string(elapsed().count()) + " virtual seconds");
       }
       if (world_->events() % 256 == 0 && options_.stop_when() && options_.stop_when()()) stop();
+      if (enough && is_training() && enough()) return false;
     }
     settle();
     if (error_) rethrow_as_node_error(failed_node_, std::exchange(error_, nullptr));
+    return true;
   }
   /// `run_until`, then the end: the nodes' `on_stop()` hooks.
   void run(const Budget& budget) {
@@ -202,7 +210,7 @@ class SimulatedGroup {
   /// went with the others: 1, at any time. O(links).
   [[nodiscard]] double total_weight() const {
     const transport::SimulatedBooks books = world_->books();
-    double total = books.in_hand + books.on_the_way + books.with_the_gone;
+    double total = gone_ + books.in_hand + books.on_the_way + books.with_the_gone;
     for (PeerId id = 0; id < members_.size(); ++id) {
       if (members_[id]->node && world_->is_running(id)) total += members_[id]->node->weight();
     }
@@ -210,6 +218,30 @@ class SimulatedGroup {
       if (!world_->is_running(life.id) || world_->life(life.id) != life.number) total += life.start;
     }
     return total;
+  }
+
+  /// Saves the group at the end of a run, or restores one that was just made with the same options.
+  /// What is not kept: the sessions between the nodes, which open again, and what they know of
+  /// nodes that are gone, which they find out again; so a resumed run is as likely as the one that
+  /// was cut off, but not the same to the bit. Throws CheckpointError, also when messages are under
+  /// way
+  /// (`world().is_calm()` is false), as behind a partition.
+  void checkpoint(Archive& archive) {
+    if (!archive.loading() && !world_->is_calm()) {
+      throw CheckpointError("checkpoint: messages are under way in the simulated network");
+    }
+    std::uint64_t size = members_.size();
+    archive("nodes", size);
+    transport::Time::rep now = world_->now().count();
+    archive("now", now);
+    double gone = total_weight();
+    for (const observe::Member& member : members()) gone -= member.weight;
+    archive("gone", gone);
+    archive("choices", random_);
+    if (archive.loading()) set_stage(size, transport::Time(now), gone);
+    for (PeerId id = 0; id < size; ++id) {
+      archive.within(std::to_string(id), [&] { checkpoint(archive, id); });
+    }
   }
 
   /// Does to the cluster, now, what a plan would do later.
@@ -225,6 +257,7 @@ class SimulatedGroup {
     std::unique_ptr<Node> node;
     Generator random;
     cost::Any cost;
+    std::uint64_t costs = 0;  // drawn so far
     double slowness = 1;
     std::uint32_t ticket = 0;  // of the life
     Role role = Role::idle;
@@ -233,6 +266,7 @@ class SimulatedGroup {
     bool wants_leave = false;
     bool failed = false;
     transport::Time thaws{0};
+    transport::Time busy{0};  // with its disk, beside the next step
   };
   struct Life {
     PeerId id;
@@ -259,6 +293,46 @@ class SimulatedGroup {
     members_[id] = std::move(fresh);
     lives_.push_back({id, world_->life(id), weight});
     members_[id]->node = make_(Ctx{std::move(endpoint), rule_, options_.node(), weight});
+  }
+
+  // Restoring.
+
+  /// The clock, the nodes that joined, and the network as the plan has left it.
+  void set_stage(std::size_t size, transport::Time now, double gone) {
+    while (members_.size() < size) {
+      const auto id = static_cast<PeerId>(members_.size());
+      begin_life(id, world_->join(id, live_nodes()), 0);
+    }
+    world_->restart(now);
+    for (std::uint32_t i = 0; i < options_.plan().size(); ++i) {
+      const PlannedFault& fault = options_.plan()[i];
+      if (fault.when > now) {
+        world_->plan(fault.when, tag_fault, i, 0);
+      } else if (fault::changes_network(fault.what)) {
+        apply(fault.what);
+      }
+    }
+    lives_.clear();
+    gone_ = gone;
+  }
+
+  void checkpoint(Archive& archive, PeerId id) {
+    Member& member = *members_[id];
+    bool is_here = is_live(id);
+    archive("is_here", is_here);
+    archive("slowness", member.slowness);
+    archive("costs", member.costs);
+    transport::Status status = world_->status(id);
+    archive.within("status", [&] { status.checkpoint(archive); });
+    if (!is_here && archive.loading()) {
+      member.node->engine().transport().publish(status);
+      world_->crash(id);
+      member.node.reset();
+    }
+    if (is_here) member.node->checkpoint(archive);
+    if (!archive.loading()) return;
+    for (std::uint64_t i = 0; i < member.costs; ++i) member.cost(member.random);
+    if (is_here) lives_.push_back({id, world_->life(id), member.node->weight()});
   }
 
   /// Samples and steps of the group, for nodes that know only a few of it.
@@ -342,8 +416,9 @@ class SimulatedGroup {
     if (progress == Progress::stepped) {
       const bool second_half = std::exchange(member.halfway, node.counters().steps == steps);
       if (second_half) return world_->now();  // the first one has cost all
+      ++member.costs;
       const auto cost = static_cast<double>(member.cost(member.random).count());
-      return world_->now() +
+      return world_->now() + std::exchange(member.busy, transport::Time(0)) +
              transport::Time(static_cast<transport::Time::rep>(cost * member.slowness));
     }
     if (progress == Progress::paused) pause(member);
@@ -400,6 +475,9 @@ class SimulatedGroup {
     members_[f.node]->thaws = std::max(members_[f.node]->thaws, world_->now() + f.length);
     world_->freeze(f.node, members_[f.node]->thaws);
   }
+  void inflict(const fault::SlowDisk& f) {
+    if (has(f.node)) members_[f.node]->busy += f.length;
+  }
   void inflict(const fault::Crash& f) {
     if (f.node >= members_.size() || !world_->is_running(f.node)) return;
     Member& member = *members_[f.node];
@@ -451,6 +529,7 @@ class SimulatedGroup {
   std::shared_ptr<World> world_;
   std::vector<std::unique_ptr<Member>> members_;
   std::vector<Life> lives_;
+  double gone_ = 0;  // weight that was gone when the group was restored
   Generator random_{options_.node().seed(), group_stream};
   Budget budget_;
   transport::Time begin_{0};

@@ -93,6 +93,17 @@ struct Status {
     bytes_sent += other.bytes_sent;
     return *this;
   }
+  /// Saves or restores all but the weight, which is the node's own.
+  template <class Archive>
+  void checkpoint(Archive& archive) {
+    archive("steps", steps);
+    archive("samples", samples);
+    archive("loss_sum", loss_sum);
+    archive("messages_sent", messages_sent);
+    archive("messages_merged", messages_merged);
+    archive("messages_returned", messages_returned);
+    archive("bytes_sent", bytes_sent);
+  }
 };
 
 /// Work done by everybody, as far as this node knows, those who have left included.

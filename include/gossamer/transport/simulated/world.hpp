@@ -135,6 +135,11 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
   void plan(Time when, std::uint32_t tag, std::uint32_t value, std::uint32_t ticket) {
     queue_.push(std::max(when, now_), own_kinds + tag, value, ticket);
   }
+  /// Sets the clock and forgets what was planned; before anything has happened.
+  void restart(Time now) {
+    queue_ = {};
+    now_ = now;
+  }
   std::function<void(std::uint32_t tag, std::uint32_t value, std::uint32_t ticket)> on_event;
   /// A node that had no event has one.
   std::function<void(PeerId)> on_ready;
