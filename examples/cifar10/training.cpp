@@ -59,19 +59,28 @@ bool Training::done() const {
   return cluster_->totals().samples >= options_.total_images();
 }
 
+bool Training::has_news() const {
+  return last_.value("images", std::uint64_t{0}) != cluster_->totals().samples;
+}
+
 int Training::run() {
   const std::uint64_t total = options_.total_images();
   std::uint64_t evaluate_every = options_.evaluate_every;
   if (evaluate_every == 0 && total > 0) evaluate_every = std::max<std::uint64_t>(20'000, total / 5);
+  // Synchronous nodes do their own share, not that of one that is gone: when they have, it counts
+  // as done.
+  std::uint64_t covered = 0;
+  const auto images_done = [&] { return std::max(covered, cluster_->totals().samples); };
   try {
-    while (!done() && signals_.received() == 0) {
-      const std::uint64_t images = cluster_->totals().samples;
+    while (!done() && (total == 0 || covered < total) && signals_.received() == 0) {
+      const std::uint64_t images = images_done();
       Stretch stretch;
       if (total > 0) stretch.rest_at = total;
       std::uint64_t evaluate_at = stretch.rest_at;
       std::uint64_t save_at = Stretch::no_limit;
-      if (evaluate_every > 0)
+      if (evaluate_every > 0) {
         evaluate_at = std::min(evaluate_at, next_multiple(images, evaluate_every));
+      }
       if (options_.checkpoint_every > 0) save_at = next_multiple(images, options_.checkpoint_every);
       stretch.rest_at = std::min(stretch.rest_at, save_at);
       stretch.images = std::min(stretch.rest_at, evaluate_at);
@@ -83,9 +92,12 @@ int Training::run() {
       stretch_began_ = Clock::now();
       cluster_->train(stretch);
       trained_ += since(stretch_began_);
-      const std::uint64_t reached = cluster_->totals().samples;
       if (signals_.received() != 0) break;
-      if (!done() && (reached >= evaluate_at || reached < stretch.images)) evaluate_now();
+      if (stretch.seconds == 0 && stretch.images == stretch.rest_at) covered = stretch.rest_at;
+      const std::uint64_t reached = images_done();
+      if (!done() && has_news() && (reached >= evaluate_at || reached < stretch.images)) {
+        evaluate_now();
+      }
       if (reached >= save_at && cluster_->is_calm()) save();
     }
     cluster_->finish();
@@ -93,9 +105,8 @@ int Training::run() {
     error_ = error.what();
   }
   if (error_.empty()) {
-    const bool is_news = last_.value("images", std::uint64_t{0}) != cluster_->totals().samples;
     // Who interrupts a run does not want to wait.
-    if (signals_.received() == 0 && is_news) evaluate_now();
+    if (signals_.received() == 0 && has_news()) evaluate_now();
     if (options_.checkpoint_every > 0 && cluster_->is_calm()) save();
   }
   record_.write_summary(summary());

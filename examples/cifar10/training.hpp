@@ -42,6 +42,8 @@ class Training {
   [[nodiscard]] Json summary();
   void print_table();
   [[nodiscard]] bool done() const;
+  /// Whether anything was trained since the last evaluation.
+  [[nodiscard]] bool has_news() const;
   [[nodiscard]] double seconds() const { return cluster_->seconds(); }
   [[nodiscard]] std::filesystem::path checkpoint_path() const {
     return record_.folder() / "checkpoint";

@@ -287,6 +287,128 @@ TEST_CASE("A crash takes its weight, and a restarted node is given half a member
   CHECK(group.world().books().in_doubt == 0);
 }
 
+TEST_CASE("A node joins a synchronous group in its step, also as the one that reduces",
+          "[node][simulated]") {
+  /// Descends to its own number; the mean gradient leads to the mean of these.
+  class Descender final : public gossamer::GradientNode<std::vector<at::Tensor>> {
+   public:
+    explicit Descender(Context context)
+        : GradientNode(std::move(context), {torch::zeros({4}, torch::kDouble).requires_grad_()}) {}
+
+   private:
+    double gradient() override {
+      model()[0].mutable_grad() = model()[0].detach() - static_cast<double>(id());
+      return 0;
+    }
+    void apply() override {
+      const at::NoGradGuard no_grad;
+      model()[0].sub_(model()[0].grad(), 0.1);
+    }
+  };
+  for (const rule::AnyRule& rule : {rule::AnyRule(rule::Sync()), rule::AnyRule(rule::PerSyn(5))}) {
+    CAPTURE(rule.name());
+    SimulatedGroup<Descender> group(
+        SimulatedGroupOptions(4)
+            .cost_of([](PeerId id) { return cost::Constant(id == 2 ? 13ms : 10ms); })
+            .plan({{200ms, fault::Crash{0}},
+                   {1s, fault::Join{}},
+                   {1500ms, fault::Restart{0}},
+                   {2500ms, fault::Crash{1}}}),
+        rule);
+    group.run(Budget().steps(300));
+    CHECK(group.members().size() == 4);
+    CHECK(group[0].counters().steps > 100);
+    CHECK(group[4].counters().steps > group[0].counters().steps);
+    CHECK(group[2].counters().steps == 300);
+    CHECK(group[3].counters().steps == 300);
+    if (rule.name() == "sync") {
+      CHECK(gossamer::observe::consensus_error(group.members()) < 1e-12);
+      CHECK(group[3].model()[0][0].item<double>() == Approx((0 + 2 + 3 + 4) / 4.0));
+    }
+  }
+}
+
+TEST_CASE("A group in which all wait for ever says so, however slow it is", "[node][simulated]") {
+  /// Waits for somebody's message from its third step on, which nobody sends.
+  struct Patient : rule::Neutral {
+    std::string name() const { return "patient"; }
+    bool may_step(gossamer::rule::Scope& scope) { return scope.step() < 2; }
+  };
+  Group group(SimulatedGroupOptions(3).cost(cost::Constant(1h)), Patient(), walkers(4));
+  const auto text = tests::message_of<std::runtime_error>([&] { group.run(Budget().steps(100)); });
+  CHECK(text.rfind("SimulatedGroup: every node waits for others, and nothing comes, after ", 0) ==
+        0);
+  CHECK(group.totals().steps == 6);
+  CHECK(group.elapsed() < 3h);
+}
+
+TEST_CASE("A slow disk holds up its node's next step, and nobody else", "[node][simulated]") {
+  Group group(SimulatedGroupOptions(3)
+                  .cost(cost::Constant(10ms))
+                  .plan({{205ms, fault::SlowDisk{1, 500ms}}}),
+              rule::GoSgd(0.2), walkers(4));
+  group.run(Budget().duration(2s));
+  CHECK(group[0].counters().steps == 200);
+  CHECK(group[1].counters().steps == 150);
+}
+
+TEST_CASE("Whoever looks at a group between two events does not disturb it", "[node][simulated]") {
+  Group watched(a_cluster(8, 1), rule::GoSgd(0.3), walkers(20));
+  watched.begin(Budget().steps(200));
+  int looks = 0;
+  while (!watched.go_on([&] { return watched.world().totals().steps >= 100ULL * (looks + 1); })) {
+    ++looks;
+    CHECK(watched.total_weight() == Approx(1).margin(tests::weight_tolerance));
+  }
+  watched.finish();
+  CHECK(looks >= 15);
+  CHECK(gossamer::observe::digest(watched.members()) == digest_of_a_run(1));
+}
+
+TEST_CASE("A simulated group goes on from a checkpoint: clock, plan, members, weight",
+          "[node][simulated]") {
+  const auto options = a_cluster(4, 1).plan({{300ms, fault::Crash{1}},
+                                             {500ms, fault::Join{}},
+                                             {600ms, fault::Noise{}},
+                                             {700ms, fault::Straggle{2, 3}},
+                                             {3s, fault::Crash{3}}});
+  Group first(options, rule::GoSgd(0.3), walkers(4));
+  first.run_until(Budget().samples(600));
+  gossamer::Archive saved;
+  first.checkpoint(saved);
+
+  Group second(options, rule::GoSgd(0.3), walkers(4));
+  gossamer::Archive archive(saved.entries());
+  second.checkpoint(archive);
+  CHECK(second.elapsed() == first.elapsed());
+  CHECK(second.total_weight() == Approx(1).margin(tests::weight_tolerance));
+  CHECK(second.totals().steps == first.totals().steps);
+  CHECK(gossamer::observe::digest(second.members()) == gossamer::observe::digest(first.members()));
+  CHECK(second.world().noise().loss == 0);
+  CHECK_FALSE(second.is_live(1));
+  REQUIRE(second.is_live(4));
+
+  double worst = 0;
+  second.on_step = [&] { worst = std::max(worst, std::abs(second.total_weight() - 1)); };
+  const std::uint64_t slow = second[2].counters().steps;
+  const std::uint64_t fast = second[0].counters().steps;
+  second.run(Budget().duration(3s));
+  CHECK(worst < tests::weight_tolerance);
+  CHECK_FALSE(second.is_live(3));  // what was still to happen did
+  CHECK(second[0].counters().steps - fast > 2 * (second[2].counters().steps - slow));
+  CHECK(second.elapsed().count() > 3);
+}
+
+TEST_CASE("A simulated group with messages under way has no checkpoint", "[node][simulated]") {
+  Group group(SimulatedGroupOptions(2).plan({{500ms, fault::Partition{{1}}}}), rule::GoSgd(1),
+              walkers(4));
+  group.begin(Budget().samples(1000));
+  group.go_on([&] { return !group.world().is_calm() && group.elapsed() > 501ms; });
+  gossamer::Archive archive;
+  CHECK(tests::message_of<gossamer::CheckpointError>([&] { group.checkpoint(archive); }) ==
+        "checkpoint: messages are under way in the simulated network");
+}
+
 TEST_CASE("The consensus error of random steps is the theory's, for push and pull",
           "[node][simulated]") {
   // The reference numbers are of independent simulations: of 50,000 steps each, but for push at

@@ -88,6 +88,8 @@ class ClusterFile {
   static constexpr NumberRange positive{.with_low = false};
   static constexpr NumberRange share{.high = 1};
   static constexpr NumberRange not_negative{};
+  static constexpr NumberRange moment{.high = 1e9};  // seconds: 31 years
+  static constexpr NumberRange duration{.low = 1e-9, .high = 1e9};
   static constexpr std::uint64_t most_nodes = 1'000'000;
 
   explicit ClusterFile(const std::filesystem::path& path)
@@ -145,7 +147,13 @@ class ClusterFile {
     const char* key = "seconds_per_step";
     const toml::node* node = section.find(key);
     if (node == nullptr || !node->is_table()) {
-      return cost::Constant(time(section.number(key, at_least_1ns)));
+      const auto value = node != nullptr ? TomlSection::number_in(*node) : std::nullopt;
+      if (!value || !duration.has(*value)) {
+        section.wrong(
+            key, node,
+            "a number " + duration.text() + ", or a table with median and sigma, or with trace");
+      }
+      return cost::Constant(time(*value));
     }
     auto table = section.section(key);
     if (table->has("trace")) {
@@ -153,7 +161,7 @@ class ClusterFile {
       table->close();
       return cost::Trace(read_trace(*table, trace));
     }
-    const double median = table->number("median", at_least_1ns);
+    const double median = table->number("median", duration);
     const double sigma = table->number("sigma", not_negative);
     table->find("trace");  // a key, if one asks what there is
     table->close();
@@ -162,12 +170,12 @@ class ClusterFile {
 
   /// A list of seconds, or the name of a file with one number a line.
   std::vector<transport::Time> read_trace(const TomlSection& section, const toml::node& node) {
-    const std::string expected = "a list, or a file, of numbers " + at_least_1ns.text();
+    const std::string expected = "a list, or a file, of numbers " + duration.text();
     std::vector<transport::Time> times;
     if (const toml::array* list = node.as_array()) {
       for (const toml::node& entry : *list) {
         const auto value = TomlSection::number_in(entry);
-        if (!value || !at_least_1ns.has(*value)) section.wrong("trace", &entry, expected);
+        if (!value || !duration.has(*value)) section.wrong("trace", &entry, expected);
         times.push_back(time(*value));
       }
     } else if (const auto name = node.value_exact<std::string>()) {
@@ -178,10 +186,10 @@ class ClusterFile {
         ++number;
         char* end = nullptr;
         const double value = std::strtod(line.c_str(), &end);
-        if (end == line.c_str() || !at_least_1ns.has(value) ||
+        if (end == line.c_str() || !duration.has(value) ||
             std::string(end).find_first_not_of(" \t\r") != std::string::npos) {
           throw ConfigError(c10::str(path.string(), ":", number, ": must be a number ",
-                                     at_least_1ns.text(), ", got '", line, "'"));
+                                     duration.text(), ", got '", line, "'"));
         }
         times.push_back(time(value));
       }
@@ -192,7 +200,7 @@ class ClusterFile {
 
   Link read_link(TomlSection& section, const Link& otherwise) {
     Link link;
-    link.latency = time(section.number("latency", not_negative, seconds_of(otherwise.latency)));
+    link.latency = time(section.number("latency", moment, seconds_of(otherwise.latency)));
     link.bytes_per_second = section.number("bandwidth", not_negative, otherwise.bytes_per_second);
     link.loss = section.number("loss", share, otherwise.loss);
     return link;
@@ -201,7 +209,7 @@ class ClusterFile {
     transport::SimulatedNoise noise;
     noise.duplicate = section.number("duplicate", share, 0);
     noise.reorder = section.number("reorder", share, 0);
-    noise.late_by = time(section.number("late_by", not_negative, seconds_of(noise.late_by)));
+    noise.late_by = time(section.number("late_by", moment, seconds_of(noise.late_by)));
     return noise;
   }
 
@@ -213,9 +221,8 @@ class ClusterFile {
     world.uplink(section->number("uplink", not_negative, 0));
     world.downlink(section->number("downlink", not_negative, 0));
     world.resend_after(
-        time(section->number("resend_after", at_least_1ns, seconds_of(world.resend_after()))));
-    world.dead_after(
-        time(section->number("dead_after", at_least_1ns, seconds_of(world.dead_after()))));
+        time(section->number("resend_after", duration, seconds_of(world.resend_after()))));
+    world.dead_after(time(section->number("dead_after", duration, seconds_of(world.dead_after()))));
     section->close();
   }
 
@@ -263,12 +270,15 @@ class ClusterFile {
     }
     std::vector<PlannedFault> plan;
     for (TomlSection& section : sections) {
-      const transport::Time at = time(section.number("at", not_negative));
+      const transport::Time at = time(section.number("at", moment));
       const std::vector<Fault> what = read_event(section);
       const std::uint64_t times = section.whole("times", 1, most_nodes, 1);
       transport::Time every{0};
       if (times > 1 || section.has("every")) {
-        every = time(section.number("every", at_least_1ns));
+        every = time(section.number("every", duration));
+      }
+      if (!moment.has(seconds_of(at) + seconds_of(every) * static_cast<double>(times))) {
+        section.wrong("times", section.find("times"), "so few that the last one is in this age");
       }
       section.close();
       for (std::uint64_t i = 0; i < times; ++i) {
@@ -297,7 +307,7 @@ class ClusterFile {
     }
     double value = 0;
     if (what == "straggle") value = section.number("factor", positive);
-    if (what == "pause" || what == "slow_disk") value = section.number("seconds", at_least_1ns);
+    if (what == "pause" || what == "slow_disk") value = section.number("seconds", duration);
     std::vector<Fault> all;
     for (const PeerId id : read_ids(section)) {
       if (what == "straggle") all.emplace_back(fault::Straggle{id, value});
@@ -357,8 +367,6 @@ class ClusterFile {
   static double seconds_of(transport::Time time) {
     return std::chrono::duration<double>(time).count();
   }
-
-  static constexpr NumberRange at_least_1ns{.low = 1e-9};
 
   std::filesystem::path path_;
   std::string file_;

@@ -62,7 +62,7 @@ class Engine final : public rule::Scope {
   [[nodiscard]] transport::Status status(PeerId peer) const override {
     return transport_.status(peer);
   }
-  [[nodiscard]] std::uint64_t step() const override { return status_.steps; }
+  [[nodiscard]] std::uint64_t step() const override { return joined_at_ + status_.steps; }
   [[nodiscard]] Generator& generator() override { return generator_; }
   [[nodiscard]] double& weight() override { return weight_; }
   [[nodiscard]] model::FlatModel& model() override { return model_; }
@@ -105,10 +105,12 @@ class Engine final : public rule::Scope {
 
   /// Asks `member` for half of its weight, with its model: so a newcomer, which begins with weight
   /// 0, starts from a trained model. If that member is gone or has nothing to give, another one is
-  /// asked, as soon as one is known. Any rule's members answer.
+  /// asked, as soon as one is known. Any rule's members answer. Under a synchronous rule the one
+  /// with the lowest number is asked in any case, and the newcomer counts its steps as that one
+  /// does: the others wait for it from its first step on.
   void join(PeerId member) {
     joining_ = true;
-    ask_for_share(member);
+    ask_for_share(rule_.lockstep() && !peers_.empty() ? peers_.front() : member);
   }
   [[nodiscard]] bool joining() const noexcept { return joining_; }
 
@@ -214,7 +216,9 @@ class Engine final : public rule::Scope {
   /// Whether the group has done the steps and samples that the budget asks for.
   [[nodiscard]] bool work_done(const Budget& budget) const {
     transport::Totals totals = transport_.totals();
-    if (rule_.lockstep()) totals = {status_.steps * members_, status_.samples * members_};
+    if (rule_.lockstep()) {
+      totals = {step() * members_, step() * options_.samples_per_step() * members_};
+    }
     return (budget.samples() > 0 && totals.samples >= budget.samples()) ||
            (budget.steps() > 0 && totals.steps >= budget.steps() * members_);
   }
@@ -262,6 +266,7 @@ class Engine final : public rule::Scope {
     for (const auto& buffer : model_.kept_buffers())
       archive("buffer/" + buffer.name, buffer.tensor);
     archive("weight", weight_);
+    archive("joined_at", joined_at_);
     status_.checkpoint(archive);
     archive("generator", generator_);
     archive.within("rule", [&] { rule_.checkpoint(archive); });
@@ -287,11 +292,14 @@ class Engine final : public rule::Scope {
     if (!joining_ || asked_ != member) return;
     asked_.reset();
     if (peers_.empty()) return;
-    ask_for_share(peers_[generator_.below(static_cast<std::uint32_t>(peers_.size()))]);
+    const auto peers = static_cast<std::uint32_t>(rule_.lockstep() ? 1 : peers_.size());
+    ask_for_share(peers_[generator_.below(peers)]);
   }
   void share_with(PeerId newcomer) {
     if (weight_ > 0) {
-      send(rule::split(*this, newcomer, 0.5, join_answer));
+      transport::Message answer = rule::split(*this, newcomer, 0.5, join_answer);
+      answer.round = step();
+      send(std::move(answer));
     } else {
       send({.to = newcomer, .kind = join_answer, .payload = {}});
     }
@@ -300,6 +308,7 @@ class Engine final : public rule::Scope {
   void take_share(const transport::Message& answer) {
     if (answer.weight > 0) {
       joining_ = false;
+      if (rule_.lockstep()) joined_at_ = answer.round;
       rule::merge(*this, {&answer, 1});
       ++status_.messages_merged;
     } else {
@@ -398,6 +407,7 @@ class Engine final : public rule::Scope {
   double weight_;
   bool waits_for_first_ = false;
   bool finishing_ = false;
+  std::uint64_t joined_at_ = 0;  // the step of a synchronous group at which it came
   bool joining_ = false;         // it has not yet been given its weight
   std::optional<PeerId> asked_;  // the member from whom it hopes for it
   std::vector<PeerId> owed_;     // newcomers whose links had no room for the answer

@@ -63,6 +63,11 @@ class ExactAverage {
     }
   }
 
+  /// A newcomer with the lowest number reduces from now on.
+  void on_peer_joined(Scope& scope, PeerId newcomer) {
+    if (waiting_ && reducer(scope) == newcomer) hand_in(scope);
+  }
+
   void on_peer_left(Scope& scope, const PeerLeft& gone) {
     // The next reducer may lack the last mean, and be asked for it.
     if (result_ && reducer(scope) != scope.self() && gone.peer < reducer(scope)) {

@@ -46,6 +46,7 @@ class PerSyn : public Neutral {
     average_.on_returned(scope, message);
     take(scope);
   }
+  void on_peer_joined(Scope& scope, PeerId peer) { average_.on_peer_joined(scope, peer); }
   void on_peer_left(Scope& scope, const PeerLeft& gone) {
     average_.on_peer_left(scope, gone);
     take(scope);

@@ -110,6 +110,18 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
   }
   /// All that the node has polled is dealt with; `wait()` and `settled()` say so, too.
   void dealt_with(PeerId x) { polled_ -= std::exchange(places_[x]->polled, 0); }
+  /// The node waits for others, so it wants to know of each whether it is there: who is silent for
+  /// `dead_after` is taken for dead. Whoever it waits for on the network's level is asked anyway.
+  void probe(PeerId x) {
+    Place& place = *places_[x];
+    for (const auto& [peer, at] : place.sides) {
+      Side& side = sides_[at];
+      if (!side.linked || !side.known || place.delivery->waits_for(peer)) continue;
+      side.probed = true;
+      place.delivery->resend(peer);
+      touch(at);
+    }
+  }
   /// Until `thaw` the node's end neither hears nor speaks; what comes meanwhile waits for it.
   void freeze(PeerId x, Time thaw) { places_[x]->frozen_until = thaw; }
 
@@ -342,6 +354,10 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
     return here.finished && side.known && !side.finish_seen && here.state == Place::State::live;
   }
 
+  [[nodiscard]] static bool must_hear(const Place& here, const Side& side) {
+    return side.probed || here.delivery->waits_for(side.to) || must_say_finished(here, side);
+  }
+
   void refresh(PeerId id) {
     Place& place = *places_[id];
     const bool ready = place.has_event();
@@ -380,7 +396,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
       packet.reason = here.reason;
       transmit(at, at_packet);
     }
-    if (here.delivery->waits_for(side.to) || must_say_finished(here, side)) {
+    if (must_hear(here, side)) {
       if (!std::exchange(side.waiting, true)) {
         side.tries = 0;
         side.patient_since = std::max(now_, side.arrives);
@@ -473,6 +489,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
     give_packet_back(at_packet);
     if (receipt.fate == FrameFate::refused) ++traffic_.refused;
     side.tries = 0;
+    side.probed = false;
     side.patient_since = std::max(now_, side.arrives);
     touch(at);
     if (receipt.fate != FrameFate::taken || !there.delivery->is_open(from) || !side.known) return;
@@ -491,7 +508,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
     if (now_ < here.frozen_until) return queue_.push(here.frozen_until, timer, at);
     side.armed = false;
     if (!here.running() || !side.linked) return;
-    if (!here.delivery->waits_for(side.to) && !must_say_finished(here, side)) return;
+    if (!must_hear(here, side)) return;
     if (now_ < side.awaited + side.link.latency) {
       touch(at);
       return;
@@ -500,6 +517,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
     const bool stays = here.state == Place::State::leaving && is_live(side.to);
     if (side.known && !stays && now_ - side.patient_since >= options_.dead_after()) {
       here.delivery->declare_dead(side.to);
+      side.probed = false;
       ++traffic_.suspicions;
       side.tries = 0;
     } else if (side.progress != Look::progress(*here.delivery, side.to)) {
