@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What all records have in common."""
 
+import json
 import os
+import sys
 from pathlib import Path
+
+SETTING = ("dataset", "parameters", "rule", "nodes", "probability", "tau", "batch",
+           "learning_rate", "momentum", "dropout", "seed", "cluster", "version", "libtorch",
+           "digest")
 
 
 def machine():
@@ -18,3 +24,24 @@ def write(path, text):
     part = Path(f"{path}.part")
     part.write_text(text)
     os.replace(part, path)
+
+
+def rounded(value):
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+def run_record(run, keys, first=lambda line, summary: {}):
+    """What a run folder of cifar10 says, as text: its setting, and of each evaluation `first` and
+    the values of `keys`."""
+    summary = json.loads((Path(run) / "summary.json").read_text())
+    for key in ("error", "signal"):
+        if key in summary:
+            sys.exit(f"{run} was ended by {key} {summary[key]}; run it to its end")
+    points = []
+    for line in map(json.loads, (Path(run) / "metrics.jsonl").read_text().splitlines()):
+        point = first(line, summary)
+        point.update({key: line[key] for key in keys if key in line})
+        points.append({key: rounded(value) for key, value in point.items()})
+    result = {key: summary[key] for key in SETTING if key in summary}
+    text = json.dumps(result, indent=1)[:-2] + ',\n "points": [\n'
+    return text + ",\n".join("  " + json.dumps(point) for point in points) + "\n ]\n}\n"

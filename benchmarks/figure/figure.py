@@ -14,34 +14,16 @@ import sys
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parent.parent))
-from record_io import machine, write  # beside the other benchmarks
+from record_io import machine, rounded, run_record, write  # beside the other benchmarks
 
-SETTING = ("dataset", "parameters", "rule", "nodes", "probability", "batch", "learning_rate",
-           "momentum", "dropout", "seed", "version", "libtorch", "digest")
 POINT = ("images", "train_loss", "test_loss", "test_accuracy", "weighted_test_accuracy",
          "worst_node_accuracy", "best_node_accuracy", "consensus_error", "effective_nodes",
          "total_weight", "messages_sent", "bytes_sent", "wall_seconds")
 
 
-def rounded(value):
-    return float(f"{value:.6g}") if isinstance(value, float) else value
-
-
 def record(run, file):
-    summary = json.loads((Path(run) / "summary.json").read_text())
-    for key in ("error", "signal"):
-        if key in summary:
-            sys.exit(f"figure.py: {run} was ended by {key} {summary[key]}; run it to its end")
-    lines = (Path(run) / "metrics.jsonl").read_text().splitlines()
-    points = []
-    for line in map(json.loads, lines):
-        point = {"steps_per_node": line["steps"] / summary["nodes"]}
-        point.update({key: line[key] for key in POINT if key in line})
-        points.append({key: rounded(value) for key, value in point.items()})
-    result = {key: summary[key] for key in SETTING if key in summary}
-    text = json.dumps(result, indent=1)[:-2] + ',\n "points": [\n'
-    text += ",\n".join("  " + json.dumps(point) for point in points) + "\n ]\n}\n"
-    write(file, text)
+    write(file, run_record(run, POINT, lambda line, summary: {
+        "steps_per_node": line["steps"] / summary["nodes"]}))
 
 
 def speeds(runs, file):
