@@ -47,7 +47,7 @@ template <class Rules>
 struct Seen : Rules {
   template <class Node>
   static const auto& link(const Node& node, PeerId peer) {
-    return node.links_.at(peer);
+    return *node.links_.find(peer);
   }
   template <class Node>
   static const auto& home(const Node& node) {

@@ -48,6 +48,7 @@ class SnapshotPool {
 
   struct Block {
     Flat flat;
+    std::size_t bytes = 0;  // of `flat`, which never changes its shape
     std::atomic<int> owners{0};
     std::shared_ptr<Shelf> home;  // only while the block is out: no cycle
   };
@@ -93,7 +94,7 @@ class Snapshot {
   /// For the one who took the snapshot, before anybody else has it.
   Flat& writable() noexcept { return block_->flat; }
 
-  [[nodiscard]] std::size_t bytes() const { return block_ != nullptr ? block_->flat.bytes() : 0; }
+  [[nodiscard]] std::size_t bytes() const { return block_ != nullptr ? block_->bytes : 0; }
 
  private:
   friend class SnapshotPool;
@@ -120,6 +121,7 @@ inline Snapshot SnapshotPool::take() {
   if (!block) {
     block = std::make_unique<Block>();
     block->flat = shelf_->prototype.zeros_like();
+    block->bytes = block->flat.bytes();
   }
   block->home = shelf_;
   return Snapshot(block.release());

@@ -66,8 +66,7 @@ class BasicSimulated {
       : world_(std::move(world)), self_(self), life_(life) {}
 
   [[nodiscard]] bool alive() const {
-    const auto& place = *world_->places_[self_];
-    return place.life == life_ && place.state == World::Place::State::live;
+    return world_->is_live(self_) && world_->life(self_) == life_;
   }
 
   std::shared_ptr<World> world_;
@@ -93,7 +92,7 @@ BasicSimulated<Rules> SimulatedWorld<Rules>::join(PeerId id, std::vector<PeerId>
     throw ConfigError("SimulatedWorld: node " + std::to_string(id) +
                       (id > size() ? " is not the next one" : " is still there"));
   }
-  if (id == size()) places_.push_back(std::make_unique<Place>());
+  if (id == size()) add_place();
   begin_life(id, std::move(peers));
   for (const PeerId peer : std::vector<PeerId>(places_[id]->peers)) {
     const std::uint32_t at = connect(id, peer);

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -57,18 +58,17 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
   Endpoint join(PeerId id, std::vector<PeerId> peers);
   /// The node dies: what it has, and its end of all links. The others do not know it yet.
   void crash(PeerId id) {
-    Place& place = *places_[id];
-    if (!place.running()) return;
-    if (place.state == Place::State::live && !place.finished) --active_;
-    end_life(id, Place::State::dead);
+    if (!is_running(id)) return;
+    if (is_live(id) && !places_[id]->finished) --active_;
+    end_life(id, State::dead);
   }
   [[nodiscard]] std::size_t size() const { return places_.size(); }
   /// Whether the node is there, or is still busy with its farewells.
   [[nodiscard]] bool is_running(PeerId id) const {
-    return id < places_.size() && places_[id]->running();
+    return id < presence_.size() && presence_[id].running();
   }
   [[nodiscard]] bool is_live(PeerId id) const {
-    return id < places_.size() && places_[id]->state == Place::State::live;
+    return id < presence_.size() && presence_[id].live();
   }
   [[nodiscard]] const Status& status(PeerId id) const { return places_[id]->status; }
   [[nodiscard]] bool has_event(PeerId id) const { return places_[id]->ready; }
@@ -78,9 +78,8 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
     std::size_t count = places_[id]->outbox.size();
     for (const auto& [peer, side] : places_[id]->sides) {
       if (!sides_[side].linked) continue;
-      const std::size_t all = Look::outgoing(*places_[id]->delivery, peer);
-      const std::size_t doubtful = Look::in_doubt(*places_[id]->delivery, peer);
-      count += places_[peer]->running() ? all : all - doubtful;
+      const auto& link = Look::link(*places_[id]->delivery, peer);
+      count += Look::outgoing(link) - (is_running(peer) ? 0 : Look::in_doubt(link));
     }
     return count;
   }
@@ -111,7 +110,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
   /// All that the node has polled is dealt with; `wait()` and `settled()` say so, too.
   void dealt_with(PeerId x) { polled_ -= std::exchange(places_[x]->polled, 0); }
   /// Until `thaw` the node's end neither hears nor speaks; what comes meanwhile waits for it.
-  void freeze(PeerId x, Time thaw) { places_[x]->frozen_until = thaw; }
+  void freeze(PeerId x, Time thaw) { presence_[x].frozen_until = thaw; }
 
   // The network.
 
@@ -121,9 +120,9 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
     sides_[side].cut = sides_[side ^ 1U].cut = is_cut;
   }
   /// No frame passes between nodes with different numbers; those of `heal()` are all the same.
-  void partition(PeerId id, std::uint32_t part) { places_[id]->part = part; }
+  void partition(PeerId id, std::uint32_t part) { presence_[id].part = part; }
   void heal() {
-    for (auto& place : places_) place->part = 0;
+    for (SimulatedPresence& one : presence_) one.part = 0;
     for (Side& side : sides_) side.cut = false;
   }
   [[nodiscard]] SimulatedNoise& noise() { return noise_; }
@@ -147,22 +146,22 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
   /// Lets the next event happen, if it does so until `limit`. False if there is none.
   bool step(Time limit) {
     flush();
-    if (queue_.empty() || queue_.next() > limit) return false;
-    const SimulatedEvent event = queue_.pop();
-    now_ = event.time;
+    const std::optional<SimulatedEvent> event = queue_.pop(limit);
+    if (!event) return false;
+    now_ = event->time;
     ++events_;
-    switch (event.what) {
+    switch (event->what) {
       case arrival:
-        arrive(event.which, event.packet);
+        arrive(event->which, event->packet);
         break;
       case reception:
-        take_in(event.which, event.packet);
+        take_in(event->which, event->packet);
         break;
       case timer:
-        ring(event.which);
+        ring(event->which);
         break;
       default:
-        if (on_event) on_event(event.what - own_kinds, event.which, event.packet);
+        if (on_event) on_event(event->what - own_kinds, event->which, event->packet);
     }
     return true;
   }
@@ -184,7 +183,8 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
   /// Messages from x to y of which x does not know what y did with them.
   [[nodiscard]] std::size_t doubts(PeerId x, PeerId y) const {
     const std::uint32_t* side = places_[x]->side_to(y);
-    return side != nullptr && sides_[*side].linked ? Look::in_doubt(*places_[x]->delivery, y) : 0;
+    if (side == nullptr || !sides_[*side].linked) return 0;
+    return Look::in_doubt(Look::link(*places_[x]->delivery, y));
   }
   /// Whether what x says that y has delivered is what y says, to the bit. So it must be when
   /// nothing is under way.
@@ -202,8 +202,8 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
   [[nodiscard]] SimulatedBooks books() const {
     SimulatedBooks books;
     for (PeerId x = 0; x < places_.size(); ++x) {
+      if (!is_running(x)) continue;
       const Place& place = *places_[x];
-      if (!place.running()) continue;
       books.in_hand += place.left_behind;
       for (const Message& message : place.outbox) books.in_hand += message.weight;
       for (const auto& [y, side] : place.sides) {
@@ -218,6 +218,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
   using Look = LookInside<Rules>;
   using Place = SimulatedPlace<Rules>;
   using Side = SimulatedSide;
+  using State = SimulatedPresence::State;
   enum Kind : std::uint32_t { arrival, reception, timer, own_kinds };
 
   struct Packet {
@@ -233,7 +234,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
         noise_(options.noise()),
         random_(options.seed(), network_stream) {
     for (PeerId id = 0; id < options.nodes(); ++id) {
-      places_.push_back(std::make_unique<Place>());
+      add_place();
       std::vector<PeerId> peers;
       if (options.peers_of()) {
         peers = options.peers_of()(id);
@@ -252,10 +253,16 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
 
   // Lives.
 
+  void add_place() {
+    places_.push_back(std::make_unique<Place>());
+    presence_.emplace_back();
+  }
+
   void begin_life(PeerId id, std::vector<PeerId> peers) {
     Place& place = *places_[id];
     place.begin(id, std::move(peers), options_.limits());
-    place.state = Place::State::live;
+    presence_[id].frozen_until = Time(0);
+    presence_[id].state = State::live;
     ++active_;
     for (const auto& [peer, side] : place.sides) {
       sides_[side].restart();
@@ -263,9 +270,9 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
     }
   }
 
-  void end_life(PeerId id, typename Place::State state) {
+  void end_life(PeerId id, State state) {
     Place& place = *places_[id];
-    place.state = state;
+    presence_[id].state = state;
     polled_ -= std::exchange(place.polled, 0);
     boxed_ -= place.outbox.size();
     place.end();
@@ -312,7 +319,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
     Side& side = sides_[at];
     if (!std::exchange(side.dirty, true)) dirty_.push_back(at);
     if (side.linked) {
-      const bool known = Look::knows(*places_[side.from]->delivery, side.to);
+      const bool known = Look::knows(Look::link(*places_[side.from]->delivery, side.to));
       if (side.known && !known) side.finish_told = side.finish_said = side.finish_seen = false;
       side.known = known;
     }
@@ -328,18 +335,16 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
   }
   /// What will still become an event, here or there.
   [[nodiscard]] std::size_t pending_of(const Side& side) const {
-    const Place& here = *places_[side.from];
-    const Place& there = *places_[side.to];
-    const bool meet = there.running();
-    std::size_t count = Look::incoming(*here.delivery, side.to);
-    if (meet || side.known) count += Look::outgoing(*here.delivery, side.to);
-    if (here.state == Place::State::live && there.state == Place::State::live && !side.known) {
+    const auto& link = Look::link(*places_[side.from]->delivery, side.to);
+    std::size_t count = link.incoming();
+    if (is_running(side.to) || side.known) count += Look::outgoing(link);
+    if (is_live(side.from) && is_live(side.to) && !side.known) {
       ++count;  // they will find each other again
     }
-    return count + (must_say_finished(here, side) ? 1 : 0);
+    return count + (must_say_finished(side) ? 1 : 0);
   }
-  [[nodiscard]] static bool must_say_finished(const Place& here, const Side& side) {
-    return here.finished && side.known && !side.finish_seen && here.state == Place::State::live;
+  [[nodiscard]] bool must_say_finished(const Side& side) const {
+    return side.known && !side.finish_seen && is_live(side.from) && places_[side.from]->finished;
   }
 
   void refresh(PeerId id) {
@@ -348,7 +353,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
     if (ready == place.ready) return;
     place.ready = ready;
     ready_ += ready ? 1 : std::size_t(-1);
-    if (ready && place.state == Place::State::live && on_ready) on_ready(id);
+    if (ready && is_live(id) && on_ready) on_ready(id);
   }
 
   // Frames.
@@ -357,7 +362,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
     for (std::size_t i = 0; i < dirty_.size(); ++i) {
       const std::uint32_t at = dirty_[i];
       sides_[at].dirty = false;
-      if (places_[sides_[at].from]->running() && sides_[at].linked) speak(at);
+      if (sides_[at].linked) speak(at);
     }
     dirty_.clear();
   }
@@ -366,9 +371,10 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
     Side& side = sides_[at];
     Place& here = *places_[side.from];
     bool may_finish = false;
-    if (must_say_finished(here, side)) {
+    if (must_say_finished(side)) {
       // In its turn: after all that was sent before it.
-      may_finish = Look::outgoing(*here.delivery, side.to) <= side.sent_after_finish;
+      const auto& link = Look::link(*here.delivery, side.to);
+      may_finish = Look::outgoing(link) <= side.sent_after_finish;
       if (may_finish && !std::exchange(side.finish_said, true)) here.delivery->resend(side.to);
     }
     while (auto frame = here.delivery->next_frame(side.to)) {
@@ -380,7 +386,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
       packet.reason = here.reason;
       transmit(at, at_packet);
     }
-    if (here.delivery->waits_for(side.to) || must_say_finished(here, side)) {
+    if (here.delivery->waits_for(side.to) || must_say_finished(side)) {
       if (!std::exchange(side.waiting, true)) {
         side.tries = 0;
         side.patient_since = std::max(now_, side.arrives);
@@ -390,7 +396,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
         const Time pause =
             std::min(options_.resend_after() * (std::int64_t{1} << std::min(side.tries, 16U)),
                      std::max(most, options_.resend_after()));
-        side.progress = Look::progress(*here.delivery, side.to);
+        side.progress = Look::progress(Look::link(*here.delivery, side.to));
         side.awaited = std::max(side.awaited, side.arrives);
         queue_.push(std::max(now_, side.awaited) + side.link.latency + pause, timer, at);
       }
@@ -424,14 +430,14 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
     queue_.push(side.arrives + luck.late_again, arrival, at, at_packet);
   }
   [[nodiscard]] bool is_apart(const Side& side) const {
-    return side.cut || places_[side.from]->part != places_[side.to]->part;
+    return side.cut || presence_[side.from].part != presence_[side.to].part;
   }
 
   void arrive(std::uint32_t at, std::uint32_t at_packet) {
     const Side& out = sides_[at];
-    Place& there = *places_[out.to];
-    if (options_.downlink() > 0 &&
-        there.running()) {  // the frame's last byte is here; it passes when its turn is
+    if (options_.downlink() > 0 && is_running(out.to)) {
+      // The frame's last byte is here; it passes when its turn is.
+      Place& there = *places_[out.to];
       const auto& offer = packets_[at_packet].frame.offer;
       const std::size_t bytes = frame_bytes + (offer ? offer->bytes() : 0);
       const Time takes = seconds(static_cast<double>(bytes) / options_.downlink());
@@ -446,12 +452,12 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
   }
 
   void take_in(std::uint32_t at, std::uint32_t at_packet) {
-    if (!places_[sides_[at].to]->running() || is_apart(sides_[at])) {
+    if (!is_running(sides_[at].to) || is_apart(sides_[at])) {
       ++traffic_.lost;
       give_packet_back(at_packet);
       return;
     }
-    if (const Time thaw = places_[sides_[at].to]->frozen_until; now_ < thaw) {
+    if (const Time thaw = presence_[sides_[at].to].frozen_until; now_ < thaw) {
       queue_.push(thaw, reception, at, at_packet);
       return;
     }
@@ -475,34 +481,37 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
     side.tries = 0;
     side.patient_since = std::max(now_, side.arrives);
     touch(at);
-    if (receipt.fate != FrameFate::taken || !there.delivery->is_open(from) || !side.known) return;
-    if (finished && !std::exchange(side.finish_told, true)) {
-      there.news.push_back({from, Reason::finished});
+    if (receipt.fate != FrameFate::taken) return;
+    if ((finished || seen) && side.known && there.delivery->is_open(from)) {
+      if (finished && !std::exchange(side.finish_told, true)) {
+        there.news.push_back({from, Reason::finished});
+      }
+      side.finish_seen = side.finish_seen || (seen && there.finished);
+      touch(at);
     }
-    side.finish_seen = side.finish_seen || (seen && there.finished);
-    touch(at);
-    if (there.state == Place::State::leaving) say_farewell(to);
+    if (presence_[to].leaving()) say_farewell(to);
   }
 
   /// The time-out of a link at one of its sides.
   void ring(std::uint32_t at) {
     Side& side = sides_[at];
-    Place& here = *places_[side.from];
-    if (now_ < here.frozen_until) return queue_.push(here.frozen_until, timer, at);
+    const Time thaw = presence_[side.from].frozen_until;
+    if (now_ < thaw) return queue_.push(thaw, timer, at);
     side.armed = false;
-    if (!here.running() || !side.linked) return;
-    if (!here.delivery->waits_for(side.to) && !must_say_finished(here, side)) return;
+    if (!side.linked || !side.waiting) return;
     if (now_ < side.awaited + side.link.latency) {
       touch(at);
       return;
     }
+    Place& here = *places_[side.from];
+    const bool leaves = presence_[side.from].leaving();
     // A leaver does not give up those who live, else they would never know what it gives back.
-    const bool stays = here.state == Place::State::leaving && is_live(side.to);
+    const bool stays = leaves && is_live(side.to);
     if (side.known && !stays && now_ - side.patient_since >= options_.dead_after()) {
       here.delivery->declare_dead(side.to);
       ++traffic_.suspicions;
       side.tries = 0;
-    } else if (side.progress != Look::progress(*here.delivery, side.to)) {
+    } else if (side.progress != Look::progress(Look::link(*here.delivery, side.to))) {
       side.tries = 0;  // it was no standstill
     } else {
       here.delivery->resend(side.to);
@@ -511,7 +520,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
     }
     const PeerId from = side.from;
     touch(at);
-    if (here.state == Place::State::leaving) say_farewell(from);
+    if (leaves) say_farewell(from);
   }
 
   std::uint32_t take_packet() {
@@ -545,8 +554,9 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
     }
     const PeerId y = message.to;
     const bool exists = y < places_.size() && y != x;
-    if (exists && (place.side_to(y) != nullptr || place.has_peer(y))) {
-      const std::uint32_t at = connect(x, y);
+    const std::uint32_t* known = exists ? place.side_to(y) : nullptr;
+    if (known != nullptr || (exists && place.has_peer(y))) {
+      const std::uint32_t at = known != nullptr ? *known : connect(x, y);
       Side& side = open(at);
       if (place.finished) ++side.sent_after_finish;
       place.delivery->send(std::move(message));
@@ -632,11 +642,11 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
 
   void close(PeerId x, Reason reason) {
     Place& place = *places_[x];
-    if (place.state != Place::State::live) return;
+    if (!is_live(x)) return;
     dealt_with(x);
     release(x);
     if (!place.finished) --active_;
-    place.state = Place::State::leaving;
+    presence_[x].state = State::leaving;
     place.reason = reason;
     place.news.clear();
     place.delivery->leave();
@@ -662,7 +672,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
       }
     }
     refresh(x);
-    if (place.delivery->may_close() && is_in_touch(x)) end_life(x, Place::State::left);
+    if (place.delivery->may_close() && is_in_touch(x)) end_life(x, State::left);
   }
 
   void enter(SimulatedBooks& books, PeerId x, PeerId y) const {
@@ -672,11 +682,12 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
     Flows past = places_[x]->delivery->past(y);
     double gone = past.confirmed.weight() + past.lost_with_peer.weight() - past.delivered.weight();
     const Place& there = *places_[y];
-    const bool same_life = there.running() && there.life == Look::life(*places_[x]->delivery, y);
+    const bool same_life =
+        is_running(y) && there.life == Look::life(Look::link(*places_[x]->delivery, y));
     if (!same_life) {
       gone += ledger.surplus();
     } else if (sides_[*places_[x]->side_to(y) ^ 1U].linked &&
-               Look::life(*there.delivery, x) == places_[x]->life) {
+               Look::life(Look::link(*there.delivery, x)) == places_[x]->life) {
       const Ledger theirs = there.delivery->ledger(x);
       const double way = ledger.given() - theirs.delivered.weight();
       books.on_the_way += way;
@@ -693,7 +704,8 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
   Time now_{0};
   SimulatedEventQueue queue_;
   std::vector<std::unique_ptr<Place>> places_;
-  std::vector<Side> sides_;  // two by two: a link's sides are 2k and 2k + 1
+  std::vector<SimulatedPresence> presence_;  // of the same nodes
+  std::vector<Side> sides_;                  // two by two: a link's sides are 2k and 2k + 1
   std::vector<std::uint32_t> dirty_;
   std::vector<Packet> packets_;
   std::vector<std::uint32_t> idle_packets_;
