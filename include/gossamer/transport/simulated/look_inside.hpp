@@ -43,6 +43,11 @@ struct LookInside : Rules {
   [[nodiscard]] static std::uint64_t life(const Link& link) {
     return link.life_;
   }
+  /// What has passed between this node and that life.
+  template <class Link>
+  [[nodiscard]] static const Flows& flows(const Link& link) {
+    return link.flows_;
+  }
 };
 
 }  // namespace gossamer::transport

@@ -681,21 +681,23 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
     books.in_doubt += ledger.in_doubt.messages();
     Flows past = places_[x]->delivery->past(y);
     double gone = past.confirmed.weight() + past.lost_with_peer.weight() - past.delivered.weight();
-    const Place& there = *places_[y];
-    const bool same_life =
-        is_running(y) && there.life == Look::life(Look::link(*places_[x]->delivery, y));
-    if (!same_life) {
+    if (!is_running(y) || life(y) != Look::life(Look::link(*places_[x]->delivery, y))) {
       gone += ledger.surplus();
-    } else if (sides_[*places_[x]->side_to(y) ^ 1U].linked &&
-               Look::life(Look::link(*there.delivery, x)) == places_[x]->life) {
-      const Ledger theirs = there.delivery->ledger(x);
-      const double way = ledger.given() - theirs.delivered.weight();
+    } else if (const auto* theirs = link_with(y, x)) {
+      const double way = ledger.given() - Look::flows(*theirs).delivered.weight();
       books.on_the_way += way;
       books.least_on_the_way = std::min(books.least_on_the_way, way);
-    } else {  // y has not met this life of x
+    } else {
       books.on_the_way += ledger.given();
     }
     books.with_the_gone += gone;
+  }
+
+  /// What y, which runs and has a side to x, has with this life of x; `nullptr` if they never met.
+  [[nodiscard]] const auto* link_with(PeerId y, PeerId x) const {
+    const Side& side = sides_[*places_[y]->side_to(x)];
+    const auto* link = side.linked ? &Look::link(*places_[y]->delivery, x) : nullptr;
+    return link != nullptr && Look::life(*link) == life(x) ? link : nullptr;
   }
 
   SimulatedOptions options_;
