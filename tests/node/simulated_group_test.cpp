@@ -287,6 +287,32 @@ TEST_CASE("A crash takes its weight, and a restarted node is given half a member
   CHECK(group.world().books().in_doubt == 0);
 }
 
+TEST_CASE("A peer behind a partition with a node's last snapshots does not silence the node",
+          "[node][simulated]") {
+  // Node 2 takes in messages at its first step only: the others' snapshots pile up there, granted.
+  Group group(SimulatedGroupOptions(3)
+                  .cost_of([](PeerId id) { return cost::Constant(id == 2 ? 20s : 10ms); })
+                  .plan({{1s, fault::Partition{{2}}}, {15s, fault::Heal{}}}),
+              rule::GoSgd(1), walkers(4, false));
+  const auto until = [&](Time when) { group.go_on([&] { return group.world().now() >= when; }); };
+  group.begin(Budget().duration(30s));
+  until(1s);
+  const std::uint64_t before = group[0].counters().messages_sent;
+  CHECK(group[0].counters().steps == 100);
+  CHECK(before < 20);
+  until(2s);  // the others have given node 2 up
+  CHECK(group.world().doubts(0, 2) == 3);
+  CHECK(group.world().doubts(1, 2) == 3);
+  until(14s);
+  CHECK(group[0].counters().messages_sent > before + 1000);
+  CHECK(group[0].engine().pool().made() <= 2 * NodeOptions().snapshots());
+  CHECK(group.total_weight() == Approx(1).margin(tests::weight_tolerance));
+  group.go_on();
+  CHECK(group.world().books().in_doubt == 0);
+  CHECK(group[0].engine().pool().out() == 0);
+  CHECK(group.total_weight() == Approx(1).margin(tests::weight_tolerance));
+}
+
 TEST_CASE("The consensus error of random steps is the theory's, for push and pull",
           "[node][simulated]") {
   // The reference numbers are of independent simulations: of 50,000 steps each, but for push at

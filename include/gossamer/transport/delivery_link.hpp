@@ -113,6 +113,7 @@ class DeliveryLink {
     if (!Rules::keeps_granted) out_.granted = out_.confirmed;
     depart(home, Reason::lost, out_.in_their_hands());
     if (!open_) return;
+    for (std::size_t i = 0; i < out_.queue.size(); ++i) out_.queue[i].set_aside();
     if (!Rules::discards_held) deliver(home, in_.accepted);
     discard_held();
     if (heard_ || !Rules::keeps_report) {
