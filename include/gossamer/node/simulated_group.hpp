@@ -82,7 +82,7 @@ class SimulatedGroup {
       }
     }
     for (std::uint32_t i = 0; i < options_.plan().size(); ++i) {
-      world_->plan(options_.plan()[i].when, tag_fault, i, 0);
+      plan(options_.plan()[i].when, tag_fault, i, 0);
     }
     world_->on_event = [this](std::uint32_t tag, std::uint32_t value, std::uint32_t ticket) {
       happen(tag, value, ticket);
@@ -108,9 +108,9 @@ class SimulatedGroup {
   /// `go_on` again, or look and leave it. Returns whether the end is reached.
   bool go_on(const std::function<bool()>& enough = nullptr) {
     while (is_training()) {
-      if (!step()) {
+      if (!step() || is_stuck()) {
         throw std::runtime_error(
-            "SimulatedGroup: every node waits and nothing is under way, after " +
+            "SimulatedGroup: every node waits for others, and nothing comes, after " +
             std::to_string(elapsed().count()) + " virtual seconds");
       }
       if (world_->events() % 256 == 0 && options_.stop_when() && options_.stop_when()()) stop();
@@ -137,7 +137,7 @@ class SimulatedGroup {
 
   void begin(const Budget& budget) {
     budget_ = over_all(budget);
-    begin_ = world_->now();
+    begin_ = last_turn_ = world_->now();
     stopping_ = false;
     training_ = 0;
     for (PeerId id = 0; id < members_.size(); ++id) {
@@ -146,7 +146,7 @@ class SimulatedGroup {
       member.node->clear_stop();
       start(id);
     }
-    if (budget.duration().count() > 0) world_->plan(begin_ + budget.duration(), tag_alarm, 0, 0);
+    if (budget.duration().count() > 0) plan(begin_ + budget.duration(), tag_alarm, 0, 0);
   }
   [[nodiscard]] bool is_training() const { return training_ > 0; }
   /// Lets one event happen; false if there is none.
@@ -251,7 +251,7 @@ class SimulatedGroup {
   }
 
  private:
-  enum Tag : std::uint32_t { tag_turn, tag_fault, tag_thaw, tag_alarm };
+  enum Tag : std::uint32_t { tag_turn, tag_fault, tag_alarm, tag_probe };
   enum class Role { idle, trains, leaves };
 
   struct Member {
@@ -264,6 +264,8 @@ class SimulatedGroup {
     Role role = Role::idle;
     bool planned = false;  // its next turn is among the events
     bool halfway = false;  // of a step in two halves
+    bool waits = false;    // for others
+    bool watched = false;  // and is going to ask whether they are there
     bool wants_leave = false;
     bool failed = false;
     transport::Time thaws{0};
@@ -305,10 +307,11 @@ class SimulatedGroup {
       begin_life(id, world_->join(id, live_nodes()), 0);
     }
     world_->restart(now);
+    due_ = 0;
     for (std::uint32_t i = 0; i < options_.plan().size(); ++i) {
       const PlannedFault& fault = options_.plan()[i];
       if (fault.when > now) {
-        world_->plan(fault.when, tag_fault, i, 0);
+        plan(fault.when, tag_fault, i, 0);
       } else if (fault::changes_network(fault.what)) {
         apply(fault.what);
       }
@@ -355,10 +358,21 @@ class SimulatedGroup {
     member.role = Role::idle;
   }
 
+  void plan(transport::Time when, Tag tag, std::uint32_t value, std::uint32_t ticket) {
+    if (tag != tag_probe) ++due_;
+    world_->plan(when, tag, value, ticket);
+  }
+  /// Every node waits for others, nothing is under way, and nothing else is going to happen; and
+  /// those who wait have asked whether the others are there.
+  [[nodiscard]] bool is_stuck() const {
+    return due_ == 0 && world_->is_calm() &&
+           world_->now() - last_turn_ > 2 * options_.world().dead_after();
+  }
+
   /// Plans the node's next turn.
   void plan_turn(PeerId id, transport::Time when) {
     members_[id]->planned = true;
-    world_->plan(when, tag_turn, id, members_[id]->ticket);
+    plan(when, tag_turn, id, members_[id]->ticket);
   }
   void wake(PeerId id) {
     const Member& member = *members_[id];
@@ -370,6 +384,7 @@ class SimulatedGroup {
   }
 
   void happen(std::uint32_t tag, std::uint32_t value, std::uint32_t ticket) {
+    if (tag != tag_probe) --due_;
     if (tag == tag_fault) return apply(options_.plan()[value].what);
     if (tag == tag_alarm) {
       for (PeerId id = 0; id < members_.size(); ++id) wake(id);
@@ -377,10 +392,20 @@ class SimulatedGroup {
     }
     Member& member = *members_[value];
     if (member.ticket != ticket || !member.node || member.failed) return;
+    if (tag == tag_probe) {
+      member.watched = false;
+      if (member.waits) {
+        world_->probe(value);
+        watch(value, member);
+      }
+      return;
+    }
     if (world_->now() < member.thaws) return plan_turn(value, member.thaws);
     // It counts as planned until its turn is over: what comes back meanwhile is no reason for
     // another one.
     world_->release(value);
+    member.waits = false;
+    last_turn_ = world_->now();
     std::optional<transport::Time> next;
     try {
       next = turn(value, member);
@@ -422,9 +447,20 @@ class SimulatedGroup {
       return world_->now() + std::exchange(member.busy, transport::Time(0)) +
              transport::Time(static_cast<transport::Time::rep>(cost * member.slowness));
     }
-    if (progress == Progress::paused) pause(member);
+    if (progress == Progress::paused) {
+      pause(member);
+    } else {
+      member.waits = true;
+      watch(id, member);
+    }
     world_->release(id);
     return std::nullopt;
+  }
+
+  /// A node that waits asks from time to time whether those are there for whom it may be waiting.
+  void watch(PeerId id, Member& member) {
+    if (std::exchange(member.watched, true)) return;
+    plan(world_->now() + options_.world().dead_after() / 2, tag_probe, id, member.ticket);
   }
 
   /// A leaver goes when all that it had is known to be somebody else's.
@@ -535,6 +571,8 @@ class SimulatedGroup {
   Budget budget_;
   transport::Time begin_{0};
   std::size_t training_ = 0;
+  std::size_t due_ = 0;  // events of the group's own that are planned, but for probes
+  transport::Time last_turn_{0};
   std::atomic<bool> stopping_{false};
   std::exception_ptr error_;
   std::size_t failed_node_ = 0;

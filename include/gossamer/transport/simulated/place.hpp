@@ -40,6 +40,7 @@ struct SimulatedSide {
   bool armed = false;       // its time-out is among the events
   bool linked = false;      // the node's delivery has this link
   bool known = false;       // the node has the peer among its peers
+  bool probed = false;      // the node wants to know whether the peer is there
   bool waiting = false;     // it waits for an answer,
   std::uint32_t tries = 0;  // for which it has asked so often,
 

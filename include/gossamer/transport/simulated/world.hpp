@@ -109,6 +109,18 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
   }
   /// All that the node has polled is dealt with; `wait()` and `settled()` say so, too.
   void dealt_with(PeerId x) { polled_ -= std::exchange(places_[x]->polled, 0); }
+  /// The node waits for others, so it wants to know of each whether it is there: who is silent for
+  /// `dead_after` is taken for dead. Whoever it waits for on the network's level is asked anyway.
+  void probe(PeerId x) {
+    Place& place = *places_[x];
+    for (const auto& [peer, at] : place.sides) {
+      Side& side = sides_[at];
+      if (!side.linked || !side.known || place.delivery->waits_for(peer)) continue;
+      side.probed = true;
+      place.delivery->resend(peer);
+      touch(at);
+    }
+  }
   /// Until `thaw` the node's end neither hears nor speaks; what comes meanwhile waits for it.
   void freeze(PeerId x, Time thaw) { presence_[x].frozen_until = thaw; }
 
@@ -386,7 +398,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
       packet.reason = here.reason;
       transmit(at, at_packet);
     }
-    if (here.delivery->waits_for(side.to) || must_say_finished(side)) {
+    if (side.probed || here.delivery->waits_for(side.to) || must_say_finished(side)) {
       if (!std::exchange(side.waiting, true)) {
         side.tries = 0;
         side.patient_since = std::max(now_, side.arrives);
@@ -479,17 +491,18 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
     give_packet_back(at_packet);
     if (receipt.fate == FrameFate::refused) ++traffic_.refused;
     side.tries = 0;
+    side.probed = false;
     side.patient_since = std::max(now_, side.arrives);
     touch(at);
-    if (receipt.fate != FrameFate::taken) return;
-    if ((finished || seen) && side.known && there.delivery->is_open(from)) {
-      if (finished && !std::exchange(side.finish_told, true)) {
-        there.news.push_back({from, Reason::finished});
-      }
-      side.finish_seen = side.finish_seen || (seen && there.finished);
-      touch(at);
+    const bool leaves = presence_[to].leaving();
+    if (receipt.fate != FrameFate::taken || !(finished || seen || leaves)) return;
+    if (!there.delivery->is_open(from) || !side.known) return;
+    if (finished && !std::exchange(side.finish_told, true)) {
+      there.news.push_back({from, Reason::finished});
     }
-    if (presence_[to].leaving()) say_farewell(to);
+    side.finish_seen = side.finish_seen || (seen && there.finished);
+    touch(at);
+    if (leaves) say_farewell(to);
   }
 
   /// The time-out of a link at one of its sides.
@@ -509,6 +522,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
     const bool stays = leaves && is_live(side.to);
     if (side.known && !stays && now_ - side.patient_since >= options_.dead_after()) {
       here.delivery->declare_dead(side.to);
+      side.probed = false;
       ++traffic_.suspicions;
       side.tries = 0;
     } else if (side.progress != Look::progress(Look::link(*here.delivery, side.to))) {
