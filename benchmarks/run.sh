@@ -3,11 +3,12 @@
 # What the library claims of its speed, each figure beside its rival's from the same run.
 #
 #   ./benchmarks/run.sh               all questions, then the table
-#   ./benchmarks/run.sh QUESTION...   kernels, memory, includes, throughput, straggler
+#   ./benchmarks/run.sh QUESTION...   kernels, memory, includes, throughput, straggler; simulator
 #   ./benchmarks/run.sh --table       the table, from what was measured before
 #
 # An idle machine gives clean figures; all takes about ten minutes after the build. The table goes to
-# benchmarks/records/performance.md, the figures to performance.json beside it. The figure of
+# benchmarks/records/performance.md, the figures to performance.json beside it. `simulator` is asked
+# only by name (ten minutes and 2 GB for 100,000 nodes) and goes to simulator.md. The figure of
 # accuracies has a script of its own: benchmarks/figure/run.sh.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../cmake/setup.sh"
@@ -38,7 +39,13 @@ measure() {
       build release bench_throughput >/dev/null
       "$bin/bench_throughput" --slow 4 --out "$out/straggler.json"
       ;;
-    *) die "benchmarks/run.sh: no question is called $1; there are: ${questions[*]}" ;;
+    simulator)
+      build release bench_simulator >/dev/null
+      for nodes in 1000 10000 100000; do
+        "$bin/bench_simulator" "$nodes" 10000 4 "$out/simulator-$nodes.json"
+      done
+      ;;
+    *) die "benchmarks/run.sh: no question is called $1; there are: ${questions[*]} simulator" ;;
   esac
 }
 

@@ -69,7 +69,33 @@ def includes(result):
         above=False)
 
 
+def table(head, rows):
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in
+                     (head, ("---",) * len(head), *rows))
+
+
+def simulator(runs):
+    """The table of the simulator, a row for each number of nodes."""
+    head = ("nodes", "messages", "events", "events per CPU second", "in the first tenth",
+            "in the last tenth", "peak MB", "kB per node")
+    speed = "events_per_second"
+    return table(head, [
+        (f"{run['nodes']:,}", f"{run['messages']:,}", f"{run['events']:,}", f"{run[speed]:,.0f}",
+         f"{run[f'{speed}_in_the_first_tenth']:,.0f}", f"{run[f'{speed}_in_the_last_tenth']:,.0f}",
+         f"{run['peak_megabytes']:.0f}", f"{run['peak_megabytes'] * 1e3 / run['nodes']:.1f}")
+        for run in sorted(runs, key=lambda run: run["nodes"])])
+
+
 measurements, folder = map(Path, sys.argv[1:])
+runs = [json.loads(path.read_text()) for path in measurements.glob("simulator-*.json")]
+if runs:
+    text = f"""Measured on {machine()}; one of them is used, and LibTorch's own memory not counted.
+Nodes of 100 parameters, 8 peers each, GoSGD with p = 1: `./benchmarks/run.sh simulator`.
+
+{simulator(runs)}
+"""
+    print(text)
+    write(folder / "simulator.md", text)
 found = {}
 for name, explain in (("kernels", kernels), ("throughput", throughput), ("straggler", straggler),
                       ("memory", memory), ("includes", includes)):
@@ -78,7 +104,7 @@ for name, explain in (("kernels", kernels), ("throughput", throughput), ("stragg
         found[name] = json.loads(path.read_text())
         explain(found[name])
 if not rows:
-    sys.exit(f"table.py: {measurements} holds no measurements; run benchmarks/run.sh first")
+    sys.exit(0 if runs else f"table.py: {measurements} holds no measurements; run benchmarks/run.sh first")
 if "kernels" in found:  # what each repetition took is of no interest later
     found["kernels"] = {name: statistics.median(one["bytes_per_second"] for one in
                                                 found["kernels"]["benchmarks"]
@@ -87,8 +113,7 @@ if "kernels" in found:  # what each repetition took is of no interest later
                         for name in sorted({one["run_name"] for one in
                                             found["kernels"]["benchmarks"]})}
 head = ("what", "figure", "beside", "ratio", "limit", "held")
-lines = ["| " + " | ".join(cells) + " |" for cells in (head, ("---",) * 6, *rows)]
-text = f"Measured on {machine()}.\n\n" + "\n".join(lines) + "\n"
+text = f"Measured on {machine()}.\n\n{table(head, rows)}\n"
 print(text)
 write(folder / "performance.md", text)
 write(folder / "performance.json", json.dumps({"machine": machine(), **found}, indent=1) + "\n")

@@ -2,12 +2,13 @@
 /// How many events per second the simulator does, how much memory a node takes, and whether either
 /// changes as the run goes on: N nodes of 100 parameters, GoSGD with p = 1.
 ///
-///     simulator [nodes] [messages in thousands] [friends per node]
+///     simulator [nodes] [messages in thousands] [friends per node] [file for the figures]
 #include <gossamer/node/gossip_node.hpp>
 #include <gossamer/node/simulated_group.hpp>
 #include <gossamer/rule/gosgd.hpp>
 
 #include <ATen/ops/zeros.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -17,6 +18,7 @@
 #include <ctime>
 #include <fstream>
 #include <string>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -42,6 +44,12 @@ double resident_megabytes() {
   long resident = 0;
   std::ifstream("/proc/self/statm") >> pages >> resident;
   return static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE)) / 1e6;
+}
+
+double peak_megabytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) * 1024 / 1e6;
 }
 
 }  // namespace
@@ -81,6 +89,7 @@ int main(int argc, char** argv) {
   std::printf("%12s %12s %12s %14s %12s\n", "messages", "events", "CPU seconds", "events/s", "MB");
   const double begin = cpu_seconds();
   constexpr std::uint64_t parts = 10;
+  std::vector<double> speeds;
   for (std::uint64_t part = 1; part <= parts; ++part) {
     const auto first = group.world().events();
     const double start = cpu_seconds();
@@ -88,16 +97,30 @@ int main(int argc, char** argv) {
         gossamer::Budget().steps(std::max<std::uint64_t>(1, messages * part / parts / nodes)));
     const double took = cpu_seconds() - start;
     const auto events = group.world().events() - first;
+    speeds.push_back(static_cast<double>(events) / took);
     std::printf("%12llu %12llu %12.1f %14.0f %12.0f\n",
                 static_cast<unsigned long long>(group.totals().messages_sent),
-                static_cast<unsigned long long>(group.world().events()), took,
-                static_cast<double>(events) / took, resident_megabytes());
+                static_cast<unsigned long long>(group.world().events()), took, speeds.back(),
+                resident_megabytes());
     std::fflush(stdout);
   }
   const double took = cpu_seconds() - begin;
+  const double speed = static_cast<double>(group.world().events()) / took;
+  const double peak = peak_megabytes() - empty;  // without LibTorch's own
   std::printf(
-      "all: %.0f events and %.0f steps per CPU second, weight %.12f, %.1f virtual seconds\n",
-      static_cast<double>(group.world().events()) / took,
-      static_cast<double>(group.totals().steps) / took, group.total_weight(),
-      group.elapsed().count());
+      "all: %.0f events and %.0f steps per CPU second, weight %.12f, %.1f virtual seconds, %.1f kB "
+      "per node\n",
+      speed, static_cast<double>(group.totals().steps) / took, group.total_weight(),
+      group.elapsed().count(), peak * 1e3 / static_cast<double>(nodes));
+  if (argc > 4) {
+    nlohmann::ordered_json figures;
+    figures["nodes"] = nodes;
+    figures["messages"] = group.totals().messages_sent;
+    figures["events"] = group.world().events();
+    figures["events_per_second"] = speed;
+    figures["events_per_second_in_the_first_tenth"] = speeds.front();
+    figures["events_per_second_in_the_last_tenth"] = speeds.back();
+    figures["peak_megabytes"] = peak;
+    std::ofstream(argv[4]) << figures.dump(1) << '\n';
+  }
 }

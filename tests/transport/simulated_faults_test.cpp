@@ -3,7 +3,7 @@
 #include <tests/support.hpp>
 #include <tests/transport/fault_sweep.hpp>
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <iostream>
@@ -56,11 +56,16 @@ TEST_CASE("No schedule of faults loses or doubles weight", "[transport][simulate
 
 // GOSSAMER_SCHEDULES says how many (10,000), GOSSAMER_SEED the first seed (1).
 TEST_CASE("No schedule of faults of a long sweep loses or doubles weight", "[.][sweep]") {
-  const Outcome all =
-      sweep(number_from("GOSSAMER_SEED", 1), number_from("GOSSAMER_SCHEDULES", 10'000), true);
-  std::cout << all.events << " events, " << all.messages << " messages, " << all.suspicions
-            << " suspicions, " << all.lost_frames << " frames lost; faults by kind:";
-  for (const std::uint64_t kind : all.faults) std::cout << ' ' << kind;
-  std::cout << std::endl;
+  const std::uint64_t first = number_from("GOSSAMER_SEED", 1);
+  const std::uint64_t count = number_from("GOSSAMER_SCHEDULES", 10'000);
+  const Outcome all = sweep(first, count, true);
+  std::cout << "seeds " << first << " to " << first + count - 1 << ": " << all.events << " events, "
+            << all.messages << " messages, " << all.suspicions << " suspicions, " << all.lost_frames
+            << " frames lost\nfaults:";
+  for (std::size_t i = 0; i < all.faults.size(); ++i) {
+    std::cout << ' ' << all.faults[i] << ' ' << tests::sweep::kinds[i] << ',';
+  }
+  std::cout << " and " << (all.broken.empty() ? "no failure" : "a failure: " + all.broken)
+            << std::endl;
   CHECK(all.broken == "");
 }

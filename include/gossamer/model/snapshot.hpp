@@ -36,6 +36,11 @@ class SnapshotPool {
     const std::lock_guard lock(shelf_->mutex);
     return shelf_->made - shelf_->idle.size();
   }
+  /// Of these, how many are on their way: not set aside.
+  [[nodiscard]] std::size_t under_way() const {
+    const std::lock_guard lock(shelf_->mutex);
+    return shelf_->made - shelf_->idle.size() - shelf_->aside;
+  }
   /// How many snapshots this pool ever made.
   [[nodiscard]] std::size_t made() const {
     const std::lock_guard lock(shelf_->mutex);
@@ -48,7 +53,9 @@ class SnapshotPool {
 
   struct Block {
     Flat flat;
+    std::size_t bytes = 0;  // of `flat`, which never changes its shape
     std::atomic<int> owners{0};
+    bool aside = false;           // guarded by the shelf's mutex
     std::shared_ptr<Shelf> home;  // only while the block is out: no cycle
   };
 
@@ -57,11 +64,13 @@ class SnapshotPool {
     Flat prototype;
     std::vector<std::unique_ptr<Block>> idle;
     std::size_t made = 0;
+    std::size_t aside = 0;
   };
 
   static void put_back(Block* block) {
     const auto home = std::move(block->home);
     const std::lock_guard lock(home->mutex);
+    home->aside -= std::exchange(block->aside, false) ? 1 : 0;
     home->idle.emplace_back(block);
   }
 
@@ -93,7 +102,16 @@ class Snapshot {
   /// For the one who took the snapshot, before anybody else has it.
   Flat& writable() noexcept { return block_->flat; }
 
-  [[nodiscard]] std::size_t bytes() const { return block_ != nullptr ? block_->flat.bytes() : 0; }
+  /// Takes the copy out of those that are on their way, until it is back in its pool: nobody knows
+  /// when that will be.
+  void set_aside() {
+    if (block_ == nullptr) return;
+    SnapshotPool::Shelf& home = *block_->home;
+    const std::lock_guard lock(home.mutex);
+    home.aside += std::exchange(block_->aside, true) ? 0 : 1;
+  }
+
+  [[nodiscard]] std::size_t bytes() const { return block_ != nullptr ? block_->bytes : 0; }
 
  private:
   friend class SnapshotPool;
@@ -120,6 +138,7 @@ inline Snapshot SnapshotPool::take() {
   if (!block) {
     block = std::make_unique<Block>();
     block->flat = shelf_->prototype.zeros_like();
+    block->bytes = block->flat.bytes();
   }
   block->home = shelf_;
   return Snapshot(block.release());

@@ -66,7 +66,7 @@ class Engine final : public rule::Scope {
   [[nodiscard]] Generator& generator() override { return generator_; }
   [[nodiscard]] double& weight() override { return weight_; }
   [[nodiscard]] model::FlatModel& model() override { return model_; }
-  [[nodiscard]] bool has_room() const override { return pool_.out() < options_.snapshots(); }
+  [[nodiscard]] bool has_room() const override { return pool_.under_way() < options_.snapshots(); }
   [[nodiscard]] model::Snapshot blank() override { return pool_.take(); }
   [[nodiscard]] model::Snapshot snapshot() override {
     model::Snapshot copy = pool_.take();

@@ -29,7 +29,9 @@ struct NodeOptions {
   /// Training samples per local step (the batch size), >= 1: for budgets and progress.
   TORCH_ARG(std::uint64_t, samples_per_step) = 1;
   /// Copies of the model that may be on their way at once, >= 1. A push beyond them is left out,
-  /// and its weight stays: receivers that slow are better served by the next one.
+  /// and its weight stays: receivers that slow are better served by the next one. What is in doubt
+  /// with a peer that is out of reach does not count, or that peer would silence the node; so as
+  /// many again may be kept for each such peer.
   TORCH_ARG(std::size_t, snapshots) = 3;
   /// What happens to BatchNorm statistics when models meet.
   TORCH_ARG(model::Buffers, buffers) = model::Buffers::average;

@@ -208,8 +208,9 @@ class SimulatedGroup {
 
   /// Weight of all nodes and of all that is under way, by the ledgers of those who run, and of what
   /// went with the others: 1, at any time. O(links).
-  [[nodiscard]] double total_weight() const {
-    const transport::SimulatedBooks books = world_->books();
+  [[nodiscard]] double total_weight() const { return total_weight(world_->books()); }
+  /// The same for whoever has just read the world's books.
+  [[nodiscard]] double total_weight(const transport::SimulatedBooks& books) const {
     double total = gone_ + books.in_hand + books.on_the_way + books.with_the_gone;
     for (PeerId id = 0; id < members_.size(); ++id) {
       if (members_[id]->node && world_->is_running(id)) total += members_[id]->node->weight();

@@ -9,11 +9,10 @@
 #include <gossamer/transport/delivery_rules.hpp>
 #include <gossamer/transport/ledger.hpp>
 #include <gossamer/transport/message.hpp>
+#include <gossamer/transport/peer_map.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -78,11 +77,11 @@ class BasicDelivery {
 
   /// A peer that the node knows from the start: what is sent to it waits for the first session.
   void add(PeerId peer) {
-    const auto [link, is_new] = links_.try_emplace(peer, peer, incarnation_);
-    if (is_new) link->second.introduce();
+    const auto [link, is_new] = links_.add(peer, peer, incarnation_);
+    if (is_new) link.introduce();
   }
   /// A peer that the node learns of by PeerJoined, when the first session opens.
-  void admit(PeerId peer) { links_.try_emplace(peer, peer, incarnation_); }
+  void admit(PeerId peer) { links_.add(peer, peer, incarnation_); }
 
   /// Takes a message to `message.to`. It comes back at once if that is unknown, gone, or slow.
   void send(Carried message) {
@@ -145,15 +144,19 @@ class BasicDelivery {
       Link* link = find(queued.peer);
       if (link == nullptr || !link->give_up(queued)) home_.events.push(std::move(queued));
     }
-    for (auto& [peer, link] : links_) link.leave();
+    links_.for_each([](Link& link) { link.leave(); });
   }
 
   /// Whether a leaver may go: all that it sent is settled, and every peer in touch knows how much
   /// it gives back. O(peers).
   [[nodiscard]] bool may_close() const {
-    return home_.leaving && std::all_of(links_.begin(), links_.end(),
-                                        [](const auto& entry) { return entry.second.may_close(); });
+    bool may = home_.leaving;
+    links_.for_each([&may](const Link& link) { may = may && link.may_close(); });
+    return may;
   }
+
+  /// Whether `poll()` has an event.
+  [[nodiscard]] bool has_event() const { return !home_.events.empty(); }
 
   /// The next event for the node. For a Delivered this is the moment that its sender is told.
   std::optional<Event> poll() {
@@ -185,7 +188,7 @@ class BasicDelivery {
   /// The same over all peers, and whatever else was not polled. O(peers).
   [[nodiscard]] std::size_t under_way() const {
     std::size_t sum = home_.events.size();
-    for (const auto& [peer, link] : links_) sum += link.outgoing() + link.held();
+    links_.for_each([&sum](const Link& link) { sum += link.outgoing() + link.held(); });
     return sum;
   }
 
@@ -214,18 +217,12 @@ class BasicDelivery {
  private:
   friend Rules;  // the tests' rules look inside, to tell two states apart
 
-  [[nodiscard]] Link* find(PeerId peer) {
-    const auto found = links_.find(peer);
-    return found != links_.end() ? &found->second : nullptr;
-  }
-  [[nodiscard]] const Link* find(PeerId peer) const {
-    const auto found = links_.find(peer);
-    return found != links_.end() ? &found->second : nullptr;
-  }
+  [[nodiscard]] Link* find(PeerId peer) { return links_.find(peer); }
+  [[nodiscard]] const Link* find(PeerId peer) const { return links_.find(peer); }
 
   std::uint64_t incarnation_;
   Home home_;
-  std::map<PeerId, Link> links_;  // ordered, so that a run is the same everywhere
+  PeerMap<Link> links_;
 };
 
 /// What TCP and the simulator run.

@@ -16,13 +16,15 @@
 
 namespace gossamer::transport {
 
-/// What can be delivered: `Message`, or a test's small stand-in.
+/// What can be delivered: `Message`, or a test's small stand-in. `set_aside()` is called when it is
+/// in doubt whether the peer has it.
 template <class T>
 concept Deliverable = std::copyable<T> && std::default_initializable<T> && requires(T& t) {
   { t.from } -> std::same_as<PeerId&>;
   { t.to } -> std::same_as<PeerId&>;
   { t.weight } -> std::same_as<double&>;
   { t.bytes() } -> std::same_as<std::size_t>;
+  { t.set_aside() } -> std::same_as<void>;
 };
 
 /// The events that hold a `Carried`; for `Message`, those of the transport contract.

@@ -113,6 +113,7 @@ class DeliveryLink {
     if (!Rules::keeps_granted) out_.granted = out_.confirmed;
     depart(home, Reason::lost, out_.in_their_hands());
     if (!open_) return;
+    for (std::size_t i = 0; i < out_.queue.size(); ++i) out_.queue[i].set_aside();
     if (!Rules::discards_held) deliver(home, in_.accepted);
     discard_held();
     if (heard_ || !Rules::keeps_report) {
@@ -384,15 +385,15 @@ class DeliveryLink {
   unsigned news_ = 0;          // PeerJoined and PeerLeft that were not polled
   SessionSide mine_;           // of the session that is open, or will be
   SessionSide theirs_;         // the newest that was heard of
-  SessionSide last_mine_;      // the last session that was open here
-  SessionSide last_theirs_;
-  SessionSide reported_;  // the last session in which the peer was heard, by its own name,
+  SessionSide reported_;       // the last session in which the peer was heard, by its own name,
   std::uint64_t reported_delivered_ = 0;  // and how much of what it sent was delivered
   DeliveryOutgoing<Carried> out_;
   DeliveryIncoming<Carried> in_;
-  std::uint64_t life_ = 0;  // the peer's incarnation that `flows_` are of
   Flows flows_;
   Flows past_;
+  std::uint64_t life_ = 0;  // the peer's incarnation that `flows_` are of
+  SessionSide last_mine_;   // the last session that was open here
+  SessionSide last_theirs_;
 };
 
 }  // namespace gossamer::transport

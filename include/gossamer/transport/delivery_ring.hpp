@@ -29,8 +29,7 @@ class Ring {
   /// The oldest element; there must be one.
   T pop() {
     T value = std::exchange(cells_[head_], T{});
-    head_ = place(1);
-    --size_;
+    head_ = --size_ == 0 ? 0 : place(1);  // a queue that runs empty stays in one place
     return value;
   }
 

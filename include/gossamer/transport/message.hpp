@@ -23,6 +23,9 @@ struct Message {
   /// Bytes that the message would take on a wire: payload and fixed fields.
   [[nodiscard]] std::size_t bytes() const { return header_bytes + payload.bytes(); }
   static constexpr std::size_t header_bytes = 32;
+
+  /// Called when it is in doubt whether the peer has it: it may stay here for long.
+  void set_aside() { payload.set_aside(); }
 };
 
 /// Why a message came back, or a peer went.

@@ -5,6 +5,7 @@
 #include <gossamer/transport/simulated/world.hpp>
 #include <gossamer/transport/transport.hpp>
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -36,7 +37,7 @@ class BasicSimulated {
   [[nodiscard]] PeerId self() const noexcept { return self_; }
   [[nodiscard]] std::span<const PeerId> peers() const {
     if (!alive()) return {};
-    return world_->places_[self_]->peers;
+    return world_->cluster_.place(self_).peers;
   }
   void introduce(const std::string& model) { world_->introduce(self_, model); }
   void send(Message message) {
@@ -45,7 +46,7 @@ class BasicSimulated {
   }
   std::optional<Event> poll() { return alive() ? world_->poll(self_) : std::nullopt; }
   bool wait(Time deadline) { return alive() && world_->wait(self_, deadline); }
-  void wake() { world_->places_[self_]->woken = true; }
+  void wake() { world_->cluster_.place(self_).woken = true; }
   [[nodiscard]] Time now() const { return world_->now(); }
   void publish(const Status& status) {
     if (alive()) world_->publish(self_, status);
@@ -66,8 +67,7 @@ class BasicSimulated {
       : world_(std::move(world)), self_(self), life_(life) {}
 
   [[nodiscard]] bool alive() const {
-    const auto& place = *world_->places_[self_];
-    return place.life == life_ && place.state == World::Place::State::live;
+    return world_->is_live(self_) && world_->life(self_) == life_;
   }
 
   std::shared_ptr<World> world_;
@@ -84,7 +84,7 @@ BasicSimulated<Rules> SimulatedWorld<Rules>::endpoint(PeerId id) {
     throw ConfigError("SimulatedWorld: node must be below " + std::to_string(size()) + ", got " +
                       std::to_string(id));
   }
-  return {this->shared_from_this(), id, places_[id]->life};
+  return {this->shared_from_this(), id, life(id)};
 }
 
 template <class Rules>
@@ -93,12 +93,12 @@ BasicSimulated<Rules> SimulatedWorld<Rules>::join(PeerId id, std::vector<PeerId>
     throw ConfigError("SimulatedWorld: node " + std::to_string(id) +
                       (id > size() ? " is not the next one" : " is still there"));
   }
-  if (id == size()) places_.push_back(std::make_unique<Place>());
-  begin_life(id, std::move(peers));
-  for (const PeerId peer : std::vector<PeerId>(places_[id]->peers)) {
-    const std::uint32_t at = connect(id, peer);
-    open(at);
-    touch(at);
+  if (id == size()) cluster_.add();
+  lives_.begin(id, std::move(peers));
+  for (const PeerId peer : std::vector<PeerId>(cluster_.place(id).peers)) {
+    const std::uint32_t at = cluster_.connect(id, peer);
+    cluster_.open(at);
+    driver_.touch(at);
   }
   return endpoint(id);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// What a simulated world keeps of one node, and of one side of a link.
+/// What a simulated world keeps of one node, and of one side of a link. A large world waits for its
+/// memory, so what is asked most often lies together.
 #pragma once
 
 #include <gossamer/transport/delivery.hpp>
@@ -16,32 +17,46 @@
 
 namespace gossamer::transport {
 
+/// Whether a node is there: what all frames ask, and so apart from the rest of its place.
+struct SimulatedPresence {
+  enum class State : std::uint8_t { dead, live, leaving, left };
+
+  Time frozen_until{0};    // its process stands still
+  std::uint32_t part = 0;  // of a network that is partitioned
+  State state = State::dead;
+
+  [[nodiscard]] bool live() const { return state == State::live; }
+  [[nodiscard]] bool leaving() const { return state == State::leaving; }
+  [[nodiscard]] bool running() const { return live() || leaving(); }
+};
+
 /// One node's side of its link to one peer.
 struct SimulatedSide {
   PeerId from = 0;
   PeerId to = 0;
-  SimulatedLink link;
-  SimulatedChannel channel;
   bool cut = false;
 
-  bool dirty = false;          // it is on the list of those that may have something to say
-  bool armed = false;          // its time-out is among the events
-  bool linked = false;         // the node's delivery has this link
-  bool known = false;          // the node has the peer among its peers
-  bool probed = false;         // its node wants to know whether the peer is there
-  bool waiting = false;        // it waits for an answer,
-  std::uint32_t tries = 0;     // for which it has asked so often,
-  Time patient_since{0};       // and has heard nothing since then
+  bool dirty = false;       // it is on the list of those that may have something to say
+  bool armed = false;       // its time-out is among the events
+  bool linked = false;      // the node's delivery has this link
+  bool known = false;       // the node has the peer among its peers
+  bool probed = false;      // the node wants to know whether the peer is there
+  bool waiting = false;     // it waits for an answer,
+  std::uint32_t tries = 0;  // for which it has asked so often,
+
+  bool finish_told = false;           // this node knows that the peer has finished
+  bool finish_said = false;           // the peer was told that this node has,
+  bool finish_seen = false;           // and has answered
+  Reason peer_reason = Reason::left;  // why the peer leaves, if it does
+  std::size_t sent_after_finish = 0;
+  std::size_t pending = 0;  // what will still become an event, here or there
+
+  Time patient_since{0};       // since when it has heard nothing
   std::uint64_t progress = 0;  // how far the link was when the time-out was set
   Time arrives{0};             // the last frame that was sent: when its last byte is there
   Time awaited{0};             // before that, nothing new can have reached the peer
-
-  bool finish_told = false;  // this node knows that the peer has finished
-  bool finish_said = false;  // the peer was told that this node has,
-  bool finish_seen = false;  // and has answered
-  std::size_t sent_after_finish = 0;
-  Reason peer_reason = Reason::left;  // why the peer leaves, if it does
-  std::size_t pending = 0;            // what will still become an event, here or there
+  SimulatedLink link;
+  SimulatedChannel channel;
 
   /// The node begins a new life.
   void restart() {
@@ -63,16 +78,14 @@ template <class Rules>
 struct SimulatedPlace {
   using Look = LookInside<Rules>;
   using Delivery = BasicDelivery<Message, Look>;
-  enum class State : std::uint8_t { dead, live, leaving, left };
 
-  State state = State::dead;
   bool finished = false;
   bool ready = false;    // it has an event
   bool holding = false;  // what it sends waits in the outbox
   std::atomic<bool> woken{false};
   std::uint64_t life = 0;
-  Reason reason = Reason::left;  // why it leaves, if it does
-  std::optional<Delivery> delivery;
+  Reason reason = Reason::left;                         // why it leaves, if it does
+  std::optional<Delivery> delivery;                     // while it runs
   std::vector<PeerId> peers;                            // as the node was told, ascending
   std::vector<PeerLeft> news;                           // of peers that have finished
   std::vector<std::pair<PeerId, std::uint32_t>> sides;  // of its links, by peer
@@ -81,13 +94,10 @@ struct SimulatedPlace {
   double left_behind = 0;  // weight that came home after the node had closed its end
   SimulatedChannel uplink;
   SimulatedChannel downlink;
-  Time frozen_until{0};    // its process stands still
-  std::uint32_t part = 0;  // of a network that is partitioned
   Status status;
 
-  [[nodiscard]] bool running() const { return state == State::live || state == State::leaving; }
   [[nodiscard]] bool has_event() const {
-    return running() && (Look::has_event(*delivery) || !news.empty());
+    return delivery && (delivery->has_event() || !news.empty());
   }
 
   void begin(PeerId id, std::vector<PeerId> known, const DeliveryLimits& limits) {
@@ -98,7 +108,6 @@ struct SimulatedPlace {
     reason = Reason::left;
     status = {};
     left_behind = 0;
-    frozen_until = Time(0);
     woken = false;
   }
   void end() {
