@@ -407,51 +407,53 @@ TEST_CASE("A simulated group with messages under way has no checkpoint", "[node]
   gossamer::Archive archive;
   CHECK(tests::message_of<gossamer::CheckpointError>([&] { group.checkpoint(archive); }) ==
         "checkpoint: messages are under way in the simulated network");
-  TEST_CASE("A peer behind a partition with a node's last snapshots does not silence the node",
-            "[node][simulated]") {
-    // Node 2 takes in messages at its first step only: the others' snapshots pile up there,
-    // granted.
-    Group group(SimulatedGroupOptions(3)
-                    .cost_of([](PeerId id) { return cost::Constant(id == 2 ? 20s : 10ms); })
-                    .plan({{1s, fault::Partition{{2}}}, {15s, fault::Heal{}}}),
-                rule::GoSgd(1), walkers(4, false));
-    const auto until = [&](Time when) { group.go_on([&] { return group.world().now() >= when; }); };
-    group.begin(Budget().duration(30s));
-    until(1s);
-    const std::uint64_t before = group[0].counters().messages_sent;
-    CHECK(group[0].counters().steps == 100);
-    CHECK(before < 20);
-    until(2s);  // the others have given node 2 up
-    CHECK(group.world().doubts(0, 2) == 3);
-    CHECK(group.world().doubts(1, 2) == 3);
-    until(14s);
-    CHECK(group[0].counters().messages_sent > before + 1000);
-    CHECK(group[0].engine().pool().made() <= 2 * NodeOptions().snapshots());
-    CHECK(group.total_weight() == Approx(1).margin(tests::weight_tolerance));
-    group.go_on();
-    CHECK(group.world().books().in_doubt == 0);
-    CHECK(group[0].engine().pool().out() == 0);
-    CHECK(group.total_weight() == Approx(1).margin(tests::weight_tolerance));
-  }
+}
 
-  TEST_CASE("The consensus error of random steps is the theory's, for push and pull",
-            "[node][simulated]") {
-    // The reference numbers are of independent simulations: of 50,000 steps each, but for push at
-    // 0.02, whose error varies slowly; there, of two of 150,000 steps (698 and 708).
-    CHECK(mean_consensus_error(rule::GoSgd(0.5), 20'000, false) == Approx(29.0).epsilon(0.05));
-    CHECK(mean_consensus_error(rule::GoSgdPull(0.5), 20'000, true) == Approx(19.6).epsilon(0.05));
-    CHECK(mean_consensus_error(rule::GoSgd(0.02), 200'000, false, 20) == Approx(703).epsilon(0.05));
-    CHECK(mean_consensus_error(rule::GoSgdPull(0.02), 200'000, true, 20) ==
-          Approx(694).epsilon(0.05));
-  }
+TEST_CASE("A peer behind a partition with a node's last snapshots does not silence the node",
+          "[node][simulated]") {
+  // Node 2 takes in messages at its first step only: the others' snapshots pile up there,
+  // granted.
+  Group group(SimulatedGroupOptions(3)
+                  .cost_of([](PeerId id) { return cost::Constant(id == 2 ? 20s : 10ms); })
+                  .plan({{1s, fault::Partition{{2}}}, {15s, fault::Heal{}}}),
+              rule::GoSgd(1), walkers(4, false));
+  const auto until = [&](Time when) { group.go_on([&] { return group.world().now() >= when; }); };
+  group.begin(Budget().duration(30s));
+  until(1s);
+  const std::uint64_t before = group[0].counters().messages_sent;
+  CHECK(group[0].counters().steps == 100);
+  CHECK(before < 20);
+  until(2s);  // the others have given node 2 up
+  CHECK(group.world().doubts(0, 2) == 3);
+  CHECK(group.world().doubts(1, 2) == 3);
+  until(14s);
+  CHECK(group[0].counters().messages_sent > before + 1000);
+  CHECK(group[0].engine().pool().made() <= 2 * NodeOptions().snapshots());
+  CHECK(group.total_weight() == Approx(1).margin(tests::weight_tolerance));
+  group.go_on();
+  CHECK(group.world().books().in_doubt == 0);
+  CHECK(group[0].engine().pool().out() == 0);
+  CHECK(group.total_weight() == Approx(1).margin(tests::weight_tolerance));
+}
 
-  TEST_CASE("One push contracts the potential by 1 - 1/(2n) - 1/(n(n-1))", "[node][simulated]") {
-    const auto n =
-        GENERATE(std::size_t{2}, std::size_t{3}, std::size_t{8}, std::size_t{16}, std::size_t{64});
-    CAPTURE(n);
-    const auto m = static_cast<double>(n);
-    const double theory = 1 - 1 / (2 * m) - 1 / (m * (m - 1));
-    const double measured = contraction(n, 1, n < 8 ? 2000 : 200);
-    // The part that a push takes away, not only what it leaves, must be right.
-    CHECK(measured == Approx(theory).epsilon(0.02));
-  }
+TEST_CASE("The consensus error of random steps is the theory's, for push and pull",
+          "[node][simulated]") {
+  // The reference numbers are of independent simulations: of 50,000 steps each, but for push at
+  // 0.02, whose error varies slowly; there, of two of 150,000 steps (698 and 708).
+  CHECK(mean_consensus_error(rule::GoSgd(0.5), 20'000, false) == Approx(29.0).epsilon(0.05));
+  CHECK(mean_consensus_error(rule::GoSgdPull(0.5), 20'000, true) == Approx(19.6).epsilon(0.05));
+  CHECK(mean_consensus_error(rule::GoSgd(0.02), 200'000, false, 20) == Approx(703).epsilon(0.05));
+  CHECK(mean_consensus_error(rule::GoSgdPull(0.02), 200'000, true, 20) ==
+        Approx(694).epsilon(0.05));
+}
+
+TEST_CASE("One push contracts the potential by 1 - 1/(2n) - 1/(n(n-1))", "[node][simulated]") {
+  const auto n =
+      GENERATE(std::size_t{2}, std::size_t{3}, std::size_t{8}, std::size_t{16}, std::size_t{64});
+  CAPTURE(n);
+  const auto m = static_cast<double>(n);
+  const double theory = 1 - 1 / (2 * m) - 1 / (m * (m - 1));
+  const double measured = contraction(n, 1, n < 8 ? 2000 : 200);
+  // The part that a push takes away, not only what it leaves, must be right.
+  CHECK(measured == Approx(theory).epsilon(0.02));
+}
