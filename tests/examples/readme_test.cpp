@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 /// README and the examples say the same.
+#include <gossamer/node/cluster_file.hpp>
+
 #include <tests/support.hpp>
 
 #include <algorithm>
+#include <cstddef>
+#include <fstream>
 #include <iterator>
 #include <sstream>
 #include <vector>
@@ -42,6 +46,17 @@ TEST_CASE("README shows the hello program word for word, in at most 40 lines", "
   const std::string hello = content_of("examples/hello/hello.cpp");
   CHECK(content_of("README.md").find("```cpp\n" + hello + "```\n") != std::string::npos);
   CHECK(std::count(hello.begin(), hello.end(), '\n') <= 40);
+}
+
+TEST_CASE("README's cluster file can be simulated", "[readme]") {
+  const std::string readme = content_of("README.md");
+  const std::size_t begin = readme.find("```toml\n") + 8;
+  const tests::TemporaryFolder folder;
+  std::ofstream(folder.path() / "cluster.toml")
+      << readme.substr(begin, readme.find("```", begin) - begin);
+  const auto cluster = gossamer::ClusterFile::read(folder.path() / "cluster.toml");
+  CHECK(cluster.world().nodes() == 8);
+  CHECK(cluster.plan().size() == 2);
 }
 
 TEST_CASE("Gossip in the existing loop is three lines more and two changed", "[readme]") {
