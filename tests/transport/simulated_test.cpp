@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: MIT
 /// Nodes in a computed world: the contract, over good networks and bad ones, and the clock.
 #include <gossamer/error.hpp>
+#include <gossamer/generator.hpp>
+#include <gossamer/transport/peer_map.hpp>
 #include <gossamer/transport/simulated.hpp>
+#include <gossamer/transport/simulated/event_queue.hpp>
 #include <gossamer/transport/transport.hpp>
 
 #include <tests/support.hpp>
 #include <tests/transport/contract.hpp>
 
 #include <chrono>
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -113,6 +118,55 @@ Time time_of_delivery(const SimulatedOptions& options, int messages = 1) {
 }
 
 }  // namespace
+
+TEST_CASE("Events come by time, and those of one time as they were planned",
+          "[transport][simulated]") {
+  gossamer::transport::SimulatedEventQueue queue;
+  std::multimap<Time, std::uint32_t> expected;  // equal keys stay in their order
+  gossamer::Generator random(tests::seed);
+  Time now{0};
+  std::uint32_t planned = 0;
+  bool right = true;
+  const auto pop = [&](Time limit) {
+    const auto event = queue.pop(limit);
+    const bool any = !expected.empty() && expected.begin()->first <= limit;
+    right = right && event.has_value() == any;
+    if (!event || !any) return false;
+    right =
+        right && event->time == expected.begin()->first && event->which == expected.begin()->second;
+    now = event->time;
+    expected.erase(expected.begin());
+    return true;
+  };
+  for (int i = 0; i < 20'000; ++i) {
+    const std::uint32_t spread = 1U << random.below(31);  // near and far, many at the same time
+    const Time when = now + Time(random.below(spread));
+    queue.push(when, 0, planned);
+    expected.emplace(when, planned++);
+    if (random.below(2) == 0) pop(now + Time(random.below(spread)));  // often too early
+    if (random.below(4) == 0) pop(Time::max());
+  }
+  while (pop(Time::max())) {
+  }
+  CHECK(right);
+  CHECK(expected.empty());
+}
+
+TEST_CASE("A map of peers finds what was added, and is walked through in order",
+          "[transport][simulated]") {
+  gossamer::transport::PeerMap<PeerId> map;
+  CHECK(map.find(3) == nullptr);
+  for (const PeerId peer : {7U, 3U, 9U, 0U, 5U}) {
+    CHECK(map.add(peer, peer).second);
+    CHECK_FALSE(map.add(peer, 100U).second);
+  }
+  CHECK(*map.find(5) == 5);
+  CHECK(map.find(4) == nullptr);
+  CHECK(map.find(10) == nullptr);
+  std::vector<PeerId> all;
+  map.for_each([&](PeerId peer) { all.push_back(peer); });
+  CHECK(all == std::vector<PeerId>{0, 3, 5, 7, 9});
+}
 
 TEST_CASE("The simulated transport keeps the contract", "[transport][simulated]") {
   keeps_the_contract<Simulated, Good>();

@@ -15,7 +15,7 @@ namespace gossamer::transport {
 /// everywhere; found by binary search in one small block of memory, where a tree takes a cold line
 /// of it per level. The values lie in a block of their own, in the order in which they came.
 ///
-/// Cost       O(log peers) to find; adding is O(peers), and may move all values.
+/// Cost  O(log peers) to find; adding is O(peers), and may move all values.
 template <class Value>
 class PeerMap {
  public:
