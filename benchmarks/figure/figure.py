@@ -92,7 +92,7 @@ def plot(records, table, picture):
     axes[1][0].set_xlabel("steps per node")
     if speed:
         axes[1][1].set_xlabel(f"seconds of training ({speed['machine']})")
-    axes[0][0].legend(fontsize=8)
+    axes[1][-1].legend(fontsize=8, loc="lower right")
     first = next(iter(runs.values()))
     figure.suptitle(f"CIFAR-10, {nodes} nodes, batch {first['batch']}, learning rate "
                     f"{first['learning_rate']}, momentum {first['momentum']}")

@@ -37,8 +37,8 @@ class Scope {
   /// The node's weight (alpha).
   [[nodiscard]] virtual double& weight() = 0;
   [[nodiscard]] virtual model::FlatModel& model() = 0;
-  /// Whether fewer than `NodeOptions::snapshots` copies are on their way. A rule that can let an exchange
-  /// pass asks before it takes one, so that slow receivers do not fill this node's memory.
+  /// Whether fewer than `NodeOptions::snapshots` copies are on their way. A rule that can let an
+  /// exchange pass asks before it takes one, so that slow receivers do not fill this node's memory.
   [[nodiscard]] virtual bool has_room() const = 0;
   /// A pooled copy of the parameters as they are now.
   [[nodiscard]] virtual model::Snapshot snapshot() = 0;
