@@ -15,6 +15,7 @@ namespace {
 using cifar10::Cluster;
 using cifar10::Options;
 using cifar10::Stretch;
+using tests::Approx;
 
 /// One machine of three is slow; one dies, and another one comes.
 struct Setting {

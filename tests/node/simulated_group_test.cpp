@@ -37,6 +37,7 @@ using gossamer::SimulatedGroup;
 using gossamer::SimulatedGroupOptions;
 using gossamer::transport::SimulatedOptions;
 using gossamer::transport::Time;
+using tests::Approx;
 using namespace std::chrono_literals;
 namespace cost = gossamer::cost;
 namespace fault = gossamer::fault;
