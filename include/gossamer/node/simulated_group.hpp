@@ -247,7 +247,7 @@ class SimulatedGroup {
 
   /// Does to the cluster, now, what a plan would do later.
   void apply(const Fault& what) {
-    std::visit([this](const auto& one) { inflict(one); }, what);
+    std::visit([this](const auto& one) { this->inflict(one); }, what);
   }
 
  private:
