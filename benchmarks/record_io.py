@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """What all records have in common."""
 
+import csv
 import json
 import os
 import sys
 from pathlib import Path
 
+# What the records keep of a run's summary.
 SETTING = ("dataset", "parameters", "rule", "nodes", "probability", "tau", "batch",
            "learning_rate", "momentum", "dropout", "seed", "cluster", "version", "libtorch",
            "digest")
@@ -45,3 +47,20 @@ def run_record(run, keys, first=lambda line, summary: {}):
     result = {key: summary[key] for key in SETTING if key in summary}
     text = json.dumps(result, indent=1)[:-2] + ',\n "points": [\n'
     return text + ",\n".join("  " + json.dumps(point) for point in points) + "\n ]\n}\n"
+
+
+def write_table(path, header, rows):
+    """A CSV file, whole or not at all."""
+    part = Path(f"{path}.part")
+    with part.open("w", newline="") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+    os.replace(part, path)
+
+
+def save_figure(figure, path):
+    """A PNG, whole or not at all."""
+    figure.tight_layout()
+    figure.savefig(f"{path}.part", dpi=110, format="png")
+    os.replace(f"{path}.part", path)

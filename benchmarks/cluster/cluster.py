@@ -5,14 +5,12 @@
     cluster.py plot RECORDS CSV PNG     the figure, and the times to the target on standard output
 """
 
-import csv
 import json
-import os
 import sys
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parent.parent))
-from record_io import run_record, rounded, write  # beside the other benchmarks
+from record_io import run_record, save_figure, write, write_table  # beside the other benchmarks
 
 TARGET = 0.6
 POINT = ("images", "virtual_seconds", "train_loss", "test_loss", "test_accuracy",
@@ -48,15 +46,11 @@ def plot(records, table, picture):
     if not runs:
         sys.exit(f"cluster.py: {records} holds no record; run benchmarks/cluster/run.sh first")
 
-    temporary = Path(f"{table}.part")
-    with temporary.open("w", newline="") as out:
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["cluster", "rule", *POINT[:-2]])
-        for cluster, by_rule in runs.items():
-            for rule, run in by_rule.items():
-                for point in run["points"]:
-                    writer.writerow([cluster, rule, *(point[key] for key in POINT[:-2])])
-    os.replace(temporary, table)
+    keys = POINT[:-2]  # but for the lists
+    write_table(table, ("cluster", "rule", *keys),
+                ((cluster, rule, *(point[key] for key in keys))
+                 for cluster, by_rule in runs.items() for rule, run in by_rule.items()
+                 for point in run["points"]))
 
     figure, axes = plt.subplots(2, 2, figsize=(12, 8), sharey=True)
     for axis, (cluster, title) in zip(axes.flat, CLUSTERS.items()):
@@ -88,10 +82,7 @@ def plot(records, table, picture):
     first = next(iter(next(iter(runs.values())).values()))
     figure.suptitle(f"CIFAR-10 on a simulated cluster: 8 machines of one core, 1 Gbit/s; batch "
                     f"{first['batch']}, momentum {first['momentum']}, p = {first['probability']}")
-    figure.tight_layout()
-    temporary = f"{picture}.part"
-    figure.savefig(temporary, dpi=110, format="png")
-    os.replace(temporary, picture)
+    save_figure(figure, picture)
 
 
 def record(run, file):

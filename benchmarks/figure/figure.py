@@ -6,15 +6,14 @@
     figure.py plot RECORDS CSV PNG     the figure
 """
 
-import csv
 import json
-import os
 import statistics
 import sys
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parent.parent))
-from record_io import machine, rounded, run_record, write  # beside the other benchmarks
+from record_io import (machine, rounded, run_record, save_figure, write,
+                       write_table)  # beside the other benchmarks
 
 POINT = ("images", "train_loss", "test_loss", "test_accuracy", "weighted_test_accuracy",
          "worst_node_accuracy", "best_node_accuracy", "consensus_error", "effective_nodes",
@@ -56,12 +55,7 @@ def plot(records, table, picture):
         for point in run["points"]:
             seconds = point["images"] / speed["median"][name] if speed else None
             rows.append({"contender": name, "seconds": rounded(seconds), **point})
-    temporary = Path(f"{table}.part")
-    with temporary.open("w", newline="") as out:
-        writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(temporary, table)
+    write_table(table, rows[0], (row.values() for row in rows))
 
     colour = {"0.01": "#9ecae1", "0.02": "#4292c6", "0.4": "#08519c"}
     warm = {"0.01": "#fdbe85", "0.02": "#fd8d3c", "0.4": "#a63603"}
@@ -96,10 +90,7 @@ def plot(records, table, picture):
     first = next(iter(runs.values()))
     figure.suptitle(f"CIFAR-10, {nodes} nodes, batch {first['batch']}, learning rate "
                     f"{first['learning_rate']}, momentum {first['momentum']}")
-    figure.tight_layout()
-    temporary = f"{picture}.part"
-    figure.savefig(temporary, dpi=110, format="png")
-    os.replace(temporary, picture)
+    save_figure(figure, picture)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,15 @@
 #include <gossamer/node/simulated_group.hpp>
 #include <gossamer/node/toml_section.hpp>
 
-#include <algorithm>
-#include <cmath>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -230,15 +232,11 @@ class ClusterFile {
     std::vector<LinkBetween> links;
     for (TomlSection& section : top_.sections("links")) {
       LinkBetween link;
-      const toml::node* node = section.find("between");
-      const toml::array* pair = node != nullptr ? node->as_array() : nullptr;
-      if (pair == nullptr || pair->size() != 2) {
-        section.wrong("between", node, "two names of groups");
-      }
+      const toml::array& pair = section.pair("between", "two names of groups");
       for (const std::size_t end : {0U, 1U}) {
-        const auto name = TomlSection::text_in(pair->get(end));
+        const auto name = TomlSection::text_in(pair.get(end));
         const std::size_t* group = name ? group_of(*name) : nullptr;
-        if (group == nullptr) section.wrong("between", pair->get(end), "the name of a group");
+        if (group == nullptr) section.wrong("between", pair.get(end), "the name of a group");
         (end == 0 ? link.a : link.b) = *group;
       }
       link.link = read_link(section, world.link());
@@ -349,12 +347,10 @@ class ClusterFile {
   }
   std::pair<PeerId, PeerId> read_pair(TomlSection& section) {
     const std::string expected = c10::str("two different numbers of nodes in [0, ", last_id(), "]");
-    const toml::node* node = section.find("link");
-    const toml::array* pair = node != nullptr ? node->as_array() : nullptr;
-    if (pair == nullptr || pair->size() != 2) section.wrong("link", node, expected);
-    const PeerId a = read_id(section, "link", pair->get(0), expected);
-    const PeerId b = read_id(section, "link", pair->get(1), expected);
-    if (a == b) section.wrong("link", node, expected);
+    const toml::array& pair = section.pair("link", expected);
+    const PeerId a = read_id(section, "link", pair.get(0), expected);
+    const PeerId b = read_id(section, "link", pair.get(1), expected);
+    if (a == b) section.wrong("link", &pair, expected);
     return {a, b};
   }
 

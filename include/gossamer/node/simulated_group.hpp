@@ -225,8 +225,7 @@ class SimulatedGroup {
   /// What is not kept: the sessions between the nodes, which open again, and what they know of
   /// nodes that are gone, which they find out again; so a resumed run is as likely as the one that
   /// was cut off, but not the same to the bit. Throws CheckpointError, also when messages are under
-  /// way
-  /// (`world().is_calm()` is false), as behind a partition.
+  /// way (`world().is_calm()` is false), as behind a partition.
   void checkpoint(Archive& archive) {
     if (!archive.loading() && !world_->is_calm()) {
       throw CheckpointError("checkpoint: messages are under way in the simulated network");

@@ -76,6 +76,14 @@ class TomlSection {
     return *value;
   }
 
+  /// A list of two.
+  const toml::array& pair(const std::string& key, const std::string& expected) {
+    const toml::node* node = find(key);
+    const toml::array* pair = node != nullptr ? node->as_array() : nullptr;
+    if (pair == nullptr || pair->size() != 2) wrong(key, node, expected);
+    return *pair;
+  }
+
   /// The tables of `[[key]]`, in their order.
   std::vector<TomlSection> sections(const std::string& key) {
     std::vector<TomlSection> all;
