@@ -239,6 +239,18 @@ TEST_CASE("Synchronous rules run in the simulator and wait for the slowest", "[n
   CHECK(gossamer::observe::consensus_error(group.members()) < 1e-12);
 }
 
+TEST_CASE("Whoever answers before its step does not hold the answer back until the step's end",
+          "[node][simulated]") {
+  // Node 0 reduces. If its mean left when its own next step ends, a round would take 40 ms.
+  const auto slowest = GENERATE(PeerId{0}, PeerId{2});
+  Group group(SimulatedGroupOptions(3).cost_of(
+                  [slowest](PeerId id) { return cost::Constant(id == slowest ? 30ms : 10ms); }),
+              rule::PerSyn(1), walkers(4));
+  group.run(Budget().steps(100));
+  for (std::size_t i = 0; i < 3; ++i) CHECK(group[i].counters().steps == 100);
+  CHECK(group.elapsed().count() == Approx(3.0).epsilon(0.03));
+}
+
 TEST_CASE("A node that fails stops the group, and its error names it", "[node][simulated]") {
   class Failing final : public GossipNode<std::vector<at::Tensor>> {
    public:

@@ -71,6 +71,14 @@ class GossipNode {
   /// Takes in what has arrived and does at most one step (or half of one). Never blocks. The state
   /// of the node between two calls is whole: it can be paused, saved, looked at.
   Progress advance(const Budget& budget, transport::Time begin) {
+    const Progress progress = prepare(budget, begin);
+    if (progress == Progress::stepped) work();
+    return progress;
+  }
+
+  /// The first part of `advance()`: takes in what has arrived. `stepped` if the node may now
+  /// `work()`.
+  Progress prepare(const Budget& budget, transport::Time begin) {
     if (!started_) {
       started_ = true;
       on_start();
@@ -81,11 +89,13 @@ class GossipNode {
     if (halfway_ ? !engine_.may_apply() : !engine_.may_step()) {
       return stop ? Progress::paused : Progress::waiting;
     }
-    if (halfway_) {
-      second_half();
-      return Progress::stepped;
-    }
-    if (stop || engine_.work_done(budget)) return Progress::paused;
+    if (!halfway_ && (stop || engine_.work_done(budget))) return Progress::paused;
+    return Progress::stepped;
+  }
+
+  /// The second part, at once after the first: the step, or half of one.
+  void work() {
+    if (halfway_) return second_half();
     engine_.before_step();
     if (engine_.rule().needs_halves()) {
       loss_ = gradient();
@@ -94,7 +104,6 @@ class GossipNode {
     } else {
       engine_.after_step(local_step());
     }
-    return Progress::stepped;
   }
 
   /// Advances until the budget is spent or a stop is asked for; waits without spinning. The node

@@ -56,9 +56,9 @@ struct SimulatedGroupOptions {
 ///     group.run(Budget().samples(500'000));
 ///     group.elapsed();  // virtual
 ///
-/// A step of a node takes in what has arrived and computes; what it sends leaves when the step's
-/// time is over, and what arrives meanwhile waits until then. One seed gives one run, to the bit.
-/// Threads: one, but `stop()`, which any may call.
+/// Before a step a node takes in what has arrived, and its answers leave at once; what it sends
+/// after computing leaves when the step's time is over, and what arrives meanwhile waits until
+/// then. One seed gives one run, to the bit. Threads: one, but `stop()`, which any may call.
 template <class Node, class Rules = transport::DeliveryRules>
 class SimulatedGroup {
  public:
@@ -435,10 +435,11 @@ class SimulatedGroup {
       if (member.role != Role::leaves || try_to_leave(id, member)) return std::nullopt;
       return world_->now() + options_.world().resend_after();
     }
-    const std::uint64_t steps = node.counters().steps;
-    world_->hold(id);
-    const Progress progress = node.advance(budget_, begin_);
+    const Progress progress = node.prepare(budget_, begin_);
     if (progress == Progress::stepped) {
+      const std::uint64_t steps = node.counters().steps;
+      world_->hold(id);
+      node.work();
       const bool second_half = std::exchange(member.halfway, node.counters().steps == steps);
       if (second_half) return world_->now();  // the first one has cost all
       ++member.costs;
@@ -452,7 +453,6 @@ class SimulatedGroup {
       member.waits = true;
       watch(id, member);
     }
-    world_->release(id);
     return std::nullopt;
   }
 
