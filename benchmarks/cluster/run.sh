@@ -12,10 +12,10 @@
 # benchmarks/records/cluster/*.json.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../../cmake/setup.sh"
+source "$root/benchmarks/cifar10_runs.sh"
 here=$root/benchmarks/cluster
 records=$root/benchmarks/records/cluster
 work=$root/build/cluster
-program=$root/build/release/examples/cifar10
 
 # CLUSTER RULE: a node alone has nobody to wait for, and does not die.
 contenders=(
@@ -26,17 +26,15 @@ contenders=(
 )
 
 train() {
-  local name=$1 cluster=${1%/*} rule=${1#*/} resume=()
-  local folder=$work/$cluster-$rule record=$records/$cluster-$rule.json
-  [[ ! -f $record ]] || return 0
-  if [[ -f $folder/checkpoint ]]; then resume=(--resume); else rm -rf "$folder"; fi
-  echo "$name: log in $folder.log"
-  "$program" --transport simulated --cluster "$here/$cluster.toml" --rule "$rule" \
+  local name=$1 cluster=${1%/*} rule=${1#*/}
+  local run=$cluster-$rule
+  [[ ! -f $records/$run.json ]] || return 0
+  echo "$name: log in $work/$run.log"
+  train_to_record "$here/cluster.py" "$work/$run" "$records/$run.json" \
+    --transport simulated --cluster "$here/$cluster.toml" --rule "$rule" \
     --probability 0.1 --momentum 0.9 --seed 1 --images 400000 --until-accuracy 0.6 \
     --evaluate-every 20000 --node-test-images 200 --checkpoint-every 100000 \
-    --out "$folder" "${resume[@]}" >"$folder.log" 2>&1 ||
-    die "$name ended with an error: see $folder.log"
-  python3 "$here/cluster.py" record "$folder" "$record"
+    >"$work/$run.log" 2>&1 || die "$name ended with an error: see $work/$run.log"
   echo "$name: done"
 }
 
@@ -49,12 +47,8 @@ case ${1-} in
   --help | -h) sed -n '3,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
   --plot) plot ;;
   "")
-    [[ -n ${GOSSAMER_DATA-} ]] || die "GOSSAMER_DATA must name the folder of CIFAR-10's binary files"
-    need_packages "${build_packages[@]}"
-    configure release
-    build release cifar10
-    mkdir -p "$work" "$records"
-    export -f train die
+    prepare_runs "$work" "$records"
+    export -f train train_to_record die
     export work records here program
     printf '%s\n' "${contenders[@]}" | xargs -P "$(nproc)" -I{} bash -euo pipefail -c 'train {}'
     plot

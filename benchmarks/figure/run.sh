@@ -11,10 +11,10 @@
 # cores and goes on where it was cut off. What is kept: benchmarks/records/figure/*.json.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../../cmake/setup.sh"
+source "$root/benchmarks/cifar10_runs.sh"
 here=$root/benchmarks/figure
 records=$root/benchmarks/records/figure
 work=$root/build/figure
-program=$root/build/release/examples/cifar10
 common=(--momentum 0.9 --seed 1 --node-test-images 200)
 
 # NAME IMAGES ARGS...: what is compared. 640,000 images are 4,000 steps for each of 8 nodes.
@@ -29,24 +29,13 @@ contenders=(
   "persyn-0.4   640000 --rule persyn --probability 0.4"
 )
 
-prepare() {
-  [[ -n ${GOSSAMER_DATA-} ]] || die "GOSSAMER_DATA must name the folder of CIFAR-10's binary files"
-  need_packages "${build_packages[@]}"
-  configure release
-  build release cifar10
-  mkdir -p "$work" "$records"
-}
-
 train() {
-  local name=$1 images=$2 folder=$work/$1 every=40000 resume=()
+  local name=$1 images=$2 every=40000
   shift 2
-  [[ ! -f $records/$name.json ]] || return 0
-  if [[ -f $folder/checkpoint ]]; then resume=(--resume); else rm -rf "$folder"; fi
   [[ $name != single ]] || every=10000  # its steps go by eight times as slowly
   echo "$name: $images images"
-  "$program" "$@" "${common[@]}" --images "$images" --evaluate-every "$every" \
-    --checkpoint-every 40000 --out "$folder" "${resume[@]}"
-  python3 "$here/figure.py" record "$folder" "$records/$name.json"
+  train_to_record "$here/figure.py" "$work/$name" "$records/$name.json" "$@" "${common[@]}" \
+    --images "$images" --evaluate-every "$every" --checkpoint-every 40000
 }
 
 # Training alone, each contender in turn, several rounds: the machine's moods hit all alike.
@@ -75,9 +64,9 @@ plot() {
 case ${1-} in
   --help | -h) sed -n '3,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
   --plot) plot ;;
-  --time) prepare && measure_speeds && plot ;;
+  --time) prepare_runs "$work" "$records" && measure_speeds && plot ;;
   "")
-    prepare
+    prepare_runs "$work" "$records"
     for contender in "${contenders[@]}"; do
       # shellcheck disable=SC2086
       train $contender

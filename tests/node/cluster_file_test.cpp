@@ -253,8 +253,8 @@ TEST_CASE("A mistake in a cluster file gets its line, its key and what was expec
         "7: events.nodes must be numbers of nodes in [0, 1], or the name of a group, got 2");
   CHECK(complaint(nodes + "[[events]]\nat = 1\nwhat = \"cut\"\nlink = [1, 1]") ==
         "7: events.link must be two different numbers of nodes in [0, 1], got [ 1, 1 ]");
-  CHECK(complaint(nodes + "[[events]]\nat = 1\nwhat = \"crash\"\nnodes = 1\nfactor = 2")
-            .rfind("8: events.factor is no key of events; these are: ", 0) == 0);
+  CHECK(complaint(nodes + "[[events]]\nat = 1\nwhat = \"crash\"\nnodes = 1\nfactor = 2") ==
+        "8: events.factor is no key of events; these are: what, at, nodes, times");
   CHECK(complaint(nodes + "[[events]]\nat = 1\nwhat = \"heal\"\ntimes = 3") ==
         "4: events.every is missing; it must be a number in [1e-09, 1e+09]");
   CHECK(tests::message_of<ConfigError>([] { ClusterFile::read("/nowhere/c.toml"); }) ==

@@ -44,7 +44,7 @@ class TomlSection {
 
   /// The node of a key, or nullptr; the key is known from now on.
   const toml::node* find(const std::string& key) {
-    known_.push_back(key);
+    if (std::find(known_.begin(), known_.end(), key) == known_.end()) known_.push_back(key);
     return table_.get(key);
   }
   [[nodiscard]] bool has(const std::string& key) const { return table_.contains(key); }

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+# Sourced by the benchmarks that train the CIFAR-10 example for long: each run goes on where it was
+# cut off, and leaves one small record.
+program=$root/build/release/examples/cifar10
+
+# prepare_runs DIR...: builds the example, and makes the folders.
+prepare_runs() {
+  [[ -n ${GOSSAMER_DATA-} ]] || die "GOSSAMER_DATA must name the folder of CIFAR-10's binary files"
+  need_packages "${build_packages[@]}"
+  configure release
+  build release cifar10
+  mkdir -p "$@"
+}
+
+# train_to_record SCRIPT FOLDER RECORD ARGS...: runs the example in FOLDER, unless RECORD is there,
+# and has SCRIPT (Python, `SCRIPT record FOLDER RECORD`) make the record of it.
+train_to_record() {
+  local script=$1 folder=$2 record=$3 resume=()
+  shift 3
+  [[ ! -f $record ]] || return 0
+  if [[ -f $folder/checkpoint ]]; then resume=(--resume); else rm -rf "$folder"; fi
+  "$program" "$@" --out "$folder" "${resume[@]}" &&
+    python3 "$script" record "$folder" "$record"
+}
