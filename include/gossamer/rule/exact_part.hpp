@@ -38,37 +38,35 @@ class ExactPart {
     waiting_ = true;
   }
 
-  /// Gives the contribution to whoever reduces, unless the mean is here before it.
+  /// Gives the contribution to whoever reduces, or the mean if that is here already.
   void hand_in(Scope& scope) {
-    for (const Message& message : arrived_) {
-      if (message.kind == mean && message.round == round_ && is_live(scope, message.from)) {
-        const model::Snapshot payload = message.payload;  // taking it empties the list
-        return take(scope, payload);
-      }
-    }
     const PeerId to = reducer(scope);
-    if (to == scope.self()) {
-      handed_to_.reset();
-      try_reduce(scope);
-    } else {
+    if (const std::optional<Mean> known = told_of(round_)) {
+      if (to != scope.self()) say(scope, to, mean, *known);
+      take(scope, known->snapshot);
+    } else if (to != scope.self()) {
       handed_to_ = to;
       say(scope, to, contribution, {own_, round_});
+    } else {
+      handed_to_.reset();
+      try_reduce(scope);
     }
   }
 
   /// Takes a message in; `try_reduce()` comes next.
   void on_message(Scope& scope, const Message& message) {
-    if (message.kind == mean) {
-      if (message.round > round_) {
-        arrived_.push_back(message);  // a newcomer may be told before it asks
-      } else if (waiting_ && message.round == round_ && is_live(scope, message.from)) {
-        // From one that is gone it would not count any more: we have handed in elsewhere.
-        take(scope, message.payload);
+    if (message.kind == contribution) {
+      if (const std::optional<Mean> known = mean_of(message.round)) {
+        say(scope, message.from, mean, *known);  // its reducer was lost on the way, or it is new
+      } else {
+        arrived_.push_back(message);
       }
-    } else if (const Mean* known = mean_of(message.round)) {
-      say(scope, message.from, mean, *known);  // its reducer was lost on the way, or it is new
-    } else if (message.round >= round_) {
-      arrived_.push_back(message);
+    } else if (waiting_ && message.round == round_) {
+      // From another one than we handed in to it does not count: that one may reduce anew.
+      if (!handed_to_ || *handed_to_ == message.from) take(scope, message.payload);
+    } else if (!mean_of(message.round)) {
+      answer_all(scope, {message.payload, message.round});
+      arrived_.push_back(message);  // a newcomer is told before it asks
     }
   }
 
@@ -101,7 +99,7 @@ class ExactPart {
   void on_returned(Scope& scope, const Message& message) {
     if (message.kind == contribution) {
       if (waiting_ && message.round == round_) hand_in(scope);
-    } else if (mean_of(message.round) != nullptr && is_live(scope, message.to)) {
+    } else if (mean_of(message.round) && is_live(scope, message.to)) {
       scope.send(message);
     }
   }
@@ -153,12 +151,19 @@ class ExactPart {
     return std::ranges::binary_search(scope.peers(), peer);
   }
 
-  /// The mean that is there of that round, if any.
-  [[nodiscard]] const Mean* mean_of(std::uint64_t round) const {
+  /// The mean of that round, if it is here.
+  [[nodiscard]] std::optional<Mean> mean_of(std::uint64_t round) const {
     for (const Mean* one : {&last_, &earlier_}) {
-      if (one->snapshot && one->round == round) return one;
+      if (one->snapshot && one->round == round) return *one;
     }
-    return nullptr;
+    return told_of(round);
+  }
+  /// The mean of that round, if this node was told of it without having asked.
+  [[nodiscard]] std::optional<Mean> told_of(std::uint64_t round) const {
+    for (const Message& message : arrived_) {
+      if (message.kind == mean && message.round == round) return Mean{message.payload, round};
+    }
+    return std::nullopt;
   }
 
   void take(Scope& scope, const model::Snapshot& payload) {
@@ -176,12 +181,17 @@ class ExactPart {
     waiting_ = false;
     own_ = {};
     handed_to_.reset();
+    answer_all(scope, last_);
+    std::erase_if(arrived_, [this](const Message& message) { return message.round <= round_; });
+  }
+
+  /// Passes a mean on to all who handed in here.
+  void answer_all(Scope& scope, const Mean& known) {
     for (const Message& message : arrived_) {
-      if (message.kind == contribution && message.round == round_) {
-        say(scope, message.from, mean, last_);
+      if (message.kind == contribution && message.round == known.round) {
+        say(scope, message.from, mean, known);
       }
     }
-    std::erase_if(arrived_, [this](const Message& message) { return message.round <= round_; });
   }
 
   /// Who is to reduce now may lack the last means, and be asked for them.
@@ -202,7 +212,7 @@ class ExactPart {
   model::Snapshot own_;
   model::Snapshot target_;
   std::optional<PeerId> handed_to_;
-  std::vector<Message> arrived_;  // contributions to this round and later ones, means of later ones
+  std::vector<Message> arrived_;  // contributions not yet answered, and means that nobody asked for
   Mean last_;
   Mean earlier_;  // while other pieces of the last one's round are still missing
   std::vector<Contribution> contributions_;  // only while one reduces, as `flats_`
