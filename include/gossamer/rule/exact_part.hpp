@@ -41,7 +41,7 @@ class ExactPart {
   /// Gives the contribution to whoever reduces, or the mean if that is here already.
   void hand_in(Scope& scope) {
     const PeerId to = reducer(scope);
-    if (const std::optional<Mean> known = told_of(round_)) {
+    if (const std::optional<Mean> known = told_of(scope, round_)) {
       if (to != scope.self()) say(scope, to, mean, *known);
       take(scope, known->snapshot);
     } else if (to != scope.self()) {
@@ -55,18 +55,18 @@ class ExactPart {
 
   /// Takes a message in; `try_reduce()` comes next.
   void on_message(Scope& scope, const Message& message) {
-    if (message.kind == contribution) {
-      if (const std::optional<Mean> known = mean_of(message.round)) {
-        say(scope, message.from, mean, *known);  // its reducer was lost on the way, or it is new
-      } else {
-        arrived_.push_back(message);
+    const bool asks = message.kind == contribution;
+    const bool ours = waiting_ && message.round == round_;
+    if (const Mean* known = mean_of(message.round)) {
+      if (asks) say(scope, message.from, mean, *known);  // its reducer was lost, or it is new
+    } else if (!asks && ours && counts(scope, message.from)) {
+      take(scope, message.payload);
+    } else {
+      arrived_.push_back(message);
+      if (ours) return;
+      if (const std::optional<Mean> told = told_of(scope, message.round)) {
+        asks ? say(scope, message.from, mean, *told) : answer_all(scope, *told);
       }
-    } else if (waiting_ && message.round == round_) {
-      // From another one than we handed in to it does not count: that one may reduce anew.
-      if (!handed_to_ || *handed_to_ == message.from) take(scope, message.payload);
-    } else if (!mean_of(message.round)) {
-      answer_all(scope, {message.payload, message.round});
-      arrived_.push_back(message);  // a newcomer is told before it asks
     }
   }
 
@@ -99,7 +99,7 @@ class ExactPart {
   void on_returned(Scope& scope, const Message& message) {
     if (message.kind == contribution) {
       if (waiting_ && message.round == round_) hand_in(scope);
-    } else if (mean_of(message.round) && is_live(scope, message.to)) {
+    } else if (mean_of(message.round) != nullptr && is_live(scope, message.to)) {
       scope.send(message);
     }
   }
@@ -151,19 +151,27 @@ class ExactPart {
     return std::ranges::binary_search(scope.peers(), peer);
   }
 
-  /// The mean of that round, if it is here.
-  [[nodiscard]] std::optional<Mean> mean_of(std::uint64_t round) const {
+  /// The mean of that round, if this node has had it in a round of its own.
+  [[nodiscard]] const Mean* mean_of(std::uint64_t round) const {
     for (const Mean* one : {&last_, &earlier_}) {
-      if (one->snapshot && one->round == round) return *one;
+      if (one->snapshot && one->round == round) return one;
     }
-    return told_of(round);
+    return nullptr;
   }
-  /// The mean of that round, if this node was told of it without having asked.
-  [[nodiscard]] std::optional<Mean> told_of(std::uint64_t round) const {
+  /// The mean of that round, if a live peer has told it unasked: a newcomer, which has not yet come
+  /// to that round, or one that has handed in elsewhere.
+  [[nodiscard]] std::optional<Mean> told_of(const Scope& scope, std::uint64_t round) const {
     for (const Message& message : arrived_) {
-      if (message.kind == mean && message.round == round) return Mean{message.payload, round};
+      if (message.kind == mean && message.round == round && is_live(scope, message.from)) {
+        return Mean{message.payload, round};
+      }
     }
     return std::nullopt;
+  }
+  /// Whether a mean from that peer settles the round: if it is the one to whom we handed in.
+  /// Another one's does not, since that one may not know of it, and reduce anew.
+  [[nodiscard]] bool counts(const Scope& scope, PeerId from) const {
+    return handed_to_ ? *handed_to_ == from : is_live(scope, from);
   }
 
   void take(Scope& scope, const model::Snapshot& payload) {
