@@ -125,6 +125,11 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--tau", o.tau, "Steps between two averages of persyn (default: 1 / p)")
       ->check(positive())
       ->group(gossip);
+  app.add_option("--parts", o.parts,
+                 "Pieces in which sync and persyn average, each on a node of its own\n"
+                 "(default: 1 on threads, the number of nodes on a network)")
+      ->check(within(1, 4096))
+      ->group(gossip);
   app.add_option("--topology", o.topology, "Whom gosgd and gosgd_pull meet")
       ->check(one_of({"uniform", "ring"}))
       ->capture_default_str()
@@ -186,6 +191,11 @@ std::uint64_t Options::period() const {
   return static_cast<std::uint64_t>(std::max(1.0, std::round(1 / probability)));
 }
 
+std::uint32_t Options::pieces() const {
+  if (parts > 0) return parts;
+  return transport == "threads" ? 1 : static_cast<std::uint32_t>(members());
+}
+
 std::uint64_t Options::total_images() const {
   if (seconds > 0) return 0;
   if (steps > 0) return steps * members() * static_cast<std::uint64_t>(batch);
@@ -196,8 +206,8 @@ gossamer::rule::AnyRule Options::make_rule() const {
   using namespace gossamer;
   topology::Any whom = topology::Uniform{};
   if (topology == "ring") whom = topology::Ring{};
-  if (rule == "sync") return rule::Sync{};
-  if (rule == "persyn") return rule::PerSyn(period());
+  if (rule == "sync") return rule::Sync().parts(pieces());
+  if (rule == "persyn") return rule::PerSyn(period()).parts(pieces());
   if (rule == "gosgd") return rule::GoSgd(schedule::Bernoulli(probability), whom);
   if (rule == "gosgd_pull") return rule::GoSgdPull(schedule::Bernoulli(probability), whom);
   return rule::None{};
@@ -239,6 +249,7 @@ nlohmann::ordered_json Options::description() const {
                                  {"topology", topology},
                                  {"buffers", buffers}};
   if (rule == "persyn") text["tau"] = period();
+  if ((rule == "sync" || rule == "persyn") && pieces() > 1) text["parts"] = pieces();
   if (!cluster.empty()) {
     std::ifstream in(cluster, std::ios::binary);
     text["cluster"] = std::string(std::istreambuf_iterator<char>(in), {});

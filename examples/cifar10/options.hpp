@@ -41,7 +41,8 @@ struct Options {
   std::string buffers = "average";
   std::size_t nodes = 8;
   double probability = 0.02;
-  std::uint64_t tau = 0;  // 0: the nearest to 1 / probability
+  std::uint64_t tau = 0;    // 0: the nearest to 1 / probability
+  std::uint32_t parts = 0;  // 0: one on threads, one per node on a network
   // how long
   std::uint64_t images = 0;
   std::uint64_t steps = 0;
@@ -59,6 +60,8 @@ struct Options {
   [[nodiscard]] std::size_t members() const { return rule == "single" ? 1 : nodes; }
   /// Steps between two averages of PerSyn.
   [[nodiscard]] std::uint64_t period() const;
+  /// Pieces in which sync and persyn average, each on a node of its own.
+  [[nodiscard]] std::uint32_t pieces() const;
   /// Images over all nodes that the run is to take; 0 if only time limits it.
   [[nodiscard]] std::uint64_t total_images() const;
   /// The rule that the names and numbers spell.

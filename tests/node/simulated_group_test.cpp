@@ -36,6 +36,7 @@ using gossamer::PeerId;
 using gossamer::PlannedFault;
 using gossamer::SimulatedGroup;
 using gossamer::SimulatedGroupOptions;
+using gossamer::transport::SimulatedLink;
 using gossamer::transport::SimulatedOptions;
 using gossamer::transport::Time;
 using tests::Approx;
@@ -69,6 +70,23 @@ class Walker final : public GossipNode<std::vector<at::Tensor>> {
 
   Generator random_;
   bool moves_;
+};
+
+/// Descends to its own number; the mean gradient leads to the mean of these.
+class Descender final : public gossamer::GradientNode<std::vector<at::Tensor>> {
+ public:
+  explicit Descender(Context context)
+      : GradientNode(std::move(context), {torch::zeros({4}, torch::kDouble).requires_grad_()}) {}
+
+ private:
+  double gradient() override {
+    model()[0].mutable_grad() = model()[0].detach() - static_cast<double>(id());
+    return 0;
+  }
+  void apply() override {
+    const at::NoGradGuard no_grad;
+    model()[0].sub_(model()[0].grad(), 0.1);
+  }
 };
 
 using Group = SimulatedGroup<Walker>;
@@ -303,6 +321,25 @@ TEST_CASE("Synchronous rules run in the simulator and wait for the slowest", "[n
   CHECK(gossamer::observe::consensus_error(group.members()) < 1e-12);
 }
 
+TEST_CASE("An average in parts takes the time of 2 (M - 1) / M vectors, in one piece M times that",
+          "[node][simulated]") {
+  constexpr std::size_t nodes = 8;
+  constexpr std::int64_t length = 80'000;
+  constexpr double rate = 1e8;
+  const auto seconds_per_round = [=](std::uint32_t parts) {
+    Group group(
+        SimulatedGroupOptions(nodes)
+            .world(SimulatedOptions(nodes).link({.latency = 1us}).uplink(rate).downlink(rate))
+            .cost(cost::Constant(1us)),
+        rule::PerSyn(1).parts(parts), walkers(length, false));
+    group.run(Budget().steps(10));
+    return group.elapsed().count() / 10;
+  };
+  const double least = 2 * (nodes - 1.0) / nodes * length * sizeof(double) / rate;
+  CHECK(seconds_per_round(nodes) == Approx(least).epsilon(0.05));
+  CHECK(seconds_per_round(1) == Approx(nodes * least).epsilon(0.05));
+}
+
 TEST_CASE("Whoever answers before its step does not hold the answer back until the step's end",
           "[node][simulated]") {
   // Node 0 reduces. If its mean left when its own next step ends, a round would take 40 ms.
@@ -366,24 +403,10 @@ TEST_CASE("A crash takes its weight, and a restarted node is given half a member
 
 TEST_CASE("A node joins a synchronous group in its step, also as the one that reduces",
           "[node][simulated]") {
-  /// Descends to its own number; the mean gradient leads to the mean of these.
-  class Descender final : public gossamer::GradientNode<std::vector<at::Tensor>> {
-   public:
-    explicit Descender(Context context)
-        : GradientNode(std::move(context), {torch::zeros({4}, torch::kDouble).requires_grad_()}) {}
-
-   private:
-    double gradient() override {
-      model()[0].mutable_grad() = model()[0].detach() - static_cast<double>(id());
-      return 0;
-    }
-    void apply() override {
-      const at::NoGradGuard no_grad;
-      model()[0].sub_(model()[0].grad(), 0.1);
-    }
-  };
-  for (const rule::AnyRule& rule : {rule::AnyRule(rule::Sync()), rule::AnyRule(rule::PerSyn(5))}) {
-    CAPTURE(rule.name());
+  const std::uint32_t parts = GENERATE(1U, 2U, 4U, 5U);
+  for (const rule::AnyRule& rule :
+       {rule::AnyRule(rule::Sync().parts(parts)), rule::AnyRule(rule::PerSyn(5).parts(parts))}) {
+    CAPTURE(rule.name(), parts);
     SimulatedGroup<Descender> group(
         SimulatedGroupOptions(4)
             .cost_of([](PeerId id) { return cost::Constant(id == 2 ? 13ms : 10ms); })
@@ -402,6 +425,42 @@ TEST_CASE("A node joins a synchronous group in its step, also as the one that re
       CHECK(gossamer::observe::consensus_error(group.members()) < 1e-12);
       CHECK(group[3].model()[0][0].item<double>() == Approx((0 + 2 + 3 + 4) / 4.0));
     }
+  }
+}
+
+TEST_CASE(
+    "Whoever comes and goes on a bad network, a synchronous group takes its steps and is equal",
+    "[node][simulated]") {
+  const std::uint32_t parts = GENERATE(1U, 3U, 5U, 8U);
+  const std::uint64_t first = GENERATE(range<std::uint64_t>(0, 5)) * 10;
+  for (std::uint64_t seed = first; seed < first + 10; ++seed) {
+    CAPTURE(parts, seed);
+    Generator random(seed, 77);
+    const auto when = [&](int begin) {
+      return 1ms * (begin + static_cast<int>(random.below(700)));
+    };
+    SimulatedGroup<Descender> group(
+        SimulatedGroupOptions(5)
+            .node(NodeOptions().seed(seed))
+            .world(SimulatedOptions(5)
+                       .link_of([seed](PeerId from, PeerId to) {
+                         Generator own(seed, 8 * from + to);
+                         return SimulatedLink{.latency = 100us + 1us * own.below(8000)};
+                       })
+                       .noise({.loss = 0.05, .duplicate = 0.05, .reorder = 0.2, .late_by = 20ms}))
+            .cost(cost::LogNormal(10ms, 1))
+            .plan({{when(0), fault::Crash{random.below(5)}},
+                   {when(0), fault::Join{}},
+                   {when(700), fault::Crash{random.below(5)}},
+                   {when(1500), fault::Restart{0}},
+                   {when(1500), fault::Restart{1}},
+                   {when(2300), fault::Restart{2}},
+                   {when(2300), fault::Restart{3}},
+                   {when(2300), fault::Restart{4}}}),
+        rule::Sync().parts(parts));
+    group.run(Budget().steps(200));
+    CHECK(group.members().size() == 6);
+    CHECK(gossamer::observe::consensus_error(group.members()) < 1e-12);
   }
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// The one loop whose speed matters, at the memory's speed whatever flags the user compiles with.
+/// The loops whose speed matters, at the memory's speed whatever flags the user compiles with.
 #pragma once
 
 #include <c10/util/BFloat16.h>
@@ -133,7 +133,41 @@ template <class Half>
 }
 #endif
 
+/// Enough for numbers that lie in the first-level cache, on any processor.
+template <class Number>
+using ShortPack = Pack<Number, 16>;
+
 }  // namespace detail
+
+/// y <- y + x for n numbers, float or double; x and y do not overlap.
+template <class Number>
+void add(Number* y, const Number* x, std::int64_t n) {
+  using Unit = detail::ShortPack<Number>;
+  std::int64_t i = 0;
+  for (; i + Unit::lanes <= n; i += Unit::lanes) {
+    typename Unit::Numbers to;
+    typename Unit::Numbers from;
+    Unit::load(y + i, to);
+    Unit::load(x + i, from);
+    to += from;
+    Unit::store(to, y + i);
+  }
+  for (; i < n; ++i) y[i] += x[i];
+}
+
+/// y <- y / divisor for n numbers, float or double.
+template <class Number>
+void divide(Number* y, Number divisor, std::int64_t n) {
+  using Unit = detail::ShortPack<Number>;
+  std::int64_t i = 0;
+  for (; i + Unit::lanes <= n; i += Unit::lanes) {
+    typename Unit::Numbers to;
+    Unit::load(y + i, to);
+    to /= divisor;
+    Unit::store(to, y + i);
+  }
+  for (; i < n; ++i) y[i] /= divisor;
+}
 
 /// y <- y + t (x - y) for n numbers, one after the other; equal numbers stay equal, bit for bit.
 /// float, double, c10::Half, c10::BFloat16; the narrow ones are rounded once. x and y are equal or
