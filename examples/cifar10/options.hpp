@@ -3,7 +3,7 @@
 #pragma once
 
 #include <gossamer/model/flat_model.hpp>
-#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/node/simulated_options.hpp>
 #include <gossamer/rule/rule.hpp>
 
 #include <nlohmann/json.hpp>

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+/// What a plan does to the nodes of a simulated group and to the network between them.
+#pragma once
+
+#include <gossamer/generator.hpp>
+#include <gossamer/node/archive.hpp>
+#include <gossamer/node/faults.hpp>
+#include <gossamer/node/simulated_members.hpp>
+#include <gossamer/node/simulated_turns.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <variant>
+#include <vector>
+
+namespace gossamer {
+
+/// The faults of a `SimulatedGroup`, which is made of it; users do not need it.
+template <class Node, class Rules>
+class SimulatedFaults {
+ public:
+  using Members = SimulatedMembers<Node, Rules>;
+  using Turns = SimulatedTurns<Node, Rules>;
+
+  /// `on_crash` is called before a node dies.
+  SimulatedFaults(const SimulatedGroupOptions& options, Members& members, Turns& turns,
+                  const std::function<void(const Node&)>& on_crash)
+      : options_(options),
+        members_(members),
+        turns_(turns),
+        world_(members.world()),
+        on_crash_(on_crash),
+        random_(options.node().seed(), group_stream) {
+    for (std::uint32_t i = 0; i < options_.plan().size(); ++i) plan(i);
+  }
+
+  /// Fault `i` of the plan happens.
+  void happen(std::uint32_t i) { apply(options_.plan()[i].what); }
+  /// What makes no sense now is left out.
+  void apply(const Fault& what) {
+    std::visit([this](const auto& one) { this->inflict(one); }, what);
+  }
+
+  // Restoring.
+
+  /// Saves or restores the choices to come.
+  void checkpoint(Archive& archive) { archive("choices", random_); }
+  /// Of the plan, what is still to come at `now`, and the network as the rest has left it.
+  void resume(transport::Time now) {
+    for (std::uint32_t i = 0; i < options_.plan().size(); ++i) {
+      const PlannedFault& fault = options_.plan()[i];
+      if (fault.when > now) {
+        plan(i);
+      } else if (fault::changes_network(fault.what)) {
+        apply(fault.what);
+      }
+    }
+  }
+
+ private:
+  /// The stream of the seed that belongs to the group.
+  static constexpr std::uint64_t group_stream = std::uint64_t{3} << 48U;
+
+  void plan(std::uint32_t i) { turns_.plan(options_.plan()[i].when, Turns::tag_fault, i, 0); }
+
+  void inflict(const fault::Straggle& f) {
+    if (members_.has(f.node)) members_[f.node].slowness = f.factor;
+  }
+  void inflict(const fault::Pause& f) {
+    if (!members_.has(f.node)) return;
+    auto& thaws = members_[f.node].thaws;
+    thaws = std::max(thaws, world_.now() + f.length);
+    world_.freeze(f.node, thaws);
+  }
+  void inflict(const fault::SlowDisk& f) {
+    if (members_.has(f.node)) members_[f.node].busy += f.length;
+  }
+  void inflict(const fault::Crash& f) {
+    if (f.node >= members_.size() || !world_.is_running(f.node)) return;
+    auto& member = members_[f.node];
+    if (member.node && on_crash_) on_crash_(*member.node);
+    turns_.pause(member);
+    world_.crash(f.node);
+    member.node.reset();
+  }
+  void inflict(const fault::Restart& f) {
+    if (f.node < members_.size() && !world_.is_running(f.node)) join(f.node);
+  }
+  void inflict(const fault::Join&) { join(static_cast<PeerId>(members_.size())); }
+  void inflict(const fault::Leave& f) {
+    if (!members_.has(f.node) || members_.live_nodes().size() < 2) return;
+    members_[f.node].wants_leave = true;
+    turns_.wake(f.node);
+  }
+  void inflict(const fault::Partition& f) {
+    for (const PeerId id : f.nodes) {
+      if (id < members_.size()) world_.partition(id, 1);
+    }
+  }
+  void inflict(const fault::Heal&) { world_.heal(); }
+  void inflict(const fault::Cut& f) { cut(f.a, f.b, true); }
+  void inflict(const fault::Restore& f) { cut(f.a, f.b, false); }
+  void inflict(const fault::Noise& f) { world_.noise() = f.noise; }
+
+  void cut(PeerId a, PeerId b, bool is_cut) {
+    if (a != b && std::max(a, b) < world_.size()) world_.cut(a, b, is_cut);
+  }
+  void join(PeerId id) {
+    const std::vector<PeerId> live = members_.live_nodes();
+    if (live.empty()) return;
+    const bool trains = turns_.is_training();
+    members_.join(id, live);
+    const PeerId contact = live[random_.below(static_cast<std::uint32_t>(live.size()))];
+    members_[id].node->join(contact);
+    if (trains) {
+      turns_.start(id);
+    } else {
+      turns_.wake(id);
+    }
+  }
+
+  const SimulatedGroupOptions& options_;
+  Members& members_;
+  Turns& turns_;
+  typename Members::World& world_;
+  const std::function<void(const Node&)>& on_crash_;
+  Generator random_;
+};
+
+}  // namespace gossamer
