@@ -51,6 +51,7 @@ class SimulatedGroup {
                                        std::uint32_t ticket) {
       if (turns_.happen(tag, value, ticket)) faults_.happen(value);
     };
+    introduce();
   }
   SimulatedGroup(const SimulatedGroupOptions& options,
                  const rule::AnyRule& rule) requires std::constructible_from<Node, Ctx>
@@ -81,6 +82,7 @@ class SimulatedGroup {
       if (enough && is_training() && enough()) return false;
     }
     settle();
+    if (options_.observer()) options_.observer()->on_run_end(world().now());
     turns_.rethrow();
     return true;
   }
@@ -177,6 +179,10 @@ class SimulatedGroup {
     for (PeerId id = 0; id < size; ++id) {
       archive.within(std::to_string(id), [&] { members_.checkpoint(archive, id); });
     }
+    if (archive.loading() && options_.observer()) {
+      options_.observer()->on_restored(world().now());
+      introduce();
+    }
   }
 
   /// Does to the cluster, now, what a plan would do later.
@@ -186,6 +192,15 @@ class SimulatedGroup {
   static SimulatedGroupOptions seeded(SimulatedGroupOptions options) {
     options.world(transport::SimulatedOptions(options.world()).seed(options.node().seed()));
     return options;
+  }
+  /// Tells the observer who is there.
+  void introduce() {
+    if (!options_.observer()) return;
+    for (PeerId id = 0; id < size(); ++id) {
+      if (!is_live(id)) continue;
+      options_.observer()->on_life(world().now(), id, world().life(id),
+                                   members_[id].node->weight());
+    }
   }
 
   SimulatedGroupOptions options_;

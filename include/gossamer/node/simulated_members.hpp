@@ -33,6 +33,7 @@ struct SimulatedMember {
   Role role = Role::idle;
   bool planned = false;  // its next turn is among the events
   bool halfway = false;  // of a step in two halves
+  bool works = false;    // its step's time is not over
   bool waits = false;    // for others
   bool watched = false;  // and is going to ask whether they are there
   bool wants_leave = false;

@@ -5,6 +5,7 @@
 #include <gossamer/node/compute_cost.hpp>
 #include <gossamer/node/faults.hpp>
 #include <gossamer/node/options.hpp>
+#include <gossamer/node/simulated_observer.hpp>
 #include <gossamer/transport/simulated/options.hpp>
 
 #include <torch/arg.h>
@@ -12,6 +13,7 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <vector>
 
 namespace gossamer {
@@ -34,6 +36,8 @@ struct SimulatedGroupOptions {
   TORCH_ARG(transport::Time, settle_limit) = std::chrono::seconds(30);
   /// Asked now and then; true stops the group.
   TORCH_ARG(std::function<bool()>, stop_when) = nullptr;
+  /// Told what happens; `nullptr`: nobody is.
+  TORCH_ARG(std::shared_ptr<SimulatedObserver>, observer) = nullptr;
 };
 
 }  // namespace gossamer

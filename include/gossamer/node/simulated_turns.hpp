@@ -12,6 +12,7 @@
 #include <exception>
 #include <optional>
 #include <utility>
+#include <variant>
 
 namespace gossamer {
 
@@ -30,12 +31,29 @@ class SimulatedTurns {
   enum Tag : std::uint32_t { tag_turn, tag_fault, tag_alarm, tag_probe };
 
   SimulatedTurns(const SimulatedGroupOptions& options, Members& members)
-      : options_(options), members_(members), world_(members.world()) {
+      : options_(options),
+        members_(members),
+        world_(members.world()),
+        observer_(options.observer().get()) {
     world_.on_ready = [this](PeerId id) { wake(id); };
+    if (observer_ == nullptr) return;
+    world_.on_send = [this](const transport::Message& message) {
+      observer_->on_sent(world_.now(), message);
+    };
+    world_.on_poll = [this](PeerId id, const transport::Event& event) {
+      if (const auto* got = std::get_if<transport::Delivered>(&event)) {
+        delivered_ += got->message.weight;
+      }
+      observer_->on_polled(world_.now(), id, event);
+    };
   }
   SimulatedTurns(const SimulatedTurns&) = delete;
   SimulatedTurns& operator=(const SimulatedTurns&) = delete;
-  ~SimulatedTurns() { world_.on_ready = nullptr; }
+  ~SimulatedTurns() {
+    world_.on_ready = nullptr;
+    world_.on_send = nullptr;
+    world_.on_poll = nullptr;
+  }
 
   /// All nodes train, until the budget is spent.
   void begin(const Budget& budget) {
@@ -135,6 +153,9 @@ class SimulatedTurns {
   }
 
   void have_turn(PeerId id, Member& member) {
+    if (std::exchange(member.works, false) && observer_ != nullptr) {
+      observer_->on_step_end(world_.now(), id);
+    }
     // It counts as planned until its turn is over: what comes back meanwhile is no reason for
     // another one.
     world_.release(id);
@@ -162,23 +183,42 @@ class SimulatedTurns {
     if (member.wants_leave && member.role != Role::leaves) {
       pause(member);
       member.role = Role::leaves;
+      if (observer_ != nullptr) observer_->on_leaving(world_.now(), id);
       node.request_leave();
       node.begin_finish();
     }
     if (member.role != Role::trains) {
-      node.settle();
+      take_in(id, node, [&] { return node.settle(); });
       if (member.role != Role::leaves || try_to_leave(id, member)) return std::nullopt;
       return world_.now() + options_.world().resend_after();
     }
-    const Progress progress = node.prepare(budget_, begin_);
+    const Progress progress = take_in(id, node, [&] { return node.prepare(budget_, begin_); });
     if (progress == Progress::stepped) return step(id, member);
     if (progress == Progress::paused) {
       pause(member);
-    } else {
-      member.waits = true;
-      watch(id, member);
+      if (observer_ != nullptr) observer_->on_rest(world_.now(), id);
+      return std::nullopt;
+    }
+    member.waits = true;
+    watch(id, member);
+    if (observer_ != nullptr) {
+      using Wait = SimulatedObserver::Wait;
+      observer_->on_wait(world_.now(), id, node.is_joining() ? Wait::first_weight : Wait::others);
     }
     return std::nullopt;
+  }
+
+  /// Lets the node take in what has come, and says what it was.
+  template <class TakeIn>
+  auto take_in(PeerId id, const Node& node, TakeIn take_in_now) {
+    if (observer_ == nullptr) return take_in_now();
+    const std::uint64_t before = node.counters().messages_merged;
+    delivered_ = 0;
+    const auto result = take_in_now();
+    const std::uint64_t merged = node.counters().messages_merged - before;
+    if (merged > 0) observer_->on_merged(world_.now(), id, merged, delivered_);
+    observer_->on_weight(world_.now(), id, node.weight());
+    return result;
   }
 
   /// A step, or half of one. Returns when its time is over.
@@ -191,8 +231,11 @@ class SimulatedTurns {
     if (second_half) return world_.now();  // the first one has cost all
     ++member.costs;
     const auto cost = static_cast<double>(member.cost(member.random).count());
-    return world_.now() + std::exchange(member.busy, Time(0)) +
-           Time(static_cast<Time::rep>(cost * member.slowness));
+    const Time compute = Time(static_cast<Time::rep>(cost * member.slowness));
+    const Time disk = std::exchange(member.busy, Time(0));
+    member.works = true;
+    if (observer_ != nullptr) observer_->on_step(world_.now(), id, disk, compute);
+    return world_.now() + disk + compute;
   }
 
   /// A node that waits asks from time to time whether those are there for whom it may be waiting.
@@ -216,6 +259,9 @@ class SimulatedTurns {
     member.node->engine().transport().close(transport::Reason::left);
     member.node->end_finish();
     member.node.reset();
+    if (observer_ != nullptr) {
+      observer_->on_life_end(world_.now(), id, SimulatedObserver::End::left);
+    }
     return true;
   }
 
@@ -229,12 +275,17 @@ class SimulatedTurns {
       failed_node_ = id;
     }
     member.node->fail(error);
+    if (observer_ != nullptr) {
+      observer_->on_life_end(world_.now(), id, SimulatedObserver::End::failed);
+    }
     stop();
   }
 
   const SimulatedGroupOptions& options_;
   Members& members_;
   typename Members::World& world_;
+  SimulatedObserver* observer_;
+  double delivered_ = 0;  // weight, in this turn
   Budget budget_;
   Time begin_{0};
   std::size_t training_ = 0;
