@@ -3,11 +3,14 @@
 #include <cifar10/cluster.hpp>
 #include <gossamer/gossamer.hpp>
 #include <gossamer/node/simulated_group.hpp>
+#include <gossamer/observe/simulated_trace.hpp>
 
 #include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
+#include <memory>
 #include <utility>
 
 namespace cifar10 {
@@ -60,9 +63,12 @@ class Threads final : public ClusterOf<gossamer::ThreadGroup<CifarNode>> {
 
 class Simulated final : public ClusterOf<gossamer::SimulatedGroup<CifarNode>> {
  public:
-  Simulated(const gossamer::SimulatedGroupOptions& group, const Options& options,
-            const Images& train, std::function<void()> on_tick)
-      : ClusterOf(group, options, train), on_tick_(std::move(on_tick)) {
+  /// `trace` may be null.
+  Simulated(gossamer::SimulatedGroupOptions group, const Options& options, const Images& train,
+            std::function<void()> on_tick, std::shared_ptr<gossamer::observe::SimulatedTrace> trace)
+      : ClusterOf(group.observer(trace), options, train),
+        on_tick_(std::move(on_tick)),
+        trace_(std::move(trace)) {
     at::set_num_threads(1);  // the same bits on any number of cores
   }
 
@@ -81,6 +87,9 @@ class Simulated final : public ClusterOf<gossamer::SimulatedGroup<CifarNode>> {
     };
     group_.go_on(enough);
     count(tick);
+  }
+  void close_trace() override {
+    if (trace_) trace_->close();
   }
   std::vector<CifarNode*> nodes() override {
     std::vector<CifarNode*> all;
@@ -105,6 +114,7 @@ class Simulated final : public ClusterOf<gossamer::SimulatedGroup<CifarNode>> {
   }
 
   std::function<void()> on_tick_;
+  std::shared_ptr<gossamer::observe::SimulatedTrace> trace_;
   double wall_ = 0;
 };
 
@@ -118,9 +128,13 @@ std::unique_ptr<Cluster> make_cluster(const Options& options, const Images& trai
                         .samples_per_step(static_cast<std::uint64_t>(options.batch))
                         .buffers(options.buffer_policy());
   if (options.transport == "simulated") {
+    std::shared_ptr<gossamer::observe::SimulatedTrace> trace;
+    if (!options.trace.empty()) {
+      trace = std::make_shared<gossamer::observe::SimulatedTrace>(options.trace);
+    }
     return std::make_unique<Simulated>(
         options.simulation().node(node).stop_when(std::move(stop_when)), options, train,
-        std::move(on_tick));
+        std::move(on_tick), std::move(trace));
   }
   return std::make_unique<Threads>(gossamer::GroupOptions(options.members())
                                        .node(node)

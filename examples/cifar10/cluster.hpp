@@ -37,6 +37,8 @@ class Cluster {
   /// Trains. Throws NodeError.
   virtual void train(const Stretch& stretch) = 0;
   virtual void finish() = 0;
+  /// Puts the trace in place, if there is one; after all else. Throws std::runtime_error.
+  virtual void close_trace() {}
 
   /// The nodes that are there, by number.
   [[nodiscard]] virtual std::vector<CifarNode*> nodes() = 0;

@@ -180,6 +180,9 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--checkpoint-every", o.checkpoint_every, "Images between two checkpoints")
       ->check(positive())
       ->group(records);
+  app.add_option("--trace", o.trace,
+                 "File for a trace of this simulated run, to be opened in Perfetto")
+      ->group(records);
   app.add_flag("--resume", o.resume, "Go on from the checkpoint in --out")->group(records);
   app.add_flag("--quiet", o.quiet, "No progress, only the table at the end")->group(records);
 }
@@ -299,6 +302,9 @@ std::optional<Options> parse(int argc, char** argv, int& status) {
     } catch (const gossamer::ConfigError& error) {
       return refuse(error.what());
     }
+  }
+  if (!options.trace.empty() && options.transport != "simulated") {
+    return refuse("--trace: needs --transport simulated, got --transport " + options.transport);
   }
   if (options.resume && options.out.empty()) {
     return refuse("--resume: needs --out DIR, the folder of the run to go on with");

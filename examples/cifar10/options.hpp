@@ -3,7 +3,7 @@
 #pragma once
 
 #include <gossamer/model/flat_model.hpp>
-#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/node/simulated_options.hpp>
 #include <gossamer/rule/rule.hpp>
 
 #include <nlohmann/json.hpp>
@@ -53,6 +53,7 @@ struct Options {
   std::uint64_t evaluate_every = 0;  // images; 0: a fifth of the run, at least 20,000
   std::int64_t node_test_images = 1000;
   std::uint64_t checkpoint_every = 0;  // images; 0: no checkpoints
+  std::filesystem::path trace;         // of the simulated transport; empty: none
   bool resume = false;
   bool quiet = false;
 

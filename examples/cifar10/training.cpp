@@ -111,10 +111,9 @@ int Training::run() {
   }
   record_.write_summary(summary());
   print_table();
-  if (!error_.empty()) {
-    std::cerr << "cifar10: " << error_ << '\n';
-    return 1;
-  }
+  if (!error_.empty()) std::cerr << "cifar10: " << error_ << '\n';
+  cluster_->close_trace();
+  if (!error_.empty()) return 1;
   return signals_.received() == 0 ? 0 : 128 + signals_.received();
 }
 

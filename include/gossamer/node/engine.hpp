@@ -192,6 +192,7 @@ class Engine final : public rule::Scope {
   }
   void leave() {
     call([this] { rule_.on_leave(*this); });
+    publish();
   }
 
   /// Starts no more exchanges, but still answers.

@@ -120,6 +120,9 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
   std::function<void(std::uint32_t tag, std::uint32_t value, std::uint32_t ticket)> on_event;
   /// A node that had no event has one.
   std::function<void(PeerId)> on_ready;
+  /// A message leaves its node; a node takes an event. For those who only look on.
+  std::function<void(const Message&)> on_send;
+  std::function<void(PeerId, const Event&)> on_poll;
 
   /// Lets the next event happen, if it does so until `limit`. False if there is none.
   bool step(Time limit) {
@@ -196,6 +199,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
   void send(PeerId x, Message message) {
     auto& place = cluster_.place(x);
     if (place.holding) return calm_.box(x, std::move(message));
+    if (on_send) on_send(message);
     const PeerId y = message.to;
     const bool exists = y < size() && y != x;
     const std::uint32_t* known = exists ? place.side_to(y) : nullptr;
@@ -239,6 +243,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
       place.add_peer(joined->peer);
     }
     calm_.refresh(x);
+    if (on_poll) on_poll(x, *event);
     return event;
   }
 
