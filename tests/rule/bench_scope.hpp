@@ -11,6 +11,7 @@
 #include <tests/support.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -49,6 +50,9 @@ class BenchScope final : public gossamer::rule::Scope {
   [[nodiscard]] PeerId self() const override { return self_; }
   [[nodiscard]] std::span<const PeerId> peers() const override { return peers_; }
   [[nodiscard]] gossamer::transport::Status status(PeerId) const override { return {}; }
+  [[nodiscard]] gossamer::rule::PeerHealth health(PeerId) const override { return {}; }
+  [[nodiscard]] std::chrono::nanoseconds now() const override { return {}; }
+  [[nodiscard]] std::chrono::nanoseconds since_last_step() const override { return {}; }
   [[nodiscard]] std::uint64_t step() const override { return steps; }
   [[nodiscard]] Generator& generator() override { return generator_; }
   [[nodiscard]] double& weight() override { return weight_; }
