@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+/// A graph over the members that are there now, whatever it looks like.
+#pragma once
+
+#include <gossamer/topology/members.hpp>
+#include <gossamer/topology/topology.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace gossamer::topology {
+
+/// A graph drawn anew for any number of members; as a topology, it chooses one of this node's
+/// neighbours with equal probability. To write your own, derive it and write `neighbours`:
+///
+///     class Pairs final : public topology::Graph {  // 0 - 1, 2 - 3, ...
+///       void neighbours(Place place, Place members, std::uint64_t, std::vector<Place>& out) const
+///           override {
+///         out.clear();
+///         if ((place ^ 1U) < members) out.push_back(place ^ 1U);
+///       }
+///     };
+///
+/// Peers that come and go: the m members that are there take the places 0, ..., m - 1 in ascending
+/// order of their numbers, and the graph is that of m places. So it stays what it is and in one
+/// piece, but when one goes, others may get other neighbours. For a moment some nodes know of it
+/// and some do not; whoever is chosen then is a peer all the same.
+///
+/// Cost     the neighbours are worked out once, and again when the members change or, in graphs
+///          that change with the step, at each choice; no memory is allocated in steady state.
+/// Threads  distinct objects: safe; one object from two threads: unsafe, since it remembers them.
+class Graph {
+ public:
+  virtual ~Graph() = default;
+
+  /// Writes to `out` the places to which `place` sends, ascending and without itself. `members` is
+  /// above `place`, and `step` below `period(members)`.
+  virtual void neighbours(Place place, Place members, std::uint64_t step,
+                          std::vector<Place>& out) const = 0;
+
+  /// After how many steps the graph is the same again; 1: it does not depend on the step.
+  [[nodiscard]] virtual std::uint64_t period(Place /*members*/) const { return 1; }
+
+  /// The peers to which this node sends at this step; valid until the next call.
+  [[nodiscard]] virtual std::span<const PeerId> targets(const rule::Scope& scope) const {
+    const Members members(scope);
+    const std::uint64_t step = scope.step() % period(members.size());
+    if (place_ != members.place() || members_ != members.size() || step_ != step) {
+      neighbours(members.place(), members.size(), step, places_);
+      place_ = members.place();
+      members_ = members.size();
+      step_ = step;
+    }
+    ids_.clear();
+    for (const Place place : places_) ids_.push_back(members[place]);
+    return ids_;
+  }
+
+  std::optional<PeerId> operator()(rule::Scope& scope) const {
+    const auto peers = targets(scope);
+    if (peers.empty()) return std::nullopt;
+    if (peers.size() == 1) return peers.front();
+    return peers[scope.generator().below(static_cast<std::uint32_t>(peers.size()))];
+  }
+
+ protected:
+  Graph() = default;
+  Graph(const Graph&) = default;
+  Graph(Graph&&) noexcept = default;
+  Graph& operator=(const Graph&) = default;
+  Graph& operator=(Graph&&) noexcept = default;
+
+  /// Sorts, and drops repetitions and `place` itself.
+  static void tidy(Place place, std::vector<Place>& out) {
+    std::sort(out.begin(), out.end());
+    out.erase(std::unique(out.begin(), out.end()), out.end());
+    std::erase(out, place);
+  }
+
+ private:
+  static constexpr Place nobody = std::numeric_limits<Place>::max();
+
+  mutable Place place_ = nobody;
+  mutable Place members_ = 0;
+  mutable std::uint64_t step_ = 0;
+  mutable std::vector<Place> places_;
+  mutable std::vector<PeerId> ids_;
+};
+
+}  // namespace gossamer::topology
