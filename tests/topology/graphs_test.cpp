@@ -374,6 +374,14 @@ TEST_CASE("A graph that changes with the step follows the node's own steps", "[t
   std::vector<PeerId> chosen;
   for (scope.steps = 0; scope.steps < 6; ++scope.steps) chosen.push_back(*graph(scope));
   CHECK(chosen == std::vector<PeerId>{4, 5, 7, 4, 5, 7});
+
+  // Every third step an exchange: without turns that last as long, it would be the same one always.
+  const topology::OnePeerExponential slow(3);
+  std::vector<PeerId> at_exchanges;
+  for (scope.steps = 3; scope.steps < 15; scope.steps += 3) at_exchanges.push_back(*slow(scope));
+  CHECK(at_exchanges == std::vector<PeerId>{5, 7, 4, 5});
+  CHECK(message_of<ConfigError>([] { topology::BipartiteExponential(0); }) ==
+        "Graph: a turn must last at least 1 step, got 0");
 }
 
 TEST_CASE("A sequence takes one topology after the other", "[topology]") {

@@ -149,13 +149,17 @@ TEST_CASE("All turns of the one-peer exponential graph give the exact mean for p
 
 TEST_CASE("chi1 and chi2 are what is known of ring, complete graph, path, star and cube",
           "[topology]") {
-  // The numbers of the paper's own code.
+  // The numbers of the authors' code.
   const auto eight = resistance(both_ways, 8);
   CHECK(eight.chi1 == Approx(3.4142).margin(5e-5));
   CHECK(eight.chi2 == near(0.875));
   const auto sixteen = resistance(both_ways, 16);
   CHECK(sixteen.chi1 == Approx(13.137).margin(5e-4));
   CHECK(sixteen.chi2 == near(0.9375));
+  // There, i and i + 2^k and i - 2^k are neighbours, for m / 2 twice.
+  const auto hops = adjacency(topology::Exponential(), 16);
+  CHECK(resistance(hops + hops.t()).chi1 == Approx(2));
+  CHECK(resistance(hops + hops.t()).chi2 == Approx(1.0097).margin(5e-5));
   for (const Place m : {3U, 4U, 8U, 16U, 33U}) {
     CAPTURE(m);
     // Ring: lambda = 1/2 per edge; 1 and m - 1 edges in parallel.

@@ -13,7 +13,7 @@ namespace gossamer::topology {
 /// to all neighbours, and for the analysis.
 class Complete final : public Graph {
  public:
-  void neighbours(Place place, Place members, std::uint64_t /*step*/,
+  void neighbours(Place place, Place members, std::uint64_t /*turn*/,
                   std::vector<Place>& out) const override {
     out.clear();
     for (Place other = 0; other < members; ++other) {

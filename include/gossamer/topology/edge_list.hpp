@@ -72,7 +72,7 @@ class EdgeList final : public Graph {
   [[nodiscard]] std::size_t size() const { return edges_->size(); }
 
   /// As if the nodes that are there were 0, ..., members - 1.
-  void neighbours(Place place, Place members, std::uint64_t /*step*/,
+  void neighbours(Place place, Place members, std::uint64_t /*turn*/,
                   std::vector<Place>& out) const override {
     std::vector<PeerId> all(members);
     for (PeerId id = 0; id < members; ++id) all[id] = id;

@@ -18,7 +18,7 @@ namespace gossamer::topology {
 ///          decentralized deep training", NeurIPS 2021, arXiv:2110.13363.
 class Exponential final : public Graph {
  public:
-  void neighbours(Place place, Place members, std::uint64_t /*step*/,
+  void neighbours(Place place, Place members, std::uint64_t /*turn*/,
                   std::vector<Place>& out) const override {
     out.clear();
     for (std::uint64_t hop = 1; hop < members; hop *= 2) {
@@ -32,7 +32,7 @@ class Exponential final : public Graph {
 /// m, the part of the next larger cube that has members: still in one piece.
 class Hypercube final : public Graph {
  public:
-  void neighbours(Place place, Place members, std::uint64_t /*step*/,
+  void neighbours(Place place, Place members, std::uint64_t /*turn*/,
                   std::vector<Place>& out) const override {
     out.clear();
     for (std::uint64_t digit = 1; digit < members; digit *= 2) {
@@ -43,17 +43,19 @@ class Hypercube final : public Graph {
   }
 };
 
-/// The exponential graph in turns: at step t, i sends to the n places i + j (n + 1)^k mod m,
-/// j = 1, ..., n, with k = t mod (floor(log_(n+1)(m - 1)) + 1).
+/// The exponential graph in turns: in turn k = 0, ..., floor(log_(n+1)(m - 1)), and again from 0, i
+/// sends to the n places i + j (n + 1)^k mod m, j = 1, ..., n.
 ///
-/// With n = 1 and m = 2^L, L rounds of x_i <- (x_i + x_(i - 2^k)) / 2 give the exact mean. The step
-/// is each node's own, so nodes that are not in step send along different hops at a time.
-/// Throws   ConfigError for n = 0.
-/// Source   the same, and Assran, Loizou, Ballas, Rabbat, "Stochastic gradient push for distributed
+/// With n = 1 and m = 2^L, L turns of x_i <- (x_i + x_(i - 2^k)) / 2 give the exact mean. A turn
+/// lasts `steps` of the node: with `schedule::Every(tau)` that is tau, lest the same turn come up
+/// at each exchange. Nodes that are not in step are in different turns at a time. Throws
+/// ConfigError for n = 0 and for 0 steps. Source   the same, and Assran, Loizou, Ballas, Rabbat,
+/// "Stochastic gradient push for distributed
 ///          deep learning", ICML 2019, arXiv:1811.10792 (one peer, n peers).
 class NPeerExponential : public Graph {
  public:
-  explicit NPeerExponential(std::uint32_t peers) : peers_(peers) {
+  explicit NPeerExponential(std::uint32_t peers, std::uint64_t steps = 1)
+      : Graph(steps), peers_(peers) {
     if (peers == 0) throw ConfigError("NPeerExponential: needs at least 1 peer, got 0");
   }
 
@@ -62,10 +64,10 @@ class NPeerExponential : public Graph {
     for (std::uint64_t hop = base(); hop < members; hop *= base()) ++turns;
     return turns;
   }
-  void neighbours(Place place, Place members, std::uint64_t step,
+  void neighbours(Place place, Place members, std::uint64_t turn,
                   std::vector<Place>& out) const override {
     std::uint64_t hop = 1;
-    for (std::uint64_t turn = 0; turn < step; ++turn) hop *= base();
+    for (std::uint64_t k = 0; k < turn; ++k) hop *= base();
     out.clear();
     for (std::uint64_t j = 1; j <= peers_ && j < members; ++j) {
       out.push_back(static_cast<Place>((place + j * hop) % members));
@@ -82,35 +84,38 @@ class NPeerExponential : public Graph {
 /// The one-peer exponential graph: hop 1, then 2, then 4, ..., and again from 1.
 class OnePeerExponential final : public NPeerExponential {
  public:
-  OnePeerExponential() : NPeerExponential(1) {}
+  explicit OnePeerExponential(std::uint64_t steps = 1) : NPeerExponential(1, steps) {}
 };
 
-/// Pairs that change with the step, each of an odd and an even place. At turn t the odd place i and
-/// the even place i + h mod m are a pair, where h takes the values 1, -1, 3, -3, 5, -5, 9, -9, ...,
+/// Pairs that change with the turn, each of an odd and an even place: the odd place i and the even
+/// place i + h mod m, where h takes the values 1, -1, 3, -3, 5, -5, 9, -9, ...,
 /// 1 + 2^k and its negative up to k = floor(log2(m - 1)).
 ///
 /// All partners of one kind are of the other, so a rule in which the odd ones ask and the even ones
 /// answer has no deadlock.
 /// Source   the graph of the authors' implementations of arXiv:1811.10792 for D-PSGD and AD-PSGD.
-/// Differs  an odd number of members: one place after the other sits out, for as many steps as
-///          there are turns, and the others take the places of m - 1.
+/// Differs  an odd number of members: one place after the other sits out while h takes all its
+///          values, and the others take the places of m - 1.
+/// Throws   ConfigError for 0 steps per turn; see `NPeerExponential` for what they are.
 class BipartiteExponential final : public Graph {
  public:
+  explicit BipartiteExponential(std::uint64_t steps = 1) : Graph(steps) {}
+
   [[nodiscard]] std::uint64_t period(Place members) const override {
     return members % 2 == 0 ? turns(members) : turns(members - 1) * members;
   }
-  void neighbours(Place place, Place members, std::uint64_t step,
+  void neighbours(Place place, Place members, std::uint64_t turn,
                   std::vector<Place>& out) const override {
     out.clear();
     if (members < 2) return;
     if (members % 2 == 0) {
-      out.push_back(partner(place, members, step));
+      out.push_back(partner(place, members, turn));
       return;
     }
-    const auto idle = static_cast<Place>(step / turns(members - 1));
+    const auto idle = static_cast<Place>(turn / turns(members - 1));
     if (place == idle) return;
     const Place other =
-        partner(place < idle ? place : place - 1, members - 1, step % turns(members - 1));
+        partner(place < idle ? place : place - 1, members - 1, turn % turns(members - 1));
     out.push_back(other < idle ? other : other + 1);
   }
 

@@ -2,6 +2,7 @@
 /// A graph over the members that are there now, whatever it looks like.
 #pragma once
 
+#include <gossamer/error.hpp>
 #include <gossamer/topology/members.hpp>
 #include <gossamer/topology/topology.hpp>
 
@@ -30,30 +31,30 @@ namespace gossamer::topology {
 /// piece, but when one goes, others may get other neighbours. For a moment some nodes know of it
 /// and some do not; whoever is chosen then is a peer all the same.
 ///
-/// Cost     the neighbours are worked out once, and again when the members change or, in graphs
-///          that change with the step, at each choice; no memory is allocated in steady state.
-/// Threads  distinct objects: safe; one object from two threads: unsafe, since it remembers them.
+/// Cost     the neighbours are worked out once, and again when the members change or a turn is
+/// over; no memory is allocated in steady state. Threads  distinct objects: safe; one object from
+/// two threads: unsafe, since it remembers them.
 class Graph {
  public:
   virtual ~Graph() = default;
 
   /// Writes to `out` the places to which `place` sends, ascending and without itself. `members` is
-  /// above `place`, and `step` below `period(members)`.
-  virtual void neighbours(Place place, Place members, std::uint64_t step,
+  /// above `place`, and `turn` below `period(members)`.
+  virtual void neighbours(Place place, Place members, std::uint64_t turn,
                           std::vector<Place>& out) const = 0;
 
-  /// After how many steps the graph is the same again; 1: it does not depend on the step.
+  /// After how many turns the graph is the same again; 1: it never changes.
   [[nodiscard]] virtual std::uint64_t period(Place /*members*/) const { return 1; }
 
-  /// The peers to which this node sends at this step; valid until the next call.
+  /// The peers to which this node sends in this turn; valid until the next call.
   [[nodiscard]] virtual std::span<const PeerId> targets(const rule::Scope& scope) const {
     const Members members(scope);
-    const std::uint64_t step = scope.step() % period(members.size());
-    if (place_ != members.place() || members_ != members.size() || step_ != step) {
-      neighbours(members.place(), members.size(), step, places_);
+    const std::uint64_t turn = scope.step() / steps_per_turn_ % period(members.size());
+    if (place_ != members.place() || members_ != members.size() || turn_ != turn) {
+      neighbours(members.place(), members.size(), turn, places_);
       place_ = members.place();
       members_ = members.size();
-      step_ = step;
+      turn_ = turn;
     }
     ids_.clear();
     for (const Place place : places_) ids_.push_back(members[place]);
@@ -68,7 +69,10 @@ class Graph {
   }
 
  protected:
-  Graph() = default;
+  /// A graph that changes does so after every `steps_per_turn` steps of the node.
+  explicit Graph(std::uint64_t steps_per_turn = 1) : steps_per_turn_(steps_per_turn) {
+    if (steps_per_turn == 0) throw ConfigError("Graph: a turn must last at least 1 step, got 0");
+  }
   Graph(const Graph&) = default;
   Graph(Graph&&) noexcept = default;
   Graph& operator=(const Graph&) = default;
@@ -84,9 +88,10 @@ class Graph {
  private:
   static constexpr Place nobody = std::numeric_limits<Place>::max();
 
+  std::uint64_t steps_per_turn_;
   mutable Place place_ = nobody;
   mutable Place members_ = 0;
-  mutable std::uint64_t step_ = 0;
+  mutable std::uint64_t turn_ = 0;
   mutable std::vector<Place> places_;
   mutable std::vector<PeerId> ids_;
 };

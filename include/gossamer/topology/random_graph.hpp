@@ -40,7 +40,7 @@ inline std::optional<Place> unreached(const Neighbourhoods& graph) {
 /// Cost   each node draws the whole graph whenever the members change.
 class RandomGraph : public Graph {
  public:
-  void neighbours(Place place, Place members, std::uint64_t /*step*/,
+  void neighbours(Place place, Place members, std::uint64_t /*turn*/,
                   std::vector<Place>& out) const override {
     out = whole(members)[place];
   }

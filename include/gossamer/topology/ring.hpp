@@ -17,7 +17,7 @@ class Ring final : public Graph {
 
   explicit Ring(Way way = Way::next) : way_(way) {}
 
-  void neighbours(Place place, Place members, std::uint64_t /*step*/,
+  void neighbours(Place place, Place members, std::uint64_t /*turn*/,
                   std::vector<Place>& out) const override {
     out.assign({(place + 1) % members});
     if (way_ == Way::both) out.push_back((place + members - 1) % members);

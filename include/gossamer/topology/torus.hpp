@@ -14,7 +14,7 @@ namespace gossamer::topology {
 /// not above the square root of m, so a prime number of members makes a ring.
 class Torus final : public Graph {
  public:
-  void neighbours(Place place, Place members, std::uint64_t /*step*/,
+  void neighbours(Place place, Place members, std::uint64_t /*turn*/,
                   std::vector<Place>& out) const override {
     const Place rows = rows_of(members);
     const Place columns = members / rows;

@@ -13,7 +13,7 @@ namespace gossamer::topology {
 /// One after the other: i and i + 1 are neighbours.
 class Path final : public Graph {
  public:
-  void neighbours(Place place, Place members, std::uint64_t /*step*/,
+  void neighbours(Place place, Place members, std::uint64_t /*turn*/,
                   std::vector<Place>& out) const override {
     out.clear();
     if (place > 0) out.push_back(place - 1);
@@ -24,7 +24,7 @@ class Path final : public Graph {
 /// The lowest number is everybody's neighbour, and the only one. When it goes, the next lowest is.
 class Star final : public Graph {
  public:
-  void neighbours(Place place, Place members, std::uint64_t /*step*/,
+  void neighbours(Place place, Place members, std::uint64_t /*turn*/,
                   std::vector<Place>& out) const override {
     out.clear();
     if (place > 0) {
@@ -38,7 +38,7 @@ class Star final : public Graph {
 /// i is the parent of 2 i + 1 and 2 i + 2.
 class BinaryTree final : public Graph {
  public:
-  void neighbours(Place place, Place members, std::uint64_t /*step*/,
+  void neighbours(Place place, Place members, std::uint64_t /*turn*/,
                   std::vector<Place>& out) const override {
     out.clear();
     if (place > 0) out.push_back((place - 1) / 2);
