@@ -368,6 +368,34 @@ TEST_CASE("When members come and go, those who are there take the places in orde
   CHECK(targets(regular) == wanted);
 }
 
+TEST_CASE("Those who send to a place are its sources", "[topology]") {
+  std::vector<std::unique_ptr<Graph>> graphs;
+  graphs.push_back(std::make_unique<topology::Ring>());
+  graphs.push_back(std::make_unique<topology::BinaryTree>());
+  graphs.push_back(std::make_unique<topology::NPeerExponential>(2));
+  graphs.push_back(std::make_unique<topology::BipartiteExponential>());
+  graphs.push_back(std::make_unique<topology::SmallWorld>(4, 0.3, tests::seed));
+  for (std::size_t k = 0; k < graphs.size(); ++k) {
+    for (const Place m : sizes) {
+      for (std::uint64_t turn = 0; turn < graphs[k]->period(m); ++turn) {
+        CAPTURE(k, m, turn);
+        const auto whole = all(*graphs[k], m, turn);
+        for (Place place = 0; place < m; ++place) {
+          std::vector<Place> wanted;
+          for (Place from = 0; from < m; ++from) {
+            if (std::count(whole[from].begin(), whole[from].end(), place) == 1) {
+              wanted.push_back(from);
+            }
+          }
+          std::vector<Place> out{99};
+          graphs[k]->sources(place, m, turn, out);
+          CHECK(out == wanted);
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("A graph that changes with the step follows the node's own steps", "[topology]") {
   const topology::OnePeerExponential graph;
   ChoiceScope scope(3, 8);

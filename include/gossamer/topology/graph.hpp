@@ -46,6 +46,18 @@ class Graph {
   /// After how many turns the graph is the same again; 1: it never changes.
   [[nodiscard]] virtual std::uint64_t period(Place /*members*/) const { return 1; }
 
+  /// Writes to `out` the places that send to `place`, ascending: for rules that wait for them.
+  /// Cost  that of everybody's neighbours, unless a graph knows better.
+  virtual void sources(Place place, Place members, std::uint64_t turn,
+                       std::vector<Place>& out) const {
+    std::vector<Place> others;
+    out.clear();
+    for (Place from = 0; from < members; ++from) {
+      neighbours(from, members, turn, others);
+      if (std::find(others.begin(), others.end(), place) != others.end()) out.push_back(from);
+    }
+  }
+
   /// The peers to which this node sends in this turn; valid until the next call.
   [[nodiscard]] virtual std::span<const PeerId> targets(const rule::Scope& scope) const {
     const Members members(scope);

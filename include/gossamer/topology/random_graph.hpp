@@ -45,6 +45,11 @@ class RandomGraph : public Graph {
     out = whole(members)[place];
   }
 
+  void sources(Place place, Place members, std::uint64_t turn,
+               std::vector<Place>& out) const override {
+    neighbours(place, members, turn, out);
+  }
+
   /// The neighbours of all places.
   [[nodiscard]] Neighbourhoods whole(Place members) const {
     Neighbourhoods graph;
