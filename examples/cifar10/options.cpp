@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// Reads the command line, and turns names into rules.
+#include <cifar10/meetings.hpp>
 #include <cifar10/networks.hpp>
 #include <cifar10/options.hpp>
 #include <gossamer/gossamer.hpp>
@@ -9,6 +10,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <iostream>
 #include <iterator>
 #include <vector>
 
@@ -130,9 +132,21 @@ void add_options(CLI::App& app, Options& o) {
                  "(default: 1 on threads, the number of nodes on a network)")
       ->check(within(1, 4096))
       ->group(gossip);
-  app.add_option("--topology", o.topology, "Whom gosgd and gosgd_pull meet")
-      ->check(one_of({"uniform", "ring"}))
+  app.add_option("--topology", o.topology,
+                 "Whom gosgd and gosgd_pull meet: a name of --list-topologies, with parameters")
       ->capture_default_str()
+      ->group(gossip);
+  app.add_option("--schedule", o.schedule,
+                 "When they meet: bernoulli, every:TAU, poisson:RATE or bandwidth:BYTES")
+      ->capture_default_str()
+      ->group(gossip);
+  app.add_flag_callback(
+         "--list-topologies",
+         [] {
+           std::cout << "Topologies\n" << topology_table() << "\nSchedules\n" << schedule_table();
+           throw CLI::Success();
+         },
+         "Say what --topology and --schedule know, and end")
       ->group(gossip);
   app.add_option("--buffers", o.buffers, "BatchNorm statistics when models meet")
       ->check(one_of({"average", "local", "reset"}))
@@ -207,12 +221,13 @@ std::uint64_t Options::total_images() const {
 
 gossamer::rule::AnyRule Options::make_rule() const {
   using namespace gossamer;
-  topology::Any whom = topology::Uniform{};
-  if (topology == "ring") whom = topology::Ring{};
+  const MeetingOptions meeting{probability, seed, steps_between(schedule)};
+  const auto whom = make_topology(topology, meeting);
+  const auto when = make_schedule(schedule, meeting);
   if (rule == "sync") return rule::Sync().parts(pieces());
   if (rule == "persyn") return rule::PerSyn(period()).parts(pieces());
-  if (rule == "gosgd") return rule::GoSgd(schedule::Bernoulli(probability), whom);
-  if (rule == "gosgd_pull") return rule::GoSgdPull(schedule::Bernoulli(probability), whom);
+  if (rule == "gosgd") return rule::GoSgd(when, whom);
+  if (rule == "gosgd_pull") return rule::GoSgdPull(when, whom);
   return rule::None{};
 }
 
@@ -251,6 +266,7 @@ nlohmann::ordered_json Options::description() const {
                                  {"shard", shard},
                                  {"topology", topology},
                                  {"buffers", buffers}};
+  if (schedule != "bernoulli") text["schedule"] = schedule;
   if (rule == "persyn") text["tau"] = period();
   if ((rule == "sync" || rule == "persyn") && pieces() > 1) text["parts"] = pieces();
   if (!cluster.empty()) {
@@ -289,6 +305,11 @@ std::optional<Options> parse(int argc, char** argv, int& status) {
   }
   if (options.rule == "persyn" && options.tau == 0 && !(options.probability > 0)) {
     return refuse("--rule persyn: needs --tau, or --probability above 0, got 0");
+  }
+  try {
+    (void)options.make_rule();
+  } catch (const gossamer::ConfigError& error) {
+    return refuse(error.what());
   }
   if (options.crop == 32 && options.network != "resnet18") {
     return refuse("--crop 32: only resnet18 takes 32x32 images, got --network " + options.network);

@@ -37,7 +37,8 @@ struct Options {
   std::string transport = "threads";
   std::filesystem::path cluster;  // of the simulated transport; empty: equal nodes
   std::string rule = "gosgd";
-  std::string topology = "uniform";
+  std::string topology = "uniform";    // see meetings.hpp
+  std::string schedule = "bernoulli";  // see meetings.hpp
   std::string buffers = "average";
   std::size_t nodes = 8;
   double probability = 0.02;

@@ -11,6 +11,7 @@
 #include <tests/support.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -48,7 +49,12 @@ class BenchScope final : public gossamer::rule::Scope {
 
   [[nodiscard]] PeerId self() const override { return self_; }
   [[nodiscard]] std::span<const PeerId> peers() const override { return peers_; }
-  [[nodiscard]] gossamer::transport::Status status(PeerId) const override { return {}; }
+  [[nodiscard]] gossamer::transport::Status status(PeerId peer) const override {
+    return known ? known(peer) : gossamer::transport::Status{};
+  }
+  [[nodiscard]] gossamer::rule::PeerHealth health(PeerId) const override { return {}; }
+  [[nodiscard]] std::chrono::nanoseconds now() const override { return {}; }
+  [[nodiscard]] std::chrono::nanoseconds since_last_step() const override { return {}; }
   [[nodiscard]] std::uint64_t step() const override { return steps; }
   [[nodiscard]] Generator& generator() override { return generator_; }
   [[nodiscard]] double& weight() override { return weight_; }
@@ -73,6 +79,7 @@ class BenchScope final : public gossamer::rule::Scope {
   at::Tensor parameters;
   std::uint64_t steps = 0;
   bool room = true;
+  std::function<gossamer::transport::Status(PeerId)> known;  // of others
   std::vector<Message> outbox;
   bool halfway = false;   // between gradient and apply
   bool finished = false;  // takes no more steps, still answers

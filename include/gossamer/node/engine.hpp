@@ -10,6 +10,8 @@
 #include <gossamer/rule/merge.hpp>
 #include <gossamer/rule/scope.hpp>
 #include <gossamer/transport/difference.hpp>
+#include <gossamer/transport/health.hpp>
+#include <gossamer/transport/peer_map.hpp>
 
 #include <ATen/core/grad_mode.h>
 #include <spdlog/logger.h>
@@ -61,6 +63,16 @@ class Engine final : public rule::Scope {
   [[nodiscard]] std::span<const PeerId> peers() const override { return peers_; }
   [[nodiscard]] transport::Status status(PeerId peer) const override {
     return transport_.status(peer);
+  }
+  [[nodiscard]] transport::PeerHealth health(PeerId peer) const override {
+    const transport::PeerHealth* counts = health_.find(peer);
+    transport::PeerHealth health = counts != nullptr ? *counts : transport::PeerHealth{};
+    health.bytes_per_second = transport::measured_speed(transport_, peer);
+    return health;
+  }
+  [[nodiscard]] std::chrono::nanoseconds now() const override { return transport_.now(); }
+  [[nodiscard]] std::chrono::nanoseconds since_last_step() const override {
+    return transport_.now() - last_step_;
   }
   [[nodiscard]] std::uint64_t step() const override { return joined_at_ + status_.steps; }
   [[nodiscard]] Generator& generator() override { return generator_; }
@@ -159,6 +171,7 @@ class Engine final : public rule::Scope {
         // Those who finish together do not release each other from a round that nobody completes.
         if (!finishing_ || gone->reason != transport::Reason::finished) {
           std::erase(peers_, gone->peer);
+          if (transport::PeerHealth* counts = health_.find(gone->peer)) *counts = {};
           rule_.on_peer_left(*this, *gone);
         }
         if (gone->reason != transport::Reason::finished) ask_another(gone->peer);
@@ -211,6 +224,7 @@ class Engine final : public rule::Scope {
     status_.samples += options_.samples_per_step();
     status_.loss_sum += loss;
     call([this] { rule_.after_step(*this); });
+    last_step_ = transport_.now();
     publish();
   }
 
@@ -362,6 +376,7 @@ class Engine final : public rule::Scope {
         continue;
       }
       ++status_.messages_returned;
+      health_.add(returned.message.to).first.count_returned();
       log("message to peer ", returned.message.to, " came back, weight ", returned.message.weight,
           ": ", to_string(returned.reason));
       if (returned.message.kind == join_answer) {
@@ -380,6 +395,7 @@ class Engine final : public rule::Scope {
       message.from = self();
       ++status_.messages_sent;
       status_.bytes_sent += message.bytes();
+      health_.add(message.to).first.count_sent();
       transport_.send(std::move(message));
     }
     outbox_.clear();
@@ -413,6 +429,8 @@ class Engine final : public rule::Scope {
   std::optional<PeerId> asked_;  // the member from whom it hopes for it
   std::vector<PeerId> owed_;     // newcomers whose links had no room for the answer
   transport::Status status_;
+  transport::PeerMap<transport::PeerHealth> health_;
+  transport::Time last_step_ = transport_.now();
   std::vector<transport::Message> inbox_;
   std::vector<transport::Returned> returned_;
   std::vector<transport::Message> outbox_;

@@ -2,6 +2,7 @@
 /// The contract that all transports share, as a concept, and one that holds any of them.
 #pragma once
 
+#include <gossamer/transport/health.hpp>
 #include <gossamer/transport/message.hpp>
 
 #include <chrono>
@@ -97,6 +98,7 @@ concept close = requires(T& t, Reason reason) {
 /// `now()`         time since the transport began.
 /// `publish(s)`    lets the others know, some time; `status(p)` is what is known of p.
 /// `totals()`      work done by everybody, as far as known.
+/// `speed(p)`      optional: bytes per second to p, as measured; 0: not yet.
 /// `finish()`      this node starts no more exchanges, but still answers; the others see PeerLeft.
 /// `settled()`     true once every live peer has finished and nothing is under way to anybody: from
 ///                 then on no event comes.
@@ -147,6 +149,7 @@ class AnyTransport {
   [[nodiscard]] Time now() const { return held_->now(); }
   void publish(const Status& status) { held_->publish(status); }
   [[nodiscard]] Status status(PeerId peer) const { return held_->status(peer); }
+  [[nodiscard]] double speed(PeerId peer) const { return held_->speed(peer); }
   [[nodiscard]] Totals totals() const { return held_->totals(); }
   void finish() { held_->finish(); }
   bool settled() { return held_->settled(); }
@@ -165,6 +168,7 @@ class AnyTransport {
     [[nodiscard]] virtual Time now() const = 0;
     virtual void publish(const Status& status) = 0;
     [[nodiscard]] virtual Status status(PeerId peer) const = 0;
+    [[nodiscard]] virtual double speed(PeerId peer) const = 0;
     [[nodiscard]] virtual Totals totals() const = 0;
     virtual void finish() = 0;
     virtual bool settled() = 0;
@@ -184,6 +188,7 @@ class AnyTransport {
     [[nodiscard]] Time now() const override { return t.now(); }
     void publish(const Status& status) override { t.publish(status); }
     [[nodiscard]] Status status(PeerId peer) const override { return t.status(peer); }
+    [[nodiscard]] double speed(PeerId peer) const override { return measured_speed(t, peer); }
     [[nodiscard]] Totals totals() const override { return t.totals(); }
     void finish() override { t.finish(); }
     bool settled() override { return t.settled(); }
