@@ -55,7 +55,7 @@ class TlsContext {
                 SSL_CTX_set_max_early_data(context, 0) == 1 &&
                 SSL_CTX_set_recv_max_early_data(context, 0) == 1,
             "cannot do without session tickets");
-    SSL_CTX_set_mode(context, SSL_MODE_AUTO_RETRY);
+    SSL_CTX_set_mode(context, SSL_MODE_AUTO_RETRY | SSL_MODE_NO_AUTO_CHAIN);
     SSL_CTX_set_app_data(context, this);
     if (kind_ == Security::Kind::certificates) {
       use_certificates(security);
@@ -116,7 +116,6 @@ class TlsContext {
             " (it must be PEM, without passphrase)");
     require(SSL_CTX_check_private_key(context) == 1,
             "says that " + security.key_file().string() + " is not the key of " + chain_);
-    SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   }
 
   void use_shared_key(const Security& security) {
@@ -129,8 +128,6 @@ class TlsContext {
             "lacks TLS_AES_128_GCM_SHA256");
     SSL_CTX_set_psk_use_session_callback(context, offer_key);
     SSL_CTX_set_psk_find_session_callback(context, find_key);
-    // A server that would rather show a certificate is refused: no authority is trusted.
-    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
   }
 
   /// The key as OpenSSL wants it; null if it cannot.

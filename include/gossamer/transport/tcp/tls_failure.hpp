@@ -71,29 +71,31 @@ inline SecureError kind_of_alert(int alert, Security::Kind kind) {
     case SSL_AD_UNKNOWN_PSK_IDENTITY:
       return SecureError::wrong_shared_key;
     case SSL_AD_ILLEGAL_PARAMETER:
-    case SSL_AD_DECRYPT_ERROR:
       return has_key ? SecureError::wrong_shared_key : SecureError::damaged;
+    case SSL_AD_DECRYPT_ERROR:  // a signature or, in other implementations, a key that is not right
+      return has_key ? SecureError::wrong_shared_key : SecureError::bad_certificate;
     default:
       return SecureError::damaged;
   }
 }
 
-/// From the first error that OpenSSL queued; `verified` is the result of verifying.
+/// From the first error that OpenSSL queued; `verified` is the result of verifying a certificate.
 inline TlsFailure failure_of(unsigned long code, long verified, Security::Kind kind) {
   TlsFailure failure;
   const int reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
   if (const char* text = ERR_reason_error_string(code)) failure.detail = text;
+  if (verified != X509_V_OK) {
+    failure.kind = kind == Security::Kind::shared_key ? SecureError::other_kind
+                                                      : kind_of_certificate(verified);
+    failure.detail = X509_verify_cert_error_string(verified);
+    return failure;
+  }
   if (reason > SSL_AD_REASON_OFFSET && reason <= SSL_AD_REASON_OFFSET + 255) {
     failure.by_peer = true;
     failure.kind = kind_of_alert(reason - SSL_AD_REASON_OFFSET, kind);
     return failure;
   }
   switch (reason) {
-    case SSL_R_CERTIFICATE_VERIFY_FAILED:
-      failure.kind = kind == Security::Kind::shared_key ? SecureError::other_kind
-                                                        : kind_of_certificate(verified);
-      failure.detail = X509_verify_cert_error_string(verified);
-      break;
     case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
       failure.kind = SecureError::no_certificate;
       break;
@@ -153,15 +155,18 @@ inline std::pair<const char*, const char*> words_of(SecureError kind, bool by_pe
               "sign one with serverAuth and clientAuth in its extended key usage"};
     case SecureError::bad_certificate:
       return {by("the peer refuses our certificate", "the peer's certificate is refused"),
-              "look at its dates and usage with openssl x509 -text, and at both clocks"};
+              "look at its authority, dates and usage with openssl x509 -text, and at both clocks"};
     case SecureError::wrong_shared_key:
       return {"the peer has another shared key", "copy one key file to all members"};
     case SecureError::cut:
       return {"the connection ended in the middle of the handshake",
               "see the peer's log; it may have no security, or be no Gossamer node"};
     case SecureError::damaged:
-      return {by("the peer got bytes from us that cannot be ours",
-                 "bytes came that cannot be the peer's"),
+      if (by_peer) {
+        return {"the peer does not accept what it gets from us",
+                "see its log; something on the way may change, repeat or make up bytes"};
+      }
+      return {"bytes came that cannot be the peer's",
               "something on the way changes, repeats or makes up bytes"};
   }
   return {"the connection failed", "see the peer's log"};

@@ -59,7 +59,14 @@ class TlsSession {
     BIO* bio = pipe_.new_bio();  // one reference for both directions
     if (bio == nullptr) throw std::bad_alloc();
     SSL_set_bio(ssl_.get(), bio, bio);
-    SSL_set_verify(ssl_.get(), SSL_get_verify_mode(ssl_.get()), remember_flaw);
+    // With a shared key nobody shows a certificate: a server that would rather do so is refused,
+    // since its client trusts no authority.
+    const bool certified = context_->kind() == Security::Kind::certificates;
+    SSL_set_verify(ssl_.get(),
+                   certified     ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT
+                   : !is_server_ ? SSL_VERIFY_PEER
+                                 : SSL_VERIFY_NONE,
+                   remember_flaw);
     if (is_server_) {
       SSL_set_accept_state(ssl_.get());
     } else {
@@ -202,8 +209,11 @@ class TlsSession {
     if (good != 1 && self->flaw_text_.empty()) {
       self->flaw_ = X509_STORE_CTX_get_error(store);
       self->flaw_text_ = X509_verify_cert_error_string(self->flaw_);
-      if (const X509* one = X509_STORE_CTX_get_current_cert(store)) {
-        self->flaw_text_ = tls_text::subject(one) + ", valid from " +
+      const X509* own = X509_STORE_CTX_get0_cert(store);  // the peer's, or above it in its chain:
+      const X509* one = X509_STORE_CTX_get_current_cert(store);
+      if (own != nullptr && one != nullptr) {
+        self->flaw_text_ = tls_text::subject(own) +
+                           (own == one ? "" : " by " + tls_text::subject(one)) + ", valid from " +
                            tls_text::date(X509_get0_notBefore(one)) + " to " +
                            tls_text::date(X509_get0_notAfter(one)) + ": " + self->flaw_text_;
       }
