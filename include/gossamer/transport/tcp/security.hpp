@@ -165,9 +165,9 @@ class Security {
     std::bitset<256> seen;
     for (const unsigned char byte : bytes) seen.set(byte);
     if (seen.count() < 16) {  // of 32 random bytes, once in 10^14 keys
-      throw ConfigError("Security: " + place + " is not random: it has only " +
+      throw ConfigError("Security: " + place + " is not random: its bytes take only " +
                         std::to_string(seen.count()) +
-                        " different bytes; make one with examples/make_keys.sh --shared-key FILE");
+                        " values; make one with examples/make_keys.sh --shared-key FILE");
     }
   }
 

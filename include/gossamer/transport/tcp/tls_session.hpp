@@ -198,6 +198,7 @@ class TlsSession {
     if (state_ == State::shaking && !failure.by_peer && !pipe_.began_as_tls()) {
       failure = {SecureError::not_tls, false, {}};
     }
+    if (state_ == State::open && !failure.by_peer) failure.kind = SecureError::damaged;
     return fail(std::move(failure));
   }
 
