@@ -2,8 +2,9 @@
 /// Everything that needs LibTorch and spdlog only; one line per room. Not here, since they need
 /// more: <gossamer/node/signals.hpp> (Asio), <gossamer/node/checkpoint.hpp> (xxHash),
 /// <gossamer/topology/graphml.hpp> (TinyXML-2), <gossamer/observe/record.hpp> (nlohmann/json),
-/// <gossamer/observe/digest.hpp> (OpenSSL); nor, since programs that train rarely need it,
-/// <gossamer/topology/spectrum.hpp>: what is known of a graph before anybody trains on it.
+/// <gossamer/observe/digest.hpp> and <gossamer/transport/tcp/stream.hpp> (OpenSSL); nor, since
+/// programs that train rarely need it, <gossamer/topology/spectrum.hpp>: what is known of a graph
+/// before anybody trains on it.
 #pragma once
 
 // clang-format off
