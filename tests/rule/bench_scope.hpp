@@ -48,7 +48,9 @@ class BenchScope final : public gossamer::rule::Scope {
 
   [[nodiscard]] PeerId self() const override { return self_; }
   [[nodiscard]] std::span<const PeerId> peers() const override { return peers_; }
-  [[nodiscard]] gossamer::transport::Status status(PeerId) const override { return {}; }
+  [[nodiscard]] gossamer::transport::Status status(PeerId peer) const override {
+    return known ? known(peer) : gossamer::transport::Status();
+  }
   [[nodiscard]] std::uint64_t step() const override { return steps; }
   [[nodiscard]] Generator& generator() override { return generator_; }
   [[nodiscard]] double& weight() override { return weight_; }
@@ -70,6 +72,7 @@ class BenchScope final : public gossamer::rule::Scope {
   void forget(PeerId peer) { std::erase(peers_, peer); }
 
   gossamer::rule::AnyRule rule;
+  std::function<gossamer::transport::Status(PeerId)> known;  // what this node knows of others
   at::Tensor parameters;
   std::uint64_t steps = 0;
   bool room = true;
@@ -102,7 +105,7 @@ class Bench {
 
   /// Nodes with parameters drawn from [0, 1).
   Bench(std::size_t nodes, const gossamer::rule::AnyRule& rule, std::size_t size = 2)
-      : conserves_(!rule.lockstep()), buried_(size, 0) {
+      : conserves(!rule.lockstep()), buried_(size, 0) {
     Generator first(seed, 1000);
     for (PeerId id = 0; id < nodes; ++id) {
       nodes_.push_back(
@@ -111,6 +114,11 @@ class Bench {
     }
     rebase();
   }
+
+  /// How often a message's payload counts in the conserved sum; its weight, if not set.
+  std::function<double(const Message&)> counts;
+  /// Whether the weighted sum is conserved at all.
+  bool conserves;
 
   /// The gradient of coordinate j at a node; the learning rate is 1. Zero if not set.
   std::function<double(PeerId, std::size_t)> gradient;
@@ -293,7 +301,8 @@ class Bench {
     }
     for (const Pending& one : pending_) {
       const Message* message = message_of(one);
-      if (message != nullptr && message->payload) add(sum, message->weight, numbers_of(*message));
+      if (message != nullptr && message->payload)
+        add(sum, share_of(*message), numbers_of(*message));
     }
     return sum;
   }
@@ -307,6 +316,9 @@ class Bench {
   }
 
  private:
+  [[nodiscard]] double share_of(const Message& message) const {
+    return counts ? counts(message) : message.weight;
+  }
   [[nodiscard]] std::span<const double> numbers_of(const Message& message) const {
     return {message.payload->segments()[0].data_ptr<double>(), buried_.size()};
   }
@@ -318,7 +330,8 @@ class Bench {
     add(buried_, weight, x);
   }
   void bury(const Message& message) {
-    if (message.payload) bury(message.weight, numbers_of(message));
+    buried_weight_ += message.weight;
+    if (message.payload) add(buried_, share_of(message), numbers_of(message));
   }
 
   void tell(PeerId about, Reason reason) {
@@ -357,7 +370,7 @@ class Bench {
     if (!(std::abs(total_weight() - 1) <= weight_tolerance)) {
       FAIL("after event " << events_ << ": the total weight is " << total_weight());
     }
-    if (!conserves_) return;
+    if (!conserves) return;
     const auto sum = weighted_sum();
     for (std::size_t j = 0; j < sum.size(); ++j) {
       if (!(std::abs(sum[j] - expected_[j]) <= 1e-11 * (1 + std::abs(expected_[j])))) {
@@ -367,7 +380,6 @@ class Bench {
     }
   }
 
-  bool conserves_;
   std::vector<std::unique_ptr<BenchScope>> nodes_;
   std::vector<Pending> pending_;
   std::vector<Message> back_;

@@ -60,7 +60,7 @@ class Engine final : public rule::Scope {
   /// live one.
   [[nodiscard]] std::span<const PeerId> peers() const override { return peers_; }
   [[nodiscard]] transport::Status status(PeerId peer) const override {
-    return transport_.status(peer);
+    return peer == self() ? status_ : transport_.status(peer);
   }
   [[nodiscard]] std::uint64_t step() const override { return joined_at_ + status_.steps; }
   [[nodiscard]] Generator& generator() override { return generator_; }

@@ -264,6 +264,7 @@ class SimulatedGroup {
     bool planned = false;  // its next turn is among the events
     bool halfway = false;  // of a step in two halves
     bool waits = false;    // for others
+    bool listed = false;   // among those who wait
     bool watched = false;  // and is going to ask whether they are there
     bool wants_leave = false;
     bool failed = false;
@@ -449,11 +450,21 @@ class SimulatedGroup {
     }
     if (progress == Progress::paused) {
       pause(member);
+      if (!rule_.lockstep()) wake_waiting();
     } else {
       member.waits = true;
+      if (!std::exchange(member.listed, true)) waiting_.push_back(id);
       watch(id, member);
     }
     return std::nullopt;
+  }
+
+  /// Those who only serve the others may rest, too, and do not know it yet.
+  void wake_waiting() {
+    for (const PeerId id : std::exchange(waiting_, {})) {
+      members_[id]->listed = false;
+      if (members_[id]->waits) wake(id);
+    }
   }
 
   /// A node that waits asks from time to time whether those are there for whom it may be waiting.
@@ -570,7 +581,8 @@ class SimulatedGroup {
   Budget budget_;
   transport::Time begin_{0};
   std::size_t training_ = 0;
-  std::size_t due_ = 0;  // events of the group's own that are planned, but for probes
+  std::vector<PeerId> waiting_;  // and perhaps some who do not any more
+  std::size_t due_ = 0;          // events of the group's own that are planned, but for probes
   transport::Time last_turn_{0};
   std::atomic<bool> stopping_{false};
   std::exception_ptr error_;
