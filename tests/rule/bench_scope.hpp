@@ -70,6 +70,9 @@ class BenchScope final : public gossamer::rule::Scope {
   }
   void set(double value) { std::fill(x().begin(), x().end(), value); }
   void forget(PeerId peer) { std::erase(peers_, peer); }
+  void remember(PeerId peer) {
+    peers_.insert(std::upper_bound(peers_.begin(), peers_.end(), peer), peer);
+  }
 
   gossamer::rule::AnyRule rule;
   std::function<gossamer::transport::Status(PeerId)> known;  // what this node knows of others

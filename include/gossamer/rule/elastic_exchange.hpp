@@ -101,9 +101,10 @@ class ElasticExchange {
     }
   }
 
-  /// A peer that has finished still answers; one that is gone does not.
-  void on_peer_left(const PeerLeft& gone) {
-    if (asked_ == gone.peer && gone.reason != Reason::finished) asked_.reset();
+  /// A peer that has finished still answers, some time; one that is gone does not.
+  void on_peer_left(const PeerLeft& gone, bool is_patient = true) {
+    if (asked_ != gone.peer || (is_patient && gone.reason == Reason::finished)) return;
+    asked_.reset();  // an answer that comes all the same is taken as any other
   }
 
  private:
