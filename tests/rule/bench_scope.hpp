@@ -74,8 +74,12 @@ class BenchScope final : public gossamer::rule::Scope {
   }
   void set(double value) { std::fill(x().begin(), x().end(), value); }
   void forget(PeerId peer) { std::erase(peers_, peer); }
+  void remember(PeerId peer) {
+    peers_.insert(std::upper_bound(peers_.begin(), peers_.end(), peer), peer);
+  }
 
   gossamer::rule::AnyRule rule;
+  std::function<gossamer::transport::Status(PeerId)> known;  // what this node knows of others
   at::Tensor parameters;
   std::uint64_t steps = 0;
   bool room = true;
@@ -109,7 +113,7 @@ class Bench {
 
   /// Nodes with parameters drawn from [0, 1).
   Bench(std::size_t nodes, const gossamer::rule::AnyRule& rule, std::size_t size = 2)
-      : conserves_(!rule.lockstep()), buried_(size, 0) {
+      : conserves(!rule.lockstep()), buried_(size, 0) {
     Generator first(seed, 1000);
     for (PeerId id = 0; id < nodes; ++id) {
       nodes_.push_back(
@@ -118,6 +122,11 @@ class Bench {
     }
     rebase();
   }
+
+  /// How often a message's payload counts in the conserved sum; its weight, if not set.
+  std::function<double(const Message&)> counts;
+  /// Whether the weighted sum is conserved at all.
+  bool conserves;
 
   /// The gradient of coordinate j at a node; the learning rate is 1. Zero if not set.
   std::function<double(PeerId, std::size_t)> gradient;
@@ -300,7 +309,8 @@ class Bench {
     }
     for (const Pending& one : pending_) {
       const Message* message = message_of(one);
-      if (message != nullptr && message->payload) add(sum, message->weight, numbers_of(*message));
+      if (message != nullptr && message->payload)
+        add(sum, share_of(*message), numbers_of(*message));
     }
     return sum;
   }
@@ -314,6 +324,9 @@ class Bench {
   }
 
  private:
+  [[nodiscard]] double share_of(const Message& message) const {
+    return counts ? counts(message) : message.weight;
+  }
   [[nodiscard]] std::span<const double> numbers_of(const Message& message) const {
     return {message.payload->segments()[0].data_ptr<double>(), buried_.size()};
   }
@@ -325,7 +338,8 @@ class Bench {
     add(buried_, weight, x);
   }
   void bury(const Message& message) {
-    if (message.payload) bury(message.weight, numbers_of(message));
+    buried_weight_ += message.weight;
+    if (message.payload) add(buried_, share_of(message), numbers_of(message));
   }
 
   void tell(PeerId about, Reason reason) {
@@ -364,7 +378,7 @@ class Bench {
     if (!(std::abs(total_weight() - 1) <= weight_tolerance)) {
       FAIL("after event " << events_ << ": the total weight is " << total_weight());
     }
-    if (!conserves_) return;
+    if (!conserves) return;
     const auto sum = weighted_sum();
     for (std::size_t j = 0; j < sum.size(); ++j) {
       if (!(std::abs(sum[j] - expected_[j]) <= 1e-11 * (1 + std::abs(expected_[j])))) {
@@ -374,7 +388,6 @@ class Bench {
     }
   }
 
-  bool conserves_;
   std::vector<std::unique_ptr<BenchScope>> nodes_;
   std::vector<Pending> pending_;
   std::vector<Message> back_;

@@ -62,7 +62,7 @@ class Engine final : public rule::Scope {
   /// live one.
   [[nodiscard]] std::span<const PeerId> peers() const override { return peers_; }
   [[nodiscard]] transport::Status status(PeerId peer) const override {
-    return transport_.status(peer);
+    return peer == self() ? status_ : transport_.status(peer);
   }
   [[nodiscard]] transport::PeerHealth health(PeerId peer) const override {
     const transport::PeerHealth* counts = health_.find(peer);

@@ -86,11 +86,13 @@ class GossipNode {
     receive();
     const bool stop = stopping_ || engine_.time_up(budget, begin);
     if (engine_.joining()) return stop ? Progress::paused : Progress::waiting;
-    if (halfway_ ? !engine_.may_apply() : !engine_.may_step()) {
-      return stop ? Progress::paused : Progress::waiting;
+    const bool ready = halfway_ ? engine_.may_apply() : engine_.may_step();
+    const bool enough = !halfway_ && engine_.work_done(budget);
+    if (!ready) {
+      // One whose role is not to train rests with those who do; a synchronous one ends its round.
+      return stop || (enough && !engine_.rule().lockstep()) ? Progress::paused : Progress::waiting;
     }
-    if (!halfway_ && (stop || engine_.work_done(budget))) return Progress::paused;
-    return Progress::stepped;
+    return !halfway_ && (stop || enough) ? Progress::paused : Progress::stepped;
   }
 
   /// The second part, at once after the first: the step, or half of one.

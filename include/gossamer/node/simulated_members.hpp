@@ -35,6 +35,7 @@ struct SimulatedMember {
   bool halfway = false;  // of a step in two halves
   bool works = false;    // its step's time is not over
   bool waits = false;    // for others
+  bool listed = false;   // among those who wait
   bool watched = false;  // and is going to ask whether they are there
   bool wants_leave = false;
   bool failed = false;

@@ -13,6 +13,7 @@
 #include <optional>
 #include <utility>
 #include <variant>
+#include <vector>
 
 namespace gossamer {
 
@@ -196,10 +197,12 @@ class SimulatedTurns {
     if (progress == Progress::stepped) return step(id, member);
     if (progress == Progress::paused) {
       pause(member);
+      if (!node.engine().rule().lockstep()) wake_waiting();
       if (observer_ != nullptr) observer_->on_rest(world_.now(), id);
       return std::nullopt;
     }
     member.waits = true;
+    if (!std::exchange(member.listed, true)) waiting_.push_back(id);
     watch(id, member);
     if (observer_ != nullptr) {
       using Wait = SimulatedObserver::Wait;
@@ -236,6 +239,14 @@ class SimulatedTurns {
     member.works = true;
     if (observer_ != nullptr) observer_->on_step(world_.now(), id, disk, compute);
     return world_.now() + disk + compute;
+  }
+
+  /// Those who only serve the others may rest, too, and do not know it yet.
+  void wake_waiting() {
+    for (const PeerId id : std::exchange(waiting_, {})) {
+      members_[id].listed = false;
+      if (members_[id].waits) wake(id);
+    }
   }
 
   /// A node that waits asks from time to time whether those are there for whom it may be waiting.
@@ -289,7 +300,8 @@ class SimulatedTurns {
   Budget budget_;
   Time begin_{0};
   std::size_t training_ = 0;
-  std::size_t due_ = 0;  // events of the group's own that are planned, but for probes
+  std::vector<PeerId> waiting_;  // and perhaps some who do not any more
+  std::size_t due_ = 0;          // events of the group's own that are planned, but for probes
   Time last_turn_{0};
   std::atomic<bool> stopping_{false};
   std::exception_ptr error_;

@@ -32,7 +32,7 @@ class Scope {
   [[nodiscard]] virtual PeerId self() const = 0;
   /// The others that may be chosen, ascending, without this node.
   [[nodiscard]] virtual std::span<const PeerId> peers() const = 0;
-  /// What is known of a peer, perhaps a little stale.
+  /// What is known of a peer, perhaps a little stale; of this node itself, its counters.
   [[nodiscard]] virtual transport::Status status(PeerId peer) const = 0;
   /// How this node's messages to a peer have fared.
   [[nodiscard]] virtual PeerHealth health(PeerId peer) const = 0;
