@@ -115,7 +115,7 @@ class Sgp : public Neutral {
 
   void push(Scope& scope) {
     const std::uint64_t round = scope.step();
-    const Neighbourhood near = neighbourhood(scope, graph_, round - 1);
+    const Neighbourhood& near = graph_.around(scope, round - 1);
     if (!near.to.empty()) {
       const double part = scope.weight() / static_cast<double>(near.to.size() + 1);
       const model::Snapshot copy = scope.snapshot();
