@@ -19,6 +19,7 @@
 #include <limits>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <span>
 #include <utility>
 #include <variant>
@@ -123,10 +124,12 @@ class Bench {
     rebase();
   }
 
-  /// How often a message's payload counts in the conserved sum; its weight, if not set.
-  std::function<double(const Message&)> counts;
-  /// Whether the weighted sum is conserved at all.
+  /// Whether the weighted sum is checked.
   bool conserves;
+  /// By how much of its gradient a node's step moves that sum; its weight, if not set.
+  std::optional<double> gradient_weight;
+  /// With which factor a message's payload counts in that sum.
+  std::function<double(const Message&)> part_of_sum = [](const Message& m) { return m.weight; };
 
   /// The gradient of coordinate j at a node; the learning rate is 1. Zero if not set.
   std::function<double(PeerId, std::size_t)> gradient;
@@ -175,7 +178,7 @@ class Bench {
       }
       node.parameters.sub_(change);
       for (std::size_t j = 0; j < expected_.size(); ++j) {
-        expected_[j] -= node.weight() * change.data_ptr<double>()[j];
+        expected_[j] -= gradient_weight.value_or(node.weight()) * change.data_ptr<double>()[j];
       }
     }
     ++node.steps;
@@ -309,8 +312,9 @@ class Bench {
     }
     for (const Pending& one : pending_) {
       const Message* message = message_of(one);
-      if (message != nullptr && message->payload)
-        add(sum, share_of(*message), numbers_of(*message));
+      if (message != nullptr && message->payload) {
+        add(sum, part_of_sum(*message), numbers_of(*message));
+      }
     }
     return sum;
   }
@@ -324,9 +328,6 @@ class Bench {
   }
 
  private:
-  [[nodiscard]] double share_of(const Message& message) const {
-    return counts ? counts(message) : message.weight;
-  }
   [[nodiscard]] std::span<const double> numbers_of(const Message& message) const {
     return {message.payload->segments()[0].data_ptr<double>(), buried_.size()};
   }
@@ -339,7 +340,7 @@ class Bench {
   }
   void bury(const Message& message) {
     buried_weight_ += message.weight;
-    if (message.payload) add(buried_, share_of(message), numbers_of(message));
+    if (message.payload) add(buried_, part_of_sum(message), numbers_of(message));
   }
 
   void tell(PeerId about, Reason reason) {
@@ -396,6 +397,27 @@ class Bench {
   std::vector<double> expected_;
   std::size_t events_ = 0;
 };
+
+/// Steps, deliveries in any order, returns: a few hundred events drawn at random. The bench checks
+/// the books after each.
+inline void wander(Bench& bench, int events, std::uint64_t stream) {
+  Generator order(seed, stream);
+  const auto below = [&order](std::size_t n) { return order.below(static_cast<std::uint32_t>(n)); };
+  for (int i = 0; i < events; ++i) {
+    const std::size_t waiting = bench.pending().size();
+    const auto what = below(8);
+    if (waiting == 0 || what < 3) {
+      bench.advance(below(bench.size()));
+    } else if (what < 6) {
+      bench.handle(below(waiting));
+    } else if (what < 7) {
+      bench.deliver_to(below(bench.size()));
+    } else if (const std::size_t k = below(waiting);
+               std::holds_alternative<gossamer::transport::Delivered>(bench.pending()[k].event)) {
+      bench.give_back(k);
+    }
+  }
+}
 
 /// The message of the k-th pending event; fails the test if that is something else.
 inline const Message& pending_message(const Bench& bench, std::size_t k) {

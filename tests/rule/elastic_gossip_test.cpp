@@ -43,7 +43,7 @@ using tests::Reason;
 /// A bench that counts an answer under way as what it is going to take away.
 Bench elastic_bench(std::size_t nodes, const AnyRule& rule, std::size_t size = 2) {
   Bench bench(nodes, rule, size);
-  bench.counts = [nodes](const Message& message) {
+  bench.part_of_sum = [nodes](const Message& message) {
     if (message.weight > 0) return message.weight;
     return message.kind == ElasticExchange::answer ? -1.0 / static_cast<double>(nodes) : 0.0;
   };

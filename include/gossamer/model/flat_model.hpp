@@ -107,6 +107,14 @@ class FlatModel {
     }
   }
 
+  /// Copies the places of averaged buffers, and only these.
+  void copy_buffers(const Flat& to, const Flat& from) const {
+    const at::NoGradGuard no_grad;
+    for (const Slot& slot : layout_.slots) {
+      if (slot.is_buffer) slot.view(to).copy_(slot.view(from));
+    }
+  }
+
   /// Tells the model that it has just met others: applies `Buffers::reset`.
   void met() const {
     for (std::size_t i = 0; i < first_.size(); ++i) kept_buffers_[i].tensor.copy_(first_[i]);

@@ -7,30 +7,52 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <span>
+#include <utility>
 
 namespace gossamer::rule {
 
-/// For each message (x', a') in turn: x <- (a x + a' x') / (a + a'), a <- a + a'. One pass over the
-/// parameters for up to 16 messages. Messages without weight change nothing.
+/// Mixes vectors into a node's parameters, one after the other, in one pass over memory for up to
+/// 16 of them.
+class MixIn {
+ public:
+  explicit MixIn(Scope& scope) : scope_(scope) {}
+
+  /// x <- x + t (other - x), at `done()` at the latest; until then `other` must live.
+  void add(const model::Flat& other, double t) {
+    shares_[used_++] = {&other, t};
+    met_ = true;
+    if (used_ == shares_.size()) flush();
+  }
+  /// Call it after the last one: the model learns that it has met others.
+  void done() {
+    flush();
+    if (std::exchange(met_, false)) scope_.model().met();
+  }
+
+ private:
+  void flush() {
+    if (used_ > 0) model::mix(scope_.model().flat(), std::span(shares_).first(used_));
+    used_ = 0;
+  }
+
+  Scope& scope_;
+  std::array<model::Share, 16> shares_;
+  std::size_t used_ = 0;
+  bool met_ = false;
+};
+
+/// For each message (x', a') in turn: x <- (a x + a' x') / (a + a'), a <- a + a'. Messages without
+/// weight change nothing.
 inline void merge(Scope& scope, std::span<const Message> messages) {
-  std::array<model::Share, 16> shares;
-  std::size_t used = 0;
-  double weight = scope.weight();
-  bool met = false;
+  MixIn mix(scope);
   for (const Message& message : messages) {
     if (!(message.weight > 0) || !message.payload) continue;
-    weight += message.weight;
-    shares[used++] = {&*message.payload, message.weight / weight};
-    met = true;
-    if (used == shares.size()) {
-      model::mix(scope.model().flat(), shares);
-      used = 0;
-    }
+    scope.weight() += message.weight;
+    mix.add(*message.payload, message.weight / scope.weight());
   }
-  if (used > 0) model::mix(scope.model().flat(), std::span(shares).first(used));
-  if (met) scope.model().met();
-  scope.weight() = weight;
+  mix.done();
 }
 
 /// A message that carries the given part of this node's weight, and its parameters.
@@ -38,6 +60,21 @@ inline Message split(Scope& scope, PeerId to, double part, std::uint32_t kind = 
   const double moved = scope.weight() * part;
   scope.weight() -= moved;
   return {.to = to, .kind = kind, .weight = moved, .payload = scope.snapshot()};
+}
+
+/// For the rules in which weights stay where they are: a node that leaves gives its own to a peer
+/// all the same, since the total must be 1. Its parameters do not travel.
+inline void bequeath(Scope& scope, std::uint32_t kind) {
+  const auto peers = scope.peers();
+  if (peers.empty()) return;
+  const PeerId heir = peers[scope.generator().below(static_cast<std::uint32_t>(peers.size()))];
+  scope.send({.to = heir, .kind = kind, .weight = std::exchange(scope.weight(), 0), .payload = {}});
+}
+
+/// True if the message was such a one; then its weight is this node's now.
+inline bool inherit(Scope& scope, const Message& message) {
+  scope.weight() += message.weight;
+  return message.weight > 0;
 }
 
 }  // namespace gossamer::rule
