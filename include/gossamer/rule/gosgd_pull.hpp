@@ -35,6 +35,7 @@ class GoSgdPull : public Neutral {
       : when_(std::move(when)), whom_(std::move(whom)) {}
 
   [[nodiscard]] std::string name() const { return "gosgd_pull"; }
+  [[nodiscard]] bool uses_merge() const { return true; }
 
   void after_step(Scope& scope) {
     if (!when_(scope) || asked_) return;

@@ -12,7 +12,8 @@
 namespace gossamer::rule {
 
 /// For each message (x', a') in turn: x <- (a x + a' x') / (a + a'), a <- a + a'. One pass over the
-/// parameters for up to 16 messages. Messages without weight change nothing.
+/// parameters for up to 16 messages. Messages without weight change nothing. A model that has a
+/// merge of its own (`model::Tensors::merge`) is asked to take x' in instead.
 inline void merge(Scope& scope, std::span<const Message> messages) {
   std::array<model::Share, 16> shares;
   std::size_t used = 0;
@@ -20,9 +21,14 @@ inline void merge(Scope& scope, std::span<const Message> messages) {
   bool met = false;
   for (const Message& message : messages) {
     if (!(message.weight > 0) || !message.payload) continue;
+    met = true;
+    if (scope.model().has_merge()) {
+      scope.model().merge(weight, *message.payload, message.weight);
+      weight += message.weight;
+      continue;
+    }
     weight += message.weight;
     shares[used++] = {&*message.payload, message.weight / weight};
-    met = true;
     if (used == shares.size()) {
       model::mix(scope.model().flat(), shares);
       used = 0;
