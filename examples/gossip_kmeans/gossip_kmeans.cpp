@@ -108,12 +108,15 @@ int run(const Options& o) {
                      {"central_iterations", central.iterations}};
   const auto n = static_cast<double>(points.values.size(0));
   job.batch = static_cast<std::uint64_t>(o.batch);
-  job.images = static_cast<std::uint64_t>(o.passes * n);
-  job.measure_every = std::max<std::uint64_t>(1, job.images / 20);
-  // A newcomer takes the share of the one that began with its number, modulo the group.
-  job.make = [&](gossamer::Context context) {
-    const std::size_t place = context.transport.self() % parts.size();
-    return std::make_unique<KMeansNode>(std::move(context), parts[place], start, o.batch);
+  job.end = static_cast<std::uint64_t>(o.passes * n);
+  job.measure_every = std::max<std::uint64_t>(1, job.end / 20);
+  // A newcomer has no points of its own: those of a node that was lost stay counted.
+  const at::Tensor none = points.values.narrow(0, 0, 0);
+  job.make = [&, none](gossamer::Context context) {
+    const std::size_t place = context.transport.self();
+    const bool is_founder = context.weight > 0 && place < parts.size();
+    return std::make_unique<KMeansNode>(std::move(context), is_founder ? parts[place] : none, start,
+                                        o.batch);
   };
   job.measure = Judge(points.values, o.node_points, start, central);
   job.sentence = sentence;

@@ -31,9 +31,10 @@ template <class Node>
 struct GossipJob {
   std::string program;                ///< its name
   Json description = Json::object();  ///< its own options, for the record
-  std::uint64_t batch = 1;            ///< images that a step counts for
-  std::uint64_t images = 0;           ///< over all nodes; the end of the run
-  std::uint64_t measure_every = 0;    ///< images between two measurements, >= 1
+  std::string unit = "images";        ///< what is counted
+  std::uint64_t batch = 1;            ///< of them, for one step
+  std::uint64_t end = 0;              ///< over all nodes
+  std::uint64_t measure_every = 0;    ///< from one measurement to the next, >= 1
   MakeNode<Node> make;
   /// Looks at the nodes, and returns what is worth a line of the metrics.
   std::function<Json(Cluster<Node>&)> measure;
@@ -49,7 +50,7 @@ class GossipRun {
       : options_(options),
         job_(std::move(job)),
         record_(options.out.empty() ? folder_named_by_time() : options.out),
-        progress_(std::cout, gossamer::observe::ProgressLine::stdout_is_terminal(), "images"),
+        progress_(std::cout, gossamer::observe::ProgressLine::stdout_is_terminal(), job_.unit),
         cluster_(make_cluster()) {}
 
   /// Trains to the end. Returns the program's exit status: 0, 1 after an error in a node, 128 + n
@@ -57,12 +58,11 @@ class GossipRun {
   int run() {
     std::string error;
     try {
-      while (cluster_->totals().samples < job_.images && signals_.received() == 0) {
+      while (cluster_->totals().samples < job_.end && signals_.received() == 0) {
         Stretch stretch;
-        stretch.rest_at = job_.images;
-        stretch.images =
-            std::min(job_.images,
-                     (cluster_->totals().samples / job_.measure_every + 1) * job_.measure_every);
+        stretch.rest_at = job_.end;
+        stretch.images = std::min(
+            job_.end, (cluster_->totals().samples / job_.measure_every + 1) * job_.measure_every);
         const std::uint64_t before = cluster_->totals().samples;
         cluster_->train(stretch);
         if (cluster_->totals().samples == before) break;  // nobody is left to train
@@ -138,11 +138,11 @@ class GossipRun {
     const gossamer::transport::Status totals = cluster_->totals();
     gossamer::observe::ProgressState state;
     state.done = totals.samples;
-    state.total = job_.images;
-    state.fraction = static_cast<double>(totals.samples) / static_cast<double>(job_.images);
+    state.total = job_.end;
+    state.fraction = static_cast<double>(totals.samples) / static_cast<double>(job_.end);
     state.seconds = std::chrono::duration<double>(Clock::now() - began_).count();
     state.speed = static_cast<double>(totals.samples) / std::max(state.seconds, 1e-9);
-    state.left = static_cast<double>(job_.images - std::min(job_.images, totals.samples)) /
+    state.left = static_cast<double>(job_.end - std::min(job_.end, totals.samples)) /
                  std::max(state.speed, 1e-9);
     const auto steps = static_cast<double>(std::max<std::uint64_t>(1, totals.steps));
     state.loss = totals.loss_sum / steps;

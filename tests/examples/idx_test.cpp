@@ -62,7 +62,7 @@ TEST_CASE(
   CHECK(error_of(header({2, 3}, 13) + "abcdef", 2) ==
         "IDX: FILE: at byte 2: expected 8 (unsigned bytes), got 13");
   CHECK(error_of(good, 1) == "IDX: FILE: at byte 3: expected 1, the number of dimensions, got 2");
-  CHECK(error_of(header({2, 0}), 2) ==
+  CHECK(error_of(header({2, 0}) + "ab", 2) ==
         "IDX: FILE: at byte 8: expected a size of at least 1, got 0");
 }
 

@@ -162,7 +162,6 @@ TEST_CASE(
   const auto parts = examples::shares(points, 6, true);
   const auto watch = std::make_shared<tests::Watch>(
       [](double weight, const gossamer::model::Flat& flat) { return flat.segments()[0] * weight; });
-  std::vector<KMeansNode*> lives;
   const auto make = nodes_with(parts, start, 8);
   Group group(tests::bad_day(6), rule::GoSgd(0.7), [&](Context context) {
     context.transport = tests::Watched(std::move(context.transport), watch);

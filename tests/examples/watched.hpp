@@ -27,6 +27,8 @@ using Amount = std::function<at::Tensor(double weight, const gossamer::model::Fl
 class Watch {
  public:
   explicit Watch(Amount amount) : amount_(std::move(amount)) {}
+  /// Before anything travels.
+  void measure_by(Amount amount) { amount_ = std::move(amount); }
 
   void send(gossamer::transport::Message& message) {
     message.round = under_way_.size();
@@ -34,7 +36,7 @@ class Watch {
                                          : at::Tensor());
   }
   /// It came to one of the two.
-  void end(const gossamer::transport::Message& message) { under_way_[message.round] = {}; }
+  void end(const gossamer::transport::Message& message) { under_way_[message.round].reset(); }
 
   /// A node that crashes. What it had received and not merged goes with it as well.
   void bury(double weight, const gossamer::model::Flat& model) {
