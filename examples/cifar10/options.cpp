@@ -5,6 +5,7 @@
 #include <cifar10/options.hpp>
 #include <gossamer/gossamer.hpp>
 #include <gossamer/node/cluster_file.hpp>
+#include <shared/validators.hpp>
 
 #include <CLI/CLI.hpp>
 
@@ -17,48 +18,12 @@
 namespace cifar10 {
 namespace {
 
+using examples::one_of;
+using examples::positive;
+using examples::within;
+
 const std::vector<std::string> rule_names = {"single", "none",  "sync",
                                              "persyn", "gosgd", "gosgd_pull"};
-
-/// A number above zero; says so otherwise (not-a-number included).
-CLI::Validator positive() {
-  return CLI::Validator(
-      [](const std::string& text) {
-        try {
-          if (std::stod(text) > 0 && std::isfinite(std::stod(text))) return std::string();
-        } catch (const std::exception&) {  // not a number: the same sentence
-        }
-        return "must be a number above 0, got " + text;
-      },
-      "> 0");
-}
-
-/// A number in [low, high], or in [low, high) if `open`.
-CLI::Validator within(double low, double high, bool open = false) {
-  const std::string range =
-      "[" + CLI::detail::to_string(low) + ", " + CLI::detail::to_string(high) + (open ? ")" : "]");
-  return CLI::Validator(
-      [=](const std::string& text) {
-        try {
-          const double value = std::stod(text);
-          if (value >= low && (open ? value < high : value <= high)) return std::string();
-        } catch (const std::exception&) {  // not a number: the same sentence
-        }
-        return "must lie in " + range + ", got " + text;
-      },
-      range);
-}
-
-/// One of some names.
-CLI::Validator one_of(std::vector<std::string> names) {
-  const std::string list = CLI::detail::join(names, ", ");
-  return CLI::Validator(
-      [names = std::move(names), list](const std::string& text) {
-        const bool known = std::find(names.begin(), names.end(), text) != names.end();
-        return known ? std::string() : "must be one of " + list + ", got " + text;
-      },
-      list);
-}
 
 void add_options(CLI::App& app, Options& o) {
   app.set_version_flag("--version", GOSSAMER_VERSION);

@@ -4,6 +4,7 @@
 #include <gossamer/node/checkpoint.hpp>
 #include <gossamer/observe/digest.hpp>
 #include <gossamer/version.hpp>
+#include <shared/run_folder.hpp>
 
 #include <torch/version.h>
 
@@ -24,14 +25,6 @@ double since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-/// runs/20260131-235959: a folder that sorts by time.
-std::filesystem::path folder_named_by_time() {
-  const std::time_t now = std::time(nullptr);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y%m%d-%H%M%S", std::localtime(&now));
-  return std::filesystem::path("runs") / text;
-}
-
 /// The smallest multiple of `step` above `value`.
 std::uint64_t next_multiple(std::uint64_t value, std::uint64_t step) {
   return (value / step + 1) * step;
@@ -42,7 +35,7 @@ std::uint64_t next_multiple(std::uint64_t value, std::uint64_t step) {
 Training::Training(const Options& options, const Dataset& dataset)
     : options_(options),
       dataset_(dataset),
-      record_(options.out.empty() ? folder_named_by_time() : options.out, options.resume),
+      record_(options.out.empty() ? examples::folder_named_by_time() : options.out, options.resume),
       progress_(std::cout, gossamer::observe::ProgressLine::stdout_is_terminal(), "images"),
       cluster_(make_cluster(
           options, dataset.train, [this] { return signals_.received() != 0; },

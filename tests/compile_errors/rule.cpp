@@ -3,6 +3,7 @@
 // expect: Rule needs: std::string name() const
 // expect: Rule needs: bool needs_halves() const
 // expect: Rule needs: bool lockstep() const
+// expect: Rule needs: bool uses_merge() const
 // expect: Rule needs: bool may_step(Scope& scope)
 // expect: Rule needs: void before_step(Scope& scope)
 // expect: Rule needs: void after_gradient(Scope& scope)
@@ -38,6 +39,9 @@ struct NoNeedsHalves : Whole {
 };
 struct NoLockstep : Whole {
   void lockstep() = delete;
+};
+struct NoUsesMerge : Whole {
+  void uses_merge() = delete;
 };
 struct NoMayStep : Whole {
   void may_step() = delete;
@@ -87,6 +91,7 @@ int main() {
   check_rule<NoName>();
   check_rule<NoNeedsHalves>();
   check_rule<NoLockstep>();
+  check_rule<NoUsesMerge>();
   check_rule<NoMayStep>();
   check_rule<NoBeforeStep>();
   check_rule<NoAfterGradient>();

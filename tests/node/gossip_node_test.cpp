@@ -217,6 +217,7 @@ struct Noting {
   std::string name() const { return "noting"; }
   bool needs_halves() const { return halves; }
   bool lockstep() const { return false; }
+  bool uses_merge() const { return false; }
   bool may_step(gossamer::rule::Scope&) { return (note("may_step"), *ready); }
   void before_step(gossamer::rule::Scope&) { note("before_step"); }
   void after_gradient(gossamer::rule::Scope&) { note("after_gradient"); }

@@ -101,6 +101,7 @@ struct Recorder {
   [[nodiscard]] std::string name() const { return "recorder"; }
   [[nodiscard]] bool needs_halves() const { return true; }
   [[nodiscard]] bool lockstep() const { return true; }
+  [[nodiscard]] bool uses_merge() const { return true; }
   bool may_step(Scope&) { return note("may_step"); }
   void before_step(Scope&) { note("before_step"); }
   void after_gradient(Scope&) { note("after_gradient"); }
@@ -150,6 +151,7 @@ TEST_CASE("Every hook of a held rule is called once, and its answer passed on", 
   CHECK(rule.name() == "recorder");
   CHECK(rule.needs_halves());
   CHECK(rule.lockstep());
+  CHECK(rule.uses_merge());
   CHECK(rule.may_step(scope));
   rule.before_step(scope);
   rule.after_gradient(scope);

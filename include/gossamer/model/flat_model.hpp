@@ -39,7 +39,8 @@ enum class Buffers {
 /// not floating-point, and distinct parameters that overlap in memory.
 class FlatModel {
  public:
-  explicit FlatModel(const Tensors& tensors, Buffers policy = Buffers::average) : policy_(policy) {
+  explicit FlatModel(const Tensors& tensors, Buffers policy = Buffers::average)
+      : policy_(policy), merge_(tensors.merge) {
     const at::NoGradGuard no_grad;
     std::vector<at::Tensor> bound;
     collect(tensors.parameters, false, bound);
@@ -74,6 +75,17 @@ class FlatModel {
     std::vector<NamedTensor> parts;
     for (const Slot& slot : layout_.slots) parts.push_back({slot.name, slot.view(flat)});
     return parts;
+  }
+
+  /// Whether the model has a way of its own to take in others (`Tensors::merge`).
+  [[nodiscard]] bool has_merge() const noexcept { return static_cast<bool>(merge_); }
+  /// Takes `theirs` in by it. Without weight of its own the model becomes theirs.
+  void merge(double own, const Flat& theirs, double other) const {
+    if (own > 0) {
+      merge_(own, views(theirs), other);
+    } else {
+      flat_.copy_from(theirs);
+    }
   }
 
   /// Writes the gradients into `to`; a parameter without one counts as zero. In the places of
@@ -223,6 +235,7 @@ class FlatModel {
   }
 
   Buffers policy_;
+  Merge merge_;
   Layout layout_;
   Flat flat_;
   std::vector<at::Tensor> tensors_;        // the model's own, one per slot

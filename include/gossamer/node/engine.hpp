@@ -52,6 +52,11 @@ class Engine final : public rule::Scope {
     if (!(weight_ >= 0 && std::isfinite(weight_))) {
       throw ConfigError(c10::str("Context: weight must be finite and not negative, got ", weight_));
     }
+    if (model_.has_merge() && !rule_.uses_merge()) {
+      throw ConfigError("Engine: rule " + rule_.name() +
+                        " averages the numbers of models, and this model has a merge of its own; "
+                        "take a rule that uses it, such as gosgd");
+    }
     transport_.introduce(model_.layout().description());
     publish();  // a node that never gets to a step has weight, too
   }

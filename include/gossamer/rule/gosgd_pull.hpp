@@ -33,6 +33,7 @@ class GoSgdPull : public Neutral {
       : when_(std::move(when)), whom_(std::move(whom)) {}
 
   [[nodiscard]] std::string name() const { return "gosgd_pull"; }
+  [[nodiscard]] bool uses_merge() const { return true; }
 
   void after_step(Scope& scope) {
     if (!when_(scope) || request_.open()) return;

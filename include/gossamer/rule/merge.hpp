@@ -44,15 +44,24 @@ class MixIn {
 };
 
 /// For each message (x', a') in turn: x <- (a x + a' x') / (a + a'), a <- a + a'. Messages without
-/// weight change nothing.
+/// weight change nothing. A model that has a merge of its own (`model::Tensors::merge`) is asked to
+/// take x' in instead.
 inline void merge(Scope& scope, std::span<const Message> messages) {
   MixIn mix(scope);
+  bool met = false;
   for (const Message& message : messages) {
     if (!(message.weight > 0) || !message.payload) continue;
+    const double own = scope.weight();
     scope.weight() += message.weight;
-    mix.add(*message.payload, message.weight / scope.weight());
+    if (scope.model().has_merge()) {
+      scope.model().merge(own, *message.payload, message.weight);
+      met = true;
+    } else {
+      mix.add(*message.payload, message.weight / scope.weight());
+    }
   }
   mix.done();
+  if (met) scope.model().met();
 }
 
 /// A message that carries the given part of this node's weight, and its parameters.

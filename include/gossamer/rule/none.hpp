@@ -9,6 +9,7 @@ namespace gossamer::rule {
 /// Each node trains alone; with one node, plain single-thread SGD.
 struct None : Neutral {
   [[nodiscard]] std::string name() const { return "none"; }
+  [[nodiscard]] bool uses_merge() const { return true; }
 };
 
 }  // namespace gossamer::rule

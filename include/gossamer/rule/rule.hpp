@@ -43,6 +43,8 @@ struct Neutral {
   [[nodiscard]] bool needs_halves() const { return false; }
   /// All nodes take the same number of steps, since each waits for all others.
   [[nodiscard]] bool lockstep() const { return false; }
+  /// Models meet by `rule::merge` and in no other way, so a model may have a merge of its own.
+  [[nodiscard]] bool uses_merge() const { return false; }
 
   bool may_step(Scope&) { return true; }
   void before_step(Scope&) {}
@@ -70,6 +72,10 @@ concept needs_halves = requires(const T& r) {
 template <class T>
 concept lockstep = requires(const T& r) {
   { r.lockstep() } -> std::same_as<bool>;
+};
+template <class T>
+concept uses_merge = requires(const T& r) {
+  { r.uses_merge() } -> std::same_as<bool>;
 };
 template <class T>
 concept may_step = requires(T& r, Scope& s) {
@@ -123,11 +129,11 @@ concept checkpoint = requires(T& r, Archive& archive) {
 
 /// A way for models to meet. Derive from `Neutral` and give it a `name()`.
 template <class T>
-concept Rule =
-    std::copy_constructible<T> && has::name<T> && has::needs_halves<T> && has::lockstep<T> &&
-    has::may_step<T> && has::before_step<T> && has::after_gradient<T> && has::may_apply<T> &&
-    has::before_apply<T> && has::after_step<T> && has::on_messages<T> && has::on_returned<T> &&
-    has::on_peer_joined<T> && has::on_peer_left<T> && has::on_leave<T> && has::checkpoint<T>;
+concept Rule = std::copy_constructible<T> && has::name<T> && has::needs_halves<T> &&
+    has::lockstep<T> && has::uses_merge<T> && has::may_step<T> && has::before_step<T> &&
+    has::after_gradient<T> && has::may_apply<T> && has::before_apply<T> && has::after_step<T> &&
+    has::on_messages<T> && has::on_returned<T> && has::on_peer_joined<T> && has::on_peer_left<T> &&
+    has::on_leave<T> && has::checkpoint<T>;
 
 /// Says which hook a would-be rule lacks.
 template <class T>
@@ -136,6 +142,7 @@ consteval void check_rule() {
   static_assert(has::name<T>, "Rule needs: std::string name() const");
   static_assert(has::needs_halves<T>, "Rule needs: bool needs_halves() const");
   static_assert(has::lockstep<T>, "Rule needs: bool lockstep() const");
+  static_assert(has::uses_merge<T>, "Rule needs: bool uses_merge() const");
   static_assert(has::may_step<T>, "Rule needs: bool may_step(Scope& scope)");
   static_assert(has::before_step<T>, "Rule needs: void before_step(Scope& scope)");
   static_assert(has::after_gradient<T>, "Rule needs: void after_gradient(Scope& scope)");
@@ -174,6 +181,7 @@ class AnyRule {
   [[nodiscard]] std::string name() const { return held_->name(); }
   [[nodiscard]] bool needs_halves() const { return held_->needs_halves(); }
   [[nodiscard]] bool lockstep() const { return held_->lockstep(); }
+  [[nodiscard]] bool uses_merge() const { return held_->uses_merge(); }
   bool may_step(Scope& scope) { return held_->may_step(scope); }
   void before_step(Scope& scope) { held_->before_step(scope); }
   void after_gradient(Scope& scope) { held_->after_gradient(scope); }
@@ -196,6 +204,7 @@ class AnyRule {
     [[nodiscard]] virtual std::string name() const = 0;
     [[nodiscard]] virtual bool needs_halves() const = 0;
     [[nodiscard]] virtual bool lockstep() const = 0;
+    [[nodiscard]] virtual bool uses_merge() const = 0;
     virtual bool may_step(Scope& scope) = 0;
     virtual void before_step(Scope& scope) = 0;
     virtual void after_gradient(Scope& scope) = 0;
@@ -219,6 +228,7 @@ class AnyRule {
     [[nodiscard]] std::string name() const override { return r.name(); }
     [[nodiscard]] bool needs_halves() const override { return r.needs_halves(); }
     [[nodiscard]] bool lockstep() const override { return r.lockstep(); }
+    [[nodiscard]] bool uses_merge() const override { return r.uses_merge(); }
     bool may_step(Scope& scope) override { return r.may_step(scope); }
     void before_step(Scope& scope) override { r.before_step(scope); }
     void after_gradient(Scope& scope) override { r.after_gradient(scope); }
