@@ -50,7 +50,7 @@ class Engine final : public rule::Scope {
     if (!(weight_ >= 0 && std::isfinite(weight_))) {
       throw ConfigError(c10::str("Context: weight must be finite and not negative, got ", weight_));
     }
-    transport_.introduce(model_.layout().description());
+    transport_.introduce(model_.layout().description(), model_.flat());
     publish();  // a node that never gets to a step has weight, too
   }
 
