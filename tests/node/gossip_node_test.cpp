@@ -170,7 +170,7 @@ struct Scripted {
   std::shared_ptr<Script> script;
   PeerId self() const { return 0; }
   std::span<const PeerId> peers() const { return script->peers; }
-  void introduce(const std::string&) {}
+  void introduce(const std::string&, const gossamer::model::Flat&) {}
   void send(Message m) { script->sent.push_back(std::move(m)); }
   std::optional<Event> poll() {
     if (script->events.empty()) return std::nullopt;

@@ -57,7 +57,7 @@ class Engine final : public rule::Scope {
                         " averages the numbers of models, and this model has a merge of its own; "
                         "take a rule that uses it, such as gosgd");
     }
-    transport_.introduce(model_.layout().description());
+    transport_.introduce(model_.layout().description(), model_.flat());
     publish();  // a node that never gets to a step has weight, too
   }
 

@@ -40,7 +40,9 @@ class BasicSimulated {
     if (!alive()) return {};
     return world_->cluster_.place(self_).peers;
   }
-  void introduce(const std::string& model) { world_->introduce(self_, model); }
+  void introduce(const std::string& model, const model::Flat& /*shape*/) {
+    world_->introduce(self_, model);
+  }
   void send(Message message) {
     message.from = self_;
     if (alive()) world_->send(self_, std::move(message));
