@@ -93,8 +93,7 @@ void add_options(CLI::App& app, Options& o) {
       ->check(positive())
       ->group(gossip);
   app.add_option("--parts", o.parts,
-                 "Pieces in which sync and persyn average, each on a node of its own\n"
-                 "(default: 1 on threads, the number of nodes on a network)")
+                 "Pieces in which sync and persyn average (default: 1; simulated: one per node)")
       ->check(within(1, 4096))
       ->group(gossip);
   app.add_option("--topology", o.topology,

@@ -43,7 +43,7 @@ struct Options {
   std::size_t nodes = 8;
   double probability = 0.02;
   std::uint64_t tau = 0;    // 0: the nearest to 1 / probability
-  std::uint32_t parts = 0;  // 0: one on threads, one per node on a network
+  std::uint32_t parts = 0;  // 0: 1 on threads, one per node on a network
   // how long
   std::uint64_t images = 0;
   std::uint64_t steps = 0;

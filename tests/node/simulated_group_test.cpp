@@ -428,40 +428,44 @@ TEST_CASE("A node joins a synchronous group in its step, also as the one that re
   }
 }
 
-TEST_CASE(
-    "Whoever comes and goes on a bad network, a synchronous group takes its steps and is equal",
-    "[node][simulated]") {
-  const std::uint32_t parts = GENERATE(1U, 3U, 5U, 8U);
-  const std::uint64_t first = GENERATE(range<std::uint64_t>(0, 5)) * 10;
-  for (std::uint64_t seed = first; seed < first + 10; ++seed) {
-    CAPTURE(parts, seed);
-    Generator random(seed, 77);
-    const auto when = [&](int begin) {
-      return 1ms * (begin + static_cast<int>(random.below(700)));
-    };
-    SimulatedGroup<Descender> group(
-        SimulatedGroupOptions(5)
-            .node(NodeOptions().seed(seed))
-            .world(SimulatedOptions(5)
-                       .link_of([seed](PeerId from, PeerId to) {
-                         Generator own(seed, 8 * from + to);
-                         return SimulatedLink{.latency = 100us + 1us * own.below(8000)};
-                       })
-                       .noise({.loss = 0.05, .duplicate = 0.05, .reorder = 0.2, .late_by = 20ms}))
-            .cost(cost::LogNormal(10ms, 1))
-            .plan({{when(0), fault::Crash{random.below(5)}},
-                   {when(0), fault::Join{}},
-                   {when(700), fault::Crash{random.below(5)}},
-                   {when(1500), fault::Restart{0}},
-                   {when(1500), fault::Restart{1}},
-                   {when(2300), fault::Restart{2}},
-                   {when(2300), fault::Restart{3}},
-                   {when(2300), fault::Restart{4}}}),
-        rule::Sync().parts(parts));
-    group.run(Budget().steps(200));
-    CHECK(group.members().size() == 6);
-    CHECK(gossamer::observe::consensus_error(group.members()) < 1e-12);
+TEST_CASE("Whoever comes and goes on a bad network, a synchronous group ends equal",
+          "[node][simulated]") {
+  // The last six are of runs that hung or drifted apart under simpler ways to take newcomers in.
+  const auto [parts, seed] = GENERATE(table<std::uint32_t, std::uint64_t>(
+      {{1, 0}, {1, 1}, {3, 0}, {5, 0}, {2, 23}, {2, 97}, {5, 19}, {8, 65}, {8, 98}, {8, 134}}));
+  CAPTURE(parts, seed);
+  Generator random(seed, 77);
+  const auto soon_after = [&](int begin) {
+    return 1ms * (begin + static_cast<int>(random.below(150)));
+  };
+  std::vector<PlannedFault> plan;
+  for (int wave = 0; wave < 8; ++wave) {
+    const int begin = 100 + 1000 * wave;
+    const PeerId victim = random.below(5);
+    plan.push_back({soon_after(begin), fault::Crash{victim}});
+    plan.push_back({soon_after(begin), fault::Restart{random.below(5)}});
+    if (wave % 3 == 0) plan.push_back({soon_after(begin), fault::Join{}});
+    for (PeerId id = 0; id < 5; ++id) {
+      plan.push_back({soon_after(begin + 650), fault::Restart{id}});
+    }
   }
+  const auto slow_links = [seed = seed](PeerId from, PeerId to) {
+    Generator own(seed, 8 * from + to);
+    return SimulatedLink{.latency = 100us + 1us * own.below(8000)};
+  };
+  const auto world = SimulatedOptions(5)
+                         .dead_after(100ms)
+                         .link_of(slow_links)
+                         .noise({.loss = 0.05, .duplicate = 0.05, .reorder = 0.2, .late_by = 20ms});
+  SimulatedGroup<Descender> group(SimulatedGroupOptions(5)
+                                      .node(NodeOptions().seed(seed))
+                                      .world(world)
+                                      .cost(cost::LogNormal(10ms, 1))
+                                      .plan(plan),
+                                  rule::Sync().parts(parts));
+  group.run(Budget().steps(300));
+  CHECK(group.members().size() >= 6);
+  CHECK(gossamer::observe::consensus_error(group.members()) < 1e-12);
 }
 
 TEST_CASE("A group in which all wait for ever says so, however slow it is", "[node][simulated]") {
