@@ -156,7 +156,7 @@ TEST_CASE("A simulated node counts what it sends to a peer, and forgets it when 
   CHECK(group.total_weight() == Approx(1.0).margin(tests::weight_tolerance));
 }
 
-TEST_CASE("A node knows which peer's queue is full", "[transport][threads]") {
+TEST_CASE("A node knows which peer's queue is full", "[transport]") {
   // Mailboxes of one message, and nobody who reads them: the second one comes back.
   const auto hub = gossamer::transport::ThreadHub::make(3, 1);
   const auto context = [&](PeerId id, const topology::Any& whom) {

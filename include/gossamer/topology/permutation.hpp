@@ -17,10 +17,11 @@ namespace gossamer::topology {
 /// among those that are one circle; each sends to whom it maps it. No message is needed to agree.
 ///
 /// In a group that sends in step (`schedule::Every`) everybody sends one message and gets one per
-/// round, so the weights of GoSGD stay as even as can be: exactly equal where each message is
-/// merged before the next round. Each other schedule or step takes some of that away: a node at
-/// another step uses another permutation, and a node that does not send at a step leaves another
-/// one without a message.
+/// round, so the weights of GoSGD stay equal. Where each sends with probability p, some get
+/// nothing: (M + 1 - p) / (2 - p) effective nodes are left (`observe::effective_nodes`), which is
+/// what uniform peers leave, (M + 1) / 2, for small p. And nodes at different steps use different
+/// permutations: where steps take different times this is hardly better than uniform peers, and
+/// `OnePeerExponential` is, whose senders per node are few and regular.
 ///
 /// Peers that come and go: the permutation is one of the places of who is there; while nodes differ
 /// in whom they know, so do their permutations.
