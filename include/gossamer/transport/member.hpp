@@ -175,7 +175,8 @@ class Member {
     handshake_.begin(id, dial, now);
   }
 
-  /// A whole frame has come.
+  /// A whole frame has come. A frame of `Delivery` that has `payload` and no offer had one with
+  /// numbers that are not finite: unless it is of a session that is over, it is refused.
   void received(LineId id, wire::Body body, Time now) {
     MemberLine* line = m_.line(id);
     if (line == nullptr || line->state == MemberLine::State::closing) return;
@@ -200,14 +201,6 @@ class Member {
                                       " of another; start all nodes of a run with the same run name"
                                 : who + ": " + error.text());
   }
-  /// The payload of an offer has numbers that are not finite.
-  void not_finite(LineId id) {
-    MemberLine* line = m_.line(id);
-    if (line == nullptr || !line->up()) return;
-    links_.bad_offer(*line, "a message of node " + std::to_string(line->hello.node) +
-                                " has numbers that are not finite; its weight goes home");
-  }
-
   /// A connection is gone.
   void disconnected(LineId id, const std::string& why, Time now) {
     const auto at = m_.lines.find(id);

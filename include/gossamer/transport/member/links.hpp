@@ -51,13 +51,18 @@ class MemberLinks {
     const PeerId id = line.hello.node;
     MemberPeer* peer = m_.link(id);
     if (peer == nullptr || peer->line != line.id) return;
+    const bool spoiled = body.payload && !body.frame.offer;
     if (body.frame.offer) {
       body.frame.offer->from = id;
       body.frame.offer->to = m_.self();
     }
     peer->reason = body.reason;
     const Receipt receipt = m_.delivery.receive(id, std::move(body.frame));
-    if (receipt.fate == FrameFate::refused) return bad_offer(line, receipt.error.text());
+    if (receipt.fate == FrameFate::refused) {
+      return bad_offer(line, spoiled ? "a message of node " + std::to_string(id) +
+                                           " has numbers that are not finite; its weight goes home"
+                                     : receipt.error.text());
+    }
     m_.touch(id);
     if (!body.finished && !body.finished_seen) return;
     if (receipt.fate != FrameFate::taken || !peer->known || !m_.delivery.is_open(id)) return;

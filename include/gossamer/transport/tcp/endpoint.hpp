@@ -312,14 +312,11 @@ class TcpEndpoint {
           const auto payload = co_await input.read(*snapshot, progress);
           if (!payload.whole) co_return co_await refuse(c, {wire::WireRule::payload_checksum});
           if (!payload.finite && options_.refuse_non_finite()) {
-            {
-              const std::lock_guard lock(mutex_);
-              member_.not_finite(c->id);
-            }
-            co_return co_await drain(c);
+            snapshot = {};
+            delivery->frame.offer.reset();
           }
         }
-        delivery->frame.offer->payload = std::move(snapshot);
+        if (delivery->frame.offer) delivery->frame.offer->payload = std::move(snapshot);
       }
       take(c, *header, std::move(body));
     }
