@@ -137,6 +137,9 @@ class Member {
     return calm_.settled();
   }
 
+  /// Whether `settled()` would be true.
+  [[nodiscard]] bool is_settled() const { return calm_.settled(); }
+
   /// Begins to leave. Go on carrying frames until `may_go()`, then call `go()`.
   void close(Reason reason) {
     if (std::exchange(m_.closing, true)) return;
@@ -150,8 +153,7 @@ class Member {
   [[nodiscard]] bool may_go() const {
     if (!m_.closing || !m_.delivery.may_close()) return false;
     return std::all_of(m_.links.begin(), m_.links.end(), [this](const auto& entry) {
-      return entry.second.line == 0 || m_.model_mark == 0 || entry.second.left ||
-             m_.delivery.is_open(entry.first);
+      return entry.second.line == 0 || entry.second.left || m_.delivery.is_open(entry.first);
     });
   }
   /// The last word, on all lines.
@@ -168,13 +170,18 @@ class Member {
   // What happens.
 
   /// A connection is there; `dial` if this side made it.
-  void connected(LineId id, const MemberDial* dial, Time now) { handshake_.begin(id, dial, now); }
+  void connected(LineId id, const MemberDial* dial, Time now) {
+    ++activity_;
+    handshake_.begin(id, dial, now);
+  }
 
-  /// A whole frame has come.
+  /// A whole frame has come. A frame of `Delivery` that has `payload` and no offer had one with
+  /// numbers that are not finite: unless it is of a session that is over, it is refused.
   void received(LineId id, wire::Body body, Time now) {
     MemberLine* line = m_.line(id);
     if (line == nullptr || line->state == MemberLine::State::closing) return;
     hear(*line, now);
+    if (!std::holds_alternative<wire::Ping>(body)) ++activity_;
     std::visit([&](auto& value) { take(*line, std::move(value), now); }, body);
     say_farewell();
     calm_.look();
@@ -194,20 +201,13 @@ class Member {
                                       " of another; start all nodes of a run with the same run name"
                                 : who + ": " + error.text());
   }
-  /// The payload of an offer has numbers that are not finite.
-  void not_finite(LineId id) {
-    MemberLine* line = m_.line(id);
-    if (line == nullptr || !line->up()) return;
-    links_.bad_offer(*line, "a message of node " + std::to_string(line->hello.node) +
-                                " has numbers that are not finite; its weight goes home");
-  }
-
   /// A connection is gone.
   void disconnected(LineId id, const std::string& why, Time now) {
     const auto at = m_.lines.find(id);
     if (at == m_.lines.end()) return;
     const MemberLine line = std::move(at->second);
     m_.lines.erase(at);
+    ++activity_;
     calm_.interrupt();
     const bool answered = line.hello.incarnation != 0;
     if (line.dialed && !answered) dialer_.failed(line.dial, why, now);
@@ -264,6 +264,7 @@ class Member {
 
   /// The addresses to dial now. Each is answered by `connected()` or `dial_failed()`.
   std::vector<MemberDial> dials(Time now) { return dialer_.due(now); }
+  [[nodiscard]] bool has_speakers() const { return !m_.due.empty(); }
   /// Lines on which there may be something to say, each once.
   std::vector<LineId> speakers() {
     for (const LineId id : m_.due) {
@@ -298,6 +299,11 @@ class Member {
   /// Whether a peer has met an earlier life of this node.
   [[nodiscard]] bool had_earlier_life() const { return m_.earlier_life != 0; }
   [[nodiscard]] const MemberOptions& options() const { return m_.options; }
+  /// How many peers the node has, or will have when it has polled.
+  [[nodiscard]] std::size_t known() const {
+    return static_cast<std::size_t>(std::count_if(
+        m_.links.begin(), m_.links.end(), [](const auto& entry) { return entry.second.known; }));
+  }
   /// Whether the peer is among the node's, or will be when the node has polled.
   [[nodiscard]] bool knows(PeerId peer) const {
     const auto at = m_.links.find(peer);
@@ -333,6 +339,15 @@ class Member {
       m_.speak(line);
     }
   }
+  [[nodiscard]] bool all_answered() const {
+    return std::all_of(m_.links.begin(), m_.links.end(), [this](const auto& entry) {
+      const auto line = m_.lines.find(entry.second.line);
+      return line == m_.lines.end() ||
+             (!line->second.ping_due && entry.second.answered == entry.second.pinged);
+    });
+  }
+  /// A number that changes whenever something happens but pings and ticks.
+  [[nodiscard]] std::uint64_t activity() const { return activity_; }
 
  private:
   void hear(MemberLine& line, Time now) {
@@ -396,6 +411,7 @@ class Member {
     }
     MemberPeer* peer = m_.link(line.hello.node);
     if (peer == nullptr || peer->line != line.id) return;
+    if (ping.answer) peer->answered = std::max(peer->answered, ping.number);
     if (ping.answer && ping.number == peer->pinged) peer->round_trip = now - peer->pinged_at;
     calm_.hear(*peer, ping, ping.answer ? ping.number : 0);
   }
@@ -528,6 +544,7 @@ class Member {
   MemberLinks links_{m_, handshake_};
   MemberCalm calm_{m_};
   bool gone_ = false;
+  std::uint64_t activity_ = 0;
   Time last_tick_{0};
   Time next_list_{0};
 };

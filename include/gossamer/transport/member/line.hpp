@@ -36,7 +36,7 @@ struct MemberLine {
   enum class State : std::uint8_t {
     greeting,  ///< the peer has not said who it is
     checking,  ///< its address is being dialed
-    up,        ///< it is known who is there; messages may pass once the models are
+    up,        ///< it is known who is there; messages pass once both have the same model
     closing    ///< a last word, and then no more
   };
 
@@ -91,6 +91,7 @@ struct MemberPeer {
 
   std::uint64_t pinged = 0;  ///< the number of the last ping to it
   Time pinged_at{0};
+  std::uint64_t answered = 0;  ///< the number of the last ping that it answered
 };
 
 }  // namespace gossamer::transport

@@ -24,7 +24,9 @@ class MemberLinks {
   std::optional<wire::DeliveryBody> next(MemberLine& line, Time now) {
     const PeerId id = line.hello.node;
     MemberPeer* peer = m_.link(id);
-    if (peer == nullptr || peer->line != line.id || !have_one_model(line)) return std::nullopt;
+    if (peer == nullptr || peer->line != line.id) return std::nullopt;
+    // Who has no model yet cannot take messages.
+    if (!have_one_model(line) && m_.outgoing(id) > 0) return std::nullopt;
     bool may_finish = false;
     if (m_.must_say_finished(*peer)) {
       // In its turn: after all that was sent before it.
@@ -48,14 +50,19 @@ class MemberLinks {
   void receive(MemberLine& line, wire::DeliveryBody body) {
     const PeerId id = line.hello.node;
     MemberPeer* peer = m_.link(id);
-    if (peer == nullptr || peer->line != line.id || !have_one_model(line)) return;
+    if (peer == nullptr || peer->line != line.id) return;
+    const bool spoiled = body.payload && !body.frame.offer;
     if (body.frame.offer) {
       body.frame.offer->from = id;
       body.frame.offer->to = m_.self();
     }
     peer->reason = body.reason;
     const Receipt receipt = m_.delivery.receive(id, std::move(body.frame));
-    if (receipt.fate == FrameFate::refused) return bad_offer(line, receipt.error.text());
+    if (receipt.fate == FrameFate::refused) {
+      return bad_offer(line, spoiled ? "a message of node " + std::to_string(id) +
+                                           " has numbers that are not finite; its weight goes home"
+                                     : receipt.error.text());
+    }
     m_.touch(id);
     if (!body.finished && !body.finished_seen) return;
     if (receipt.fate != FrameFate::taken || !peer->known || !m_.delivery.is_open(id)) return;

@@ -33,11 +33,9 @@ bool none_has_all(const Word* words, std::size_t count, Word exponent) {
   return true;
 }
 
-/// Whether a tensor in memory has no infinity and no NaN. Integers are always finite.
-inline bool all_finite(const at::Tensor& numbers) {
-  const auto count = static_cast<std::size_t>(numbers.numel());
-  const void* data = numbers.data_ptr();
-  switch (numbers.scalar_type()) {
+/// Whether so many numbers in memory have no infinity and no NaN. Integers are always finite.
+inline bool all_finite(const void* data, std::size_t count, c10::ScalarType dtype) {
+  switch (dtype) {
     case c10::ScalarType::Float:
       return none_has_all(static_cast<const std::uint32_t*>(data), count,
                           std::uint32_t{0x7f800000U});
@@ -57,6 +55,12 @@ inline bool all_finite(const at::Tensor& numbers) {
     default:
       return true;
   }
+}
+
+/// The same for a tensor in memory.
+inline bool all_finite(const at::Tensor& numbers) {
+  return all_finite(numbers.data_ptr(), static_cast<std::size_t>(numbers.numel()),
+                    numbers.scalar_type());
 }
 
 /// The same for a whole model.
