@@ -70,7 +70,9 @@ class Watched {
 
   [[nodiscard]] gossamer::PeerId self() const { return inner_.self(); }
   [[nodiscard]] std::span<const gossamer::PeerId> peers() const { return inner_.peers(); }
-  void introduce(const std::string& model) { inner_.introduce(model); }
+  void introduce(const std::string& model, const gossamer::model::Flat& shape) {
+    inner_.introduce(model, shape);
+  }
   void send(gossamer::transport::Message message) {
     watch_->send(message);
     inner_.send(std::move(message));
