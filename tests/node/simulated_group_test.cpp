@@ -8,6 +8,7 @@
 #include <gossamer/observe/digest.hpp>
 #include <gossamer/rule/gosgd.hpp>
 #include <gossamer/rule/gosgd_pull.hpp>
+#include <gossamer/rule/none.hpp>
 #include <gossamer/rule/persyn.hpp>
 #include <gossamer/rule/sync.hpp>
 
@@ -350,6 +351,17 @@ TEST_CASE("Whoever answers before its step does not hold the answer back until t
   group.run(Budget().steps(100));
   for (std::size_t i = 0; i < 3; ++i) CHECK(group[i].counters().steps == 100);
   CHECK(group.elapsed().count() == Approx(3.0).epsilon(0.03));
+}
+
+TEST_CASE("A node leaves under any rule, and its weight stays in the group", "[node][simulated]") {
+  const rule::AnyRule rule = GENERATE(as<rule::AnyRule>{}, rule::GoSgd(0.3), rule::PerSyn(2),
+                                      rule::PerSyn(2).parts(3), rule::None());
+  Group group(SimulatedGroupOptions(3).plan({{50ms, fault::Leave{1}}}), rule, walkers(4));
+  group.run(Budget().steps(40));
+  INFO(rule.name());
+  CHECK_FALSE(group.is_live(1));
+  CHECK(group[0].weight() + group[2].weight() == Approx(1).margin(tests::weight_tolerance));
+  CHECK(group[2].counters().steps >= 40);
 }
 
 TEST_CASE("A node that fails stops the group, and its error names it", "[node][simulated]") {

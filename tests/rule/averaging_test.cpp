@@ -59,7 +59,8 @@ Numbers numbers(Bench& bench, PeerId id) { return {bench[id].x().begin(), bench[
 Bench ad_psgd(std::size_t nodes, AdPsgd rule, std::size_t size = 2) {
   Bench bench(nodes, std::move(rule), size);
   bench.part_of_sum = [nodes](const tests::Message& message) {
-    return message.kind == AdPsgd::answer ? 1 / static_cast<double>(nodes) : 0;
+    if (message.weight > 0) return 0.0;  // a leaver's: its model stays behind
+    return message.kind == AdPsgd::answer ? 1 / static_cast<double>(nodes) : 0.0;
   };
   return bench;
 }

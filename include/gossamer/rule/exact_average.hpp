@@ -4,6 +4,7 @@
 
 #include <gossamer/error.hpp>
 #include <gossamer/rule/exact_part.hpp>
+#include <gossamer/rule/merge.hpp>
 #include <gossamer/rule/scope.hpp>
 
 #include <c10/util/StringUtil.h>
@@ -73,15 +74,19 @@ class ExactAverage {
 
   void on_messages(Scope& scope, std::span<const Message> messages) {
     for (const Message& message : messages) {
+      if (inherit(scope, message)) continue;
       act(piece_of(scope, message), [&](ExactPart& piece) { piece.on_message(scope, message); });
     }
     for (const Message& message : messages) {
+      if (message.weight > 0) continue;
       act(pieces_[message.part.index], [&](ExactPart& piece) { piece.try_reduce(scope); });
     }
   }
   void on_returned(Scope& scope, const Message& message) {
+    if (inherit(scope, message)) return;
     act(pieces_[message.part.index], [&](ExactPart& piece) { piece.on_returned(scope, message); });
   }
+  void on_leave(Scope& scope) { bequeath(scope, 0); }
   void on_peer_joined(Scope& scope, PeerId newcomer) {
     for (ExactPart& each : pieces_) {
       act(each, [&](ExactPart& piece) { piece.on_peer_joined(scope, newcomer); });

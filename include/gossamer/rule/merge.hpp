@@ -71,19 +71,26 @@ inline Message split(Scope& scope, PeerId to, double part, std::uint32_t kind = 
   return {.to = to, .kind = kind, .weight = moved, .payload = scope.snapshot()};
 }
 
-/// For the rules in which weights stay where they are: a node that leaves gives its own to a peer
-/// all the same, since the total must be 1. Its parameters do not travel.
+// For rules to which the weight is a node's share of the group and no factor of its model: it must
+// not go with a leaver.
+
+/// Hands the weight of a node that goes to a live peer, with a copy of its model.
 inline void bequeath(Scope& scope, std::uint32_t kind) {
   const auto peers = scope.peers();
   if (peers.empty()) return;
   const PeerId heir = peers[scope.generator().below(static_cast<std::uint32_t>(peers.size()))];
-  scope.send({.to = heir, .kind = kind, .weight = std::exchange(scope.weight(), 0), .payload = {}});
+  scope.send(split(scope, heir, 1, kind));
 }
-
-/// True if the message was such a one; then its weight is this node's now.
+/// True if the message was such a one, delivered or returned; then its weight is this node's now.
+/// One without weight has just come and has no model yet: it takes that one.
 inline bool inherit(Scope& scope, const Message& message) {
-  scope.weight() += message.weight;
-  return message.weight > 0;
+  if (!(message.weight > 0)) return false;
+  if (scope.weight() == 0) {
+    merge(scope, {&message, 1});
+  } else {
+    scope.weight() += message.weight;
+  }
+  return true;
 }
 
 }  // namespace gossamer::rule

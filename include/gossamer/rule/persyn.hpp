@@ -58,6 +58,7 @@ class PerSyn : public Neutral {
     average_.on_returned(scope, message);
     take(scope);
   }
+  void on_leave(Scope& scope) { average_.on_leave(scope); }
   void on_peer_joined(Scope& scope, PeerId peer) { average_.on_peer_joined(scope, peer); }
   void on_peer_left(Scope& scope, const PeerLeft& gone) {
     average_.on_peer_left(scope, gone);

@@ -39,18 +39,4 @@ class OncePerStep {
   std::uint64_t next_ = 0;
 };
 
-// For rules to which the weight is a node's share of the group and no factor of its model: it must
-// not go with a leaver.
-
-/// Hands the weight of a node that goes to a live peer, with a copy of its model. If the message
-/// comes back, its weight must be added again.
-inline void bequeath(Scope& scope, std::uint32_t kind) {
-  if (const auto heir = topology::Uniform{}(scope)) scope.send(split(scope, *heir, 1, kind));
-}
-/// For whoever gets it. One without weight has just come and has no model yet: it takes that one.
-inline void inherit(Scope& scope, const Message& message) {
-  if (scope.weight() == 0) return merge(scope, {&message, 1});
-  scope.weight() += message.weight;
-}
-
 }  // namespace gossamer::rule

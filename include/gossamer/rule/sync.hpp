@@ -50,6 +50,7 @@ class Sync : public Neutral {
     average_.on_messages(scope, messages);
   }
   void on_returned(Scope& scope, const Message& message) { average_.on_returned(scope, message); }
+  void on_leave(Scope& scope) { average_.on_leave(scope); }
   void on_peer_joined(Scope& scope, PeerId peer) { average_.on_peer_joined(scope, peer); }
   void on_peer_left(Scope& scope, const PeerLeft& gone) { average_.on_peer_left(scope, gone); }
 
