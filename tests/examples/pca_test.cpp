@@ -184,7 +184,7 @@ TEST_CASE(
   const auto rule = GENERATE(as<rule::AnyRule>{}, rule::GoSgd(1.0), rule::GoSgdPull(1.0));
   INFO(rule.name() << ", " << nodes << " nodes");
   Group group(gossamer::SimulatedGroupOptions(nodes), rule, nodes_with(all, nodes, 4));
-  group.run(Budget().steps(80));
+  group.run(Budget().steps(300));
   for (std::size_t i = 0; i < nodes; ++i) {
     CHECK(group[i].components().count() == Approx(200).epsilon(1e-6));
     CHECK(close(covariance(group[i].components()), covariance(all), 1e-6));
