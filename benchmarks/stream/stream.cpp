@@ -209,14 +209,15 @@ Figures measure(std::size_t payload, std::size_t count) {
   here.run();
   const auto end = std::chrono::steady_clock::now();
   sender.join();
-  const double all = static_cast<double>((payload + header_bytes) * count);
+  const auto all = static_cast<double>((payload + header_bytes) * count);
   return {all / std::chrono::duration<double>(end - begin).count(),
           1e9 * (cpu_seconds() - cpu) / all};
 }
 
 template <class F>
-double median(std::vector<Figures> rounds, F get) {
+double median(const std::vector<Figures>& rounds, F get) {
   std::vector<double> values;
+  values.reserve(rounds.size());
   for (const Figures& one : rounds) values.push_back(get(one));
   std::sort(values.begin(), values.end());
   return values[values.size() / 2];

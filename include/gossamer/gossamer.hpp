@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// Everything that needs LibTorch and spdlog only; one line per room. Not here, since they need
 /// more: <gossamer/node/signals.hpp> (Asio), <gossamer/node/checkpoint.hpp> (xxHash),
-/// <gossamer/observe/record.hpp> (nlohmann/json), <gossamer/observe/digest.hpp> (OpenSSL).
+/// <gossamer/observe/record.hpp> (nlohmann/json), <gossamer/observe/digest.hpp> and
+/// <gossamer/transport/tcp/stream.hpp> (OpenSSL).
 #pragma once
 
 // clang-format off

@@ -216,6 +216,7 @@ TEST_CASE("A stream reads what there is", "[transport][tcp]") {
   }
 }
 
+#ifdef ASIO_HAS_CO_AWAIT  // Asio 1.22 has no coroutines with Clang and libstdc++
 TEST_CASE("A stream serves coroutines", "[transport][tcp]") {
   Scene scene(key_of(1));
   Bytes into(5);
@@ -240,6 +241,7 @@ TEST_CASE("A stream serves coroutines", "[transport][tcp]") {
   CHECK(done);
   CHECK(std::string(into.begin(), into.end()) == "hello");
 }
+#endif
 
 TEST_CASE("A refused handshake names the peer's address on both sides", "[transport][tcp]") {
   Scene scene(key_of(1), key_of(2));
@@ -315,7 +317,7 @@ TEST_CASE("A handshake held open is cancelled by a timer", "[transport][tcp]") {
   }
 }
 
-TEST_CASE("A stream may be destroyed when its operations were cancelled", "[transport][tcp]") {
+TEST_CASE("What is outstanding ends when a stream is closed", "[transport][tcp]") {
   Scene scene(key_of(1));
   scene.open();
   Outcome got;
@@ -325,13 +327,13 @@ TEST_CASE("A stream may be destroyed when its operations were cancelled", "[tran
   scene.server->async_read(asio::buffer(into), scene.take(got));
   scene.server->async_write(asio::buffer(much), scene.take(wrote));
   scene.io.poll();
+  CHECK_FALSE(got.error);
+  CHECK_FALSE(wrote.error);
   scene.server->close();
-  scene.server.reset();  // before the handlers are called
-  scene.io.restart();
-  while (!got.error || !wrote.error) scene.io.run_one();
-  scene.outcomes.clear();
+  scene.run();
   CHECK(got.error == make_error_code(asio::error::operation_aborted));
   CHECK(wrote.error == make_error_code(asio::error::operation_aborted));
+  CHECK(wrote.bytes <= much.size());
 }
 
 TEST_CASE("A goodbye is an end, and an end without one is an error", "[transport][tcp]") {

@@ -13,7 +13,7 @@
 
 namespace gossamer::transport {
 
-/// An IPv4 address that is written as an IPv6 one (::ffff:10.0.0.1) as what it is.
+/// An IPv4 address that is written as an IPv6 one, as what it is.
 inline asio::ip::address plain_address(const asio::ip::address& address) {
   if (address.is_v6() && address.to_v6().is_v4_mapped()) {
     return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());

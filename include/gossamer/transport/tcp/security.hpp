@@ -103,7 +103,7 @@ class Security {
     }
     const std::string text = read(key_file_, "the shared key");
     refuse_if_public(key_file_);
-    const auto bytes = from_hexadecimal(text, key_file_.string());
+    auto bytes = from_hexadecimal(text, key_file_.string());
     check_secret(bytes, key_file_.string());
     return bytes;
   }

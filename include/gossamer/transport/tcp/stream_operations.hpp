@@ -19,20 +19,25 @@
 #include <iterator>
 #include <span>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 
-/// Each is called once to start and again after each step; none touches the stream once it is
-/// cancelled. A handler is never called before the function that started the operation returns.
+/// Each is called once to start and again after each step. A handler is never called before the
+/// function that started the operation returns.
 namespace gossamer::transport::stream_operations {
 
+/// What lies below.
 using Socket = asio::ip::tcp::socket;
 
+/// The session's bytes as Asio wants them.
 inline asio::const_buffer buffer_of(std::span<const unsigned char> bytes) {
   return asio::buffer(bytes.data(), bytes.size());
 }
+/// The same, to be filled.
 inline asio::mutable_buffer buffer_of(std::span<unsigned char> bytes) {
   return asio::buffer(bytes.data(), bytes.size());
 }
+/// Asio's bytes as the session wants them.
 template <class Buffer>
 auto bytes_of(const Buffer& buffer) {
   using Byte = std::conditional_t<std::is_same_v<Buffer, asio::mutable_buffer>, unsigned char,
@@ -43,7 +48,7 @@ auto bytes_of(const Buffer& buffer) {
 /// What an error of the network means to a session, which remembers it.
 inline std::error_code judge(TlsSession& session, const std::error_code& error) {
   if (error == asio::error::operation_aborted) return error;
-  session.cut(error, error == asio::error::eof);
+  session.cut(error, error == asio::error::eof);  // unless it failed before, and an alert got lost
   return session.error();
 }
 
@@ -100,10 +105,7 @@ struct Handshake {
       step = Step::sending;
       return asio::post(socket->get_executor(), std::move(self));
     }
-    if (error) {
-      if (session->error()) return self.complete(session->error());  // the alert did not get out
-      return self.complete(judge(*session, error));
-    }
+    if (error) return self.complete(judge(*session, error));
     if (step == Step::receiving) session->received(size);
     const TlsNext next = session->handshake();
     if (session->output_size() > 0) {
@@ -164,7 +166,7 @@ struct Write {
       : socket(to), session(by), cursor(buffers) {}
 
   /// About as many bytes go to the kernel at once: few calls, and a batch fits the cache.
-  static constexpr std::size_t batch = 128 * 1024;
+  static constexpr std::size_t batch = 131'072;
 
   Socket* socket;
   TlsSession* session;

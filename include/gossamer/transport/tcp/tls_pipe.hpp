@@ -14,6 +14,13 @@
 
 namespace gossamer::transport {
 
+/// Whether a connection's first bytes may be those of TLS: a handshake or an alert. So a plain peer
+/// can tell, too, that the other one is secured.
+inline bool begins_as_tls(std::span<const unsigned char> bytes) noexcept {
+  return bytes.empty() ||
+         ((bytes[0] == 22 || bytes[0] == 21) && (bytes.size() == 1 || bytes[1] == 3));
+}
+
 /// What the peer sent and OpenSSL has not read, and what OpenSSL wrote for the peer. OpenSSL's own
 /// pair of BIOs holds one record in each direction; here many cross the kernel at once.
 ///
@@ -21,8 +28,8 @@ namespace gossamer::transport {
 class TlsPipe {
  public:
   /// How many bytes are read from the network at once: before the peer is known, and after.
-  static constexpr std::size_t small_input = 4 * 1024;
-  static constexpr std::size_t large_input = 256 * 1024;
+  static constexpr std::size_t small_input = 4'096;
+  static constexpr std::size_t large_input = 262'144;
 
   TlsPipe() : method_(BIO_meth_new(BIO_TYPE_SOURCE_SINK, "gossamer"), BIO_meth_free) {
     if (!method_) return;
@@ -58,11 +65,8 @@ class TlsPipe {
     first_size_ += taken;
   }
 
-  /// Whether the first bytes of the peer were those of a TLS record: a handshake or an alert.
-  [[nodiscard]] bool began_as_tls() const noexcept {
-    return first_size_ == 0 ||
-           ((first_[0] == 22 || first_[0] == 21) && (first_size_ == 1 || first_[1] == 3));
-  }
+  /// Whether the peer began so.
+  [[nodiscard]] bool began_as_tls() const noexcept { return begins_as_tls({first_, first_size_}); }
 
   [[nodiscard]] std::size_t output_size() const noexcept { return gathered_.size(); }
   /// What OpenSSL wrote since the last call; valid until the next.

@@ -42,7 +42,7 @@ enum class TlsNext : std::uint8_t {
 class TlsSession {
  public:
   /// As much data as a TLS record can have.
-  static constexpr std::size_t record_bytes = 16 * 1024;
+  static constexpr std::size_t record_bytes = 16'384;
   /// After how many records the keys for sending change: half of what RFC 8446, 5.5, allows.
   static constexpr std::uint64_t records_per_key = std::uint64_t{1} << 23U;
 
