@@ -205,6 +205,23 @@ TEST_CASE("Two models do not meet, and both sides say in what they differ", "[tr
   }
 }
 
+TEST_CASE("What is sent before the other has a model waits for it", "[transport][member]") {
+  Swarm swarm;
+  swarm.begin(knowing(0, {}));
+  swarm.begin(knowing(1, {Network::address(0)}), "");
+  for (int i = 0; i < 2000 && swarm.events(0).empty(); ++i) swarm.pass(10us);
+  swarm.ends[0]->send({.to = 1, .weight = 0.25, .payload = {}});  // before anything else is said
+  swarm.pass();
+  const auto joined = swarm.events(1);
+  REQUIRE(joined.size() == 1);
+  CHECK(std::holds_alternative<PeerJoined>(joined[0]));
+  swarm.ends[1]->introduce("model\n", Flat());
+  swarm.pass();
+  const auto events = swarm.events(1);
+  REQUIRE(events.size() == 1);
+  CHECK(std::get<Delivered>(events[0]).message.weight == 0.25);
+}
+
 TEST_CASE("A number that a live node has is refused, and free when that is gone",
           "[transport][member]") {
   Swarm swarm;

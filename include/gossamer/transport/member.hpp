@@ -101,6 +101,11 @@ class Member {
   }
   [[nodiscard]] bool has_event() const { return m_.delivery.has_event() || !m_.news.empty(); }
 
+  /// Messages that are under way to or from this node, and events that it has not polled.
+  [[nodiscard]] std::size_t under_way() const {
+    return m_.delivery.under_way() + m_.news.size();
+  }
+
   /// All that was polled is dealt with.
   void dealt_with() {
     m_.polled = 0;
@@ -299,10 +304,14 @@ class Member {
   /// Whether a peer has met an earlier life of this node.
   [[nodiscard]] bool had_earlier_life() const { return m_.earlier_life != 0; }
   [[nodiscard]] const MemberOptions& options() const { return m_.options; }
-  /// How many peers the node has, or will have when it has polled.
-  [[nodiscard]] std::size_t known() const {
-    return static_cast<std::size_t>(std::count_if(
-        m_.links.begin(), m_.links.end(), [](const auto& entry) { return entry.second.known; }));
+  /// How many others have taken part, those who have left included.
+  [[nodiscard]] std::size_t met() const {
+    const auto& all = m_.roster.entries();
+    return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), [this](const auto& one) {
+      const auto link = m_.links.find(one.first);
+      return one.second.presence == wire::Presence::left ||
+             (link != m_.links.end() && link->second.met);
+    }));
   }
   /// Whether the peer is among the node's, or will be when the node has polled.
   [[nodiscard]] bool knows(PeerId peer) const {

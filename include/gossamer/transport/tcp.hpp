@@ -25,11 +25,6 @@
 
 namespace gossamer::transport {
 
-/// What a node on TCP knows of one peer.
-struct TcpPeer : MemberView {
-  TcpTraffic traffic;
-};
-
 /// One node's end; see `Transport` for what each operation promises. There is no coordinator: a
 /// node dials any member, learns of all others, and has one connection to each.
 ///
@@ -125,15 +120,15 @@ class Tcp {
   /// Where others dial this node: host:port.
   [[nodiscard]] const std::string& address() const { return endpoint_->address(); }
 
-  /// Waits until this node has at least `others` peers, so that a group starts together. False if
-  /// they are not there in time; `obstacle()` may say why. Throws ConfigError for what waiting does
-  /// not mend: another run, another model, a wrong address.
+  /// Waits until this node has met at least `others` peers, so that a group starts together. False
+  /// if they are not there in time; `obstacle()` may say why. Throws ConfigError for what waiting
+  /// does not mend: another run, another model, a wrong address.
   bool gather(std::size_t others, std::chrono::nanoseconds within) {
     const Time deadline = now() + within;
     std::string trouble;
     const bool enough = endpoint_->wait_until(deadline, [&](Member& member) {
       trouble = member.trouble();
-      return member.known() >= others || !trouble.empty();
+      return member.met() >= others || !trouble.empty();
     });
     if (!trouble.empty()) throw ConfigError("Tcp: " + trouble);
     // What else has come already, the node will see in its turn.
@@ -154,16 +149,7 @@ class Tcp {
   }
 
   /// All members that were ever heard of.
-  [[nodiscard]] std::vector<TcpPeer> view() const {
-    const auto traffic = endpoint_->traffic();
-    std::vector<TcpPeer> all;
-    for (MemberView& one : endpoint_->with([](Member& member) { return member.view(); })) {
-      TcpPeer peer{std::move(one), {}};
-      if (const auto at = traffic.find(peer.peer); at != traffic.end()) peer.traffic = at->second;
-      all.push_back(std::move(peer));
-    }
-    return all;
-  }
+  [[nodiscard]] std::vector<TcpPeer> view() const { return endpoint_->view(); }
   [[nodiscard]] MemberCounts counts() const {
     return endpoint_->with([](Member& member) { return member.counts(); });
   }

@@ -247,7 +247,10 @@ class MemberHandshake {
   void compare(MemberLine& line) {
     const std::uint64_t theirs = line.hello.model;
     if (!line.up() || m_.model_mark == 0 || theirs == 0) return;
-    if (theirs == m_.model_mark) return m_.touch(line.hello.node);
+    if (theirs == m_.model_mark) {
+      m_.delivery.resend(line.hello.node);
+      return m_.touch(line.hello.node);
+    }
     const auto other = m_.other_models.find(line.hello.node);
     if (other == m_.other_models.end()) return;  // it is on its way
     const std::string why = different(line.hello.node, first_difference(m_.model, other->second));

@@ -69,6 +69,7 @@ struct MemberPeer {
   LineId line = 0;                ///< the connection in use; 0: none
   std::uint64_t incarnation = 0;  ///< the life that was met last
   bool known = false;             ///< among the node's peers
+  bool met = false;               ///< it was, at some time
   bool left = false;              ///< it has said its last word
   Time heard{0};
   Time round_trip{0};  ///< the last one that was measured; 0: none

@@ -25,8 +25,6 @@ class MemberLinks {
     const PeerId id = line.hello.node;
     MemberPeer* peer = m_.link(id);
     if (peer == nullptr || peer->line != line.id) return std::nullopt;
-    // Who has no model yet cannot take messages.
-    if (!have_one_model(line) && m_.outgoing(id) > 0) return std::nullopt;
     bool may_finish = false;
     if (m_.must_say_finished(*peer)) {
       // In its turn: after all that was sent before it.
@@ -35,6 +33,10 @@ class MemberLinks {
     }
     auto frame = m_.delivery.next_frame(id);
     if (!frame) return std::nullopt;
+    if (!have_one_model(line)) {  // it cannot take messages yet: they are offered again when it can
+      frame->offer.reset();
+      frame->sequence = 0;
+    }
     peer->said = now;
     wire::DeliveryBody body;
     body.payload = frame->offer && frame->offer->payload;

@@ -101,6 +101,7 @@ struct MemberState {
       peer->calm = false;
     }
     peer->known = known;
+    peer->met = peer->met || known;
     if (MemberLine* line = this->line(peer->line)) speak(*line);
   }
   [[nodiscard]] bool must_say_finished(const MemberPeer& peer) const {

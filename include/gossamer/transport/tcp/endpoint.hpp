@@ -43,6 +43,11 @@
 
 namespace gossamer::transport {
 
+/// What a node on TCP knows of one peer.
+struct TcpPeer : MemberView {
+  TcpTraffic traffic;
+};
+
 /// One thread that does all input and output, and a mutex around the `Member`. The node's thread
 /// never waits for the network: it changes the member and wakes the other one.
 class TcpEndpoint {
@@ -98,9 +103,8 @@ class TcpEndpoint {
     bool any = false;
     wait_until(deadline, [&](Member& member) {
       any = member.has_event();
-      return any || woken_;
+      return std::exchange(woken_, false) || any;
     });
-    woken_ = false;
     return any;
   }
   void wake() {
@@ -117,10 +121,15 @@ class TcpEndpoint {
   }
   /// Whether the farewell is over; after `Member::close()`.
   [[nodiscard]] bool is_gone() const { return gone_; }
-  /// Bytes and frames by peer.
-  [[nodiscard]] std::map<PeerId, TcpTraffic> traffic() const {
+  /// All members that were ever heard of.
+  [[nodiscard]] std::vector<TcpPeer> view() const {
     const std::lock_guard lock(mutex_);
-    return traffic_;
+    std::vector<TcpPeer> all;
+    for (MemberView& one : member_.view()) {
+      const auto at = traffic_.find(one.peer);
+      all.push_back({std::move(one), at != traffic_.end() ? at->second : TcpTraffic{}});
+    }
+    return all;
   }
   /// Strangers, and what came of them.
   [[nodiscard]] Attempts::Record attempts() const {
