@@ -84,7 +84,6 @@ class BenchScope final : public gossamer::rule::Scope {
   at::Tensor parameters;
   std::uint64_t steps = 0;
   bool room = true;
-  std::function<gossamer::transport::Status(PeerId)> known;  // of others
   std::vector<Message> outbox;
   bool halfway = false;   // between gradient and apply
   bool finished = false;  // takes no more steps, still answers
