@@ -4,7 +4,8 @@
 /// <gossamer/topology/graphml.hpp> (TinyXML-2), <gossamer/observe/record.hpp> (nlohmann/json),
 /// <gossamer/observe/digest.hpp> and <gossamer/transport/tcp/stream.hpp> (OpenSSL); nor, since
 /// programs that train rarely need it, <gossamer/topology/spectrum.hpp>: what is known of a graph
-/// before anybody trains on it.
+/// before anybody trains on it, and <gossamer/optim/adahessian.hpp>, whose LibTorch headers take
+/// long to read.
 #pragma once
 
 // clang-format off
@@ -18,8 +19,13 @@
 #include <gossamer/model/snapshot.hpp>
 
 // rule/: how two models meet
+#include <gossamer/rule/downpour.hpp>
+#include <gossamer/rule/dynamic_weighting.hpp>
+#include <gossamer/rule/easgd.hpp>
+#include <gossamer/rule/elastic_gossip.hpp>
 #include <gossamer/rule/gosgd.hpp>
 #include <gossamer/rule/gosgd_pull.hpp>
+#include <gossamer/rule/leader_sgd.hpp>
 #include <gossamer/rule/none.hpp>
 #include <gossamer/rule/persyn.hpp>
 #include <gossamer/rule/sync.hpp>
