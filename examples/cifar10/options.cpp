@@ -2,7 +2,7 @@
 /// Reads the command line, and turns names into rules.
 #include <cifar10/networks.hpp>
 #include <cifar10/options.hpp>
-#include <gossamer/gossamer.hpp>
+#include <cifar10/rules.hpp>
 #include <gossamer/node/cluster_file.hpp>
 
 #include <CLI/CLI.hpp>
@@ -15,8 +15,11 @@
 namespace cifar10 {
 namespace {
 
-const std::vector<std::string> rule_names = {"single", "none",  "sync",
-                                             "persyn", "gosgd", "gosgd_pull"};
+std::vector<std::string> rule_names() {
+  std::vector<std::string> names;
+  for (const NamedRule& one : named_rules()) names.push_back(one.name);
+  return names;
+}
 
 /// A number above zero; says so otherwise (not-a-number included).
 CLI::Validator positive() {
@@ -114,19 +117,58 @@ void add_options(CLI::App& app, Options& o) {
                     ->check(within(1, 4096))
                     ->capture_default_str()
                     ->group(gossip);
-  app.add_option("--rule", o.rule, "How nodes meet")
-      ->check(one_of(rule_names))
+  app.add_option("--rule", o.rule, "How nodes meet: see --list-rules")
+      ->check(one_of(rule_names()))
       ->capture_default_str()
+      ->group(gossip);
+  app.add_flag_callback(
+         "--list-rules",
+         [] {
+           list_rules(std::cout);
+           throw CLI::Success();
+         },
+         "All rules, with paper, what they conserve and what they need")
       ->group(gossip);
   app.add_option("--probability", o.probability, "Probability of an exchange after a step (p)")
       ->check(within(0, 1))
       ->capture_default_str()
       ->group(gossip);
-  app.add_option("--tau", o.tau, "Steps between two averages of persyn (default: 1 / p)")
+  app.add_option("--tau", o.tau, "Steps between two averages of all nodes (default: 1 / p)")
       ->check(positive())
       ->group(gossip);
-  app.add_option("--topology", o.topology, "Whom gosgd and gosgd_pull meet")
+  app.add_option("--topology", o.topology, "Whom rules meet that choose one peer at a time")
       ->check(one_of({"uniform", "ring"}))
+      ->capture_default_str()
+      ->group(gossip);
+  app.add_option("--graph", o.graph,
+                 "Neighbours under rules that go by rounds (default: the rule's own)")
+      ->check(one_of({"exponential", "ring", "complete"}))
+      ->group(gossip);
+  app.add_option("--peers", o.peers, "Peers per round of the exponential graph")
+      ->check(within(1, 64))
+      ->capture_default_str()
+      ->group(gossip);
+  app.add_option("--overlap", o.overlap, "How many steps late osgp takes messages")
+      ->check(within(1, 1000))
+      ->capture_default_str()
+      ->group(gossip);
+  app.add_option("--base", o.base, "The rule around which slowmo is")
+      ->check(one_of(rule_names()))
+      ->capture_default_str()
+      ->group(gossip);
+  app.add_option("--alpha", o.alpha, "Slow learning rate of slowmo")
+      ->check(positive())
+      ->capture_default_str()
+      ->group(gossip);
+  app.add_option("--beta", o.beta, "Slow momentum of slowmo")
+      ->check(within(0, 1, true))
+      ->capture_default_str()
+      ->group(gossip);
+  app.add_flag("--keep-momentum", o.keep_momentum,
+               "Keep the nodes' own momentum when slowmo averages, instead of resetting it")
+      ->group(gossip);
+  app.add_option("--sync-steps", o.sync_steps, "Steps of post_local before nodes go local")
+      ->check(within(0, 1e12))
       ->capture_default_str()
       ->group(gossip);
   app.add_option("--buffers", o.buffers, "BatchNorm statistics when models meet")
@@ -192,16 +234,7 @@ std::uint64_t Options::total_images() const {
   return images > 0 ? images : 200'000;
 }
 
-gossamer::rule::AnyRule Options::make_rule() const {
-  using namespace gossamer;
-  topology::Any whom = topology::Uniform{};
-  if (topology == "ring") whom = topology::Ring{};
-  if (rule == "sync") return rule::Sync{};
-  if (rule == "persyn") return rule::PerSyn(period());
-  if (rule == "gosgd") return rule::GoSgd(schedule::Bernoulli(probability), whom);
-  if (rule == "gosgd_pull") return rule::GoSgdPull(schedule::Bernoulli(probability), whom);
-  return rule::None{};
-}
+gossamer::rule::AnyRule Options::make_rule() const { return named_rule(rule).make(*this); }
 
 gossamer::model::Buffers Options::buffer_policy() const {
   using gossamer::model::Buffers;
@@ -238,7 +271,17 @@ nlohmann::ordered_json Options::description() const {
                                  {"shard", shard},
                                  {"topology", topology},
                                  {"buffers", buffers}};
-  if (rule == "persyn") text["tau"] = period();
+  if (named_rule(rule).has_period) text["tau"] = period();
+  if (!graph.empty()) text["graph"] = graph;
+  if (peers != 1) text["peers"] = peers;
+  if (rule == "osgp" || base == "osgp") text["overlap"] = overlap;
+  if (rule == "post_local") text["sync_steps"] = sync_steps;
+  if (rule == "slowmo") {
+    text["base"] = base;
+    text["alpha"] = alpha;
+    text["beta"] = beta;
+    text["keep_momentum"] = keep_momentum;
+  }
   if (!cluster.empty()) {
     std::ifstream in(cluster, std::ios::binary);
     text["cluster"] = std::string(std::istreambuf_iterator<char>(in), {});
@@ -254,6 +297,7 @@ std::optional<Options> parse(int argc, char** argv, int& status) {
       "  cifar10 --data DIR                            8 nodes, GoSGD, p = 0.02\n"
       "  cifar10 --data DIR --rule persyn --tau 50     the same traffic, with a barrier\n"
       "  cifar10 --data DIR --rule single              one node alone\n"
+      "  cifar10 --list-rules                          all ways in which nodes can meet\n"
       "  cifar10 --data DIR --transport simulated --cluster FILE   a cluster that is computed\n"
       "  cifar10 --download --momentum 0.9 --images 500000 --out RUN --checkpoint-every 50000\n"
       "  cifar10 ... --out RUN --resume                go on after a crash\n",
@@ -273,8 +317,11 @@ std::optional<Options> parse(int argc, char** argv, int& status) {
   } catch (const CLI::ParseError& error) {
     return refuse(error.what());
   }
-  if (options.rule == "persyn" && options.tau == 0 && !(options.probability > 0)) {
-    return refuse("--rule persyn: needs --tau, or --probability above 0, got 0");
+  if (named_rule(options.rule).has_period && options.tau == 0 && !(options.probability > 0)) {
+    return refuse("--rule " + options.rule + ": needs --tau, or --probability above 0, got 0");
+  }
+  if (options.rule == "slowmo" && options.base == "slowmo") {
+    return refuse("--base: slowmo needs another rule, got slowmo");
   }
   if (options.crop == 32 && options.network != "resnet18") {
     return refuse("--crop 32: only resnet18 takes 32x32 images, got --network " + options.network);

@@ -41,7 +41,15 @@ struct Options {
   std::string buffers = "average";
   std::size_t nodes = 8;
   double probability = 0.02;
-  std::uint64_t tau = 0;  // 0: the nearest to 1 / probability
+  std::uint64_t tau = 0;      // 0: the nearest to 1 / probability
+  std::string graph;          // of rules that go by rounds; empty: the rule's own
+  std::uint32_t peers = 1;    // of the exponential graph
+  std::uint64_t overlap = 1;  // of osgp
+  std::string base = "none";  // of slowmo
+  double alpha = 1;           // of slowmo
+  double beta = 0.5;          // of slowmo
+  bool keep_momentum = false;
+  std::uint64_t sync_steps = 1000;  // of post_local
   // how long
   std::uint64_t images = 0;
   std::uint64_t steps = 0;
@@ -57,7 +65,7 @@ struct Options {
 
   /// How many nodes there are: 1 for the rule `single`.
   [[nodiscard]] std::size_t members() const { return rule == "single" ? 1 : nodes; }
-  /// Steps between two averages of PerSyn.
+  /// Steps between two averages of the rules that have some.
   [[nodiscard]] std::uint64_t period() const;
   /// Images over all nodes that the run is to take; 0 if only time limits it.
   [[nodiscard]] std::uint64_t total_images() const;

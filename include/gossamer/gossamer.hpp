@@ -15,11 +15,20 @@
 #include <gossamer/model/snapshot.hpp>
 
 // rule/: how two models meet
+#include <gossamer/rule/ad_psgd.hpp>
+#include <gossamer/rule/d_psgd.hpp>
 #include <gossamer/rule/gosgd.hpp>
 #include <gossamer/rule/gosgd_pull.hpp>
+#include <gossamer/rule/gossip_pga.hpp>
+#include <gossamer/rule/gossiping_sgd.hpp>
 #include <gossamer/rule/none.hpp>
 #include <gossamer/rule/persyn.hpp>
+#include <gossamer/rule/post_local.hpp>
+#include <gossamer/rule/push_sum.hpp>
+#include <gossamer/rule/sgp.hpp>
+#include <gossamer/rule/slow_momentum.hpp>
 #include <gossamer/rule/sync.hpp>
+#include <gossamer/rule/then.hpp>
 
 // topology/: whom to meet
 #include <gossamer/topology/ring.hpp>
