@@ -62,6 +62,7 @@ class CifarNode : public gossamer::GradientNode<std::shared_ptr<Network>> {
  public:
   CifarNode(gossamer::Context context, const Options& o, const Images& train)
       : GradientNode(std::move(context), make_network(o)),
+        keeps_momentum_(o.keep_momentum),
         batches_(make_batches(o, train, id(), generator())),
         optimizer_(make_optimizer(o, model()->parameters(), id())),
         second_order_(o.optimizer == "adahessian") {
@@ -81,6 +82,14 @@ class CifarNode : public gossamer::GradientNode<std::shared_ptr<Network>> {
   void apply() override { optimizer_->step(); }
 
  private:
+  void on_restart() override {
+    if (keeps_momentum_) return;
+    for (auto& entry : optimizer_.state()) {
+      auto& buffer = static_cast<torch::optim::SGDParamState&>(*entry.second).momentum_buffer();
+      if (buffer.defined()) buffer.zero_();
+    }
+  }
+
   /// Optimizer, place in the data and dropout's generator: a resumed node goes on as if nothing had
   /// happened.
   void on_checkpoint(gossamer::Archive& archive) override {
@@ -101,6 +110,7 @@ class CifarNode : public gossamer::GradientNode<std::shared_ptr<Network>> {
     }
   }
 
+  bool keeps_momentum_;
   Batches batches_;
   std::unique_ptr<torch::optim::Optimizer> optimizer_;
   bool second_order_;  // the gradients need their graph

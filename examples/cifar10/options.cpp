@@ -3,7 +3,7 @@
 #include <cifar10/meetings.hpp>
 #include <cifar10/networks.hpp>
 #include <cifar10/options.hpp>
-#include <gossamer/gossamer.hpp>
+#include <cifar10/rules.hpp>
 #include <gossamer/node/cluster_file.hpp>
 #include <shared/validators.hpp>
 
@@ -22,10 +22,11 @@ using examples::one_of;
 using examples::positive;
 using examples::within;
 
-const std::vector<std::string> rule_names = {
-    "single", "none", "sync", "persyn", "gosgd", "gosgd_pull",
-    // elastic, centre and leader rules
-    "elastic_gossip", "easgd", "easgd_sync", "dynamic_easgd", "downpour", "leader_sgd"};
+std::vector<std::string> rule_names() {
+  std::vector<std::string> names;
+  for (const NamedRule& one : named_rules()) names.push_back(one.name);
+  return names;
+}
 
 void add_options(CLI::App& app, Options& o) {
   app.set_version_flag("--version", GOSSAMER_VERSION);
@@ -93,18 +94,25 @@ void add_options(CLI::App& app, Options& o) {
                     ->check(within(1, 4096))
                     ->capture_default_str()
                     ->group(gossip);
-  app.add_option("--rule", o.rule, "How nodes meet")
-      ->check(one_of(rule_names))
+  app.add_option("--rule", o.rule, "How nodes meet: see --list-rules")
+      ->check(one_of(rule_names()))
       ->capture_default_str()
+      ->group(gossip);
+  app.add_flag_callback(
+         "--list-rules",
+         [] {
+           list_rules(std::cout);
+           throw CLI::Success();
+         },
+         "All rules, with paper, what they conserve and what they need")
       ->group(gossip);
   app.add_option("--probability", o.probability, "Probability of an exchange after a step (p)")
       ->check(within(0, 1))
       ->capture_default_str()
       ->group(gossip);
-  app.add_option(
-         "--tau", o.tau,
-         "Steps between two averages of persyn, or exchanges of easgd, downpour, leader_sgd "
-         "(default: 1 / p)")
+  app.add_option("--tau", o.tau,
+                 "Steps between two averages of all nodes, or exchanges with a centre or leader "
+                 "(default: 1 / p)")
       ->check(positive())
       ->group(gossip);
   app.add_option("--parts", o.parts,
@@ -122,7 +130,7 @@ void add_options(CLI::App& app, Options& o) {
       ->check(within(0, 1))
       ->group(gossip);
   app.add_option("--topology", o.topology,
-                 "Whom gosgd, gosgd_pull and elastic_gossip meet: a name of --list-topologies, "
+                 "Whom rules meet that choose one peer at a time: a name of --list-topologies, "
                  "with parameters")
       ->capture_default_str()
       ->group(gossip);
@@ -137,6 +145,37 @@ void add_options(CLI::App& app, Options& o) {
            throw CLI::Success();
          },
          "Say what --topology and --schedule know, and end")
+      ->group(gossip);
+  app.add_option("--graph", o.graph,
+                 "Neighbours under rules that go by rounds (default: the rule's own)")
+      ->check(one_of({"exponential", "ring", "complete"}))
+      ->group(gossip);
+  app.add_option("--peers", o.peers, "Peers per round of the exponential graph")
+      ->check(within(1, 64))
+      ->capture_default_str()
+      ->group(gossip);
+  app.add_option("--staleness", o.staleness, "How many steps late osgp takes messages")
+      ->check(within(1, 1000))
+      ->capture_default_str()
+      ->group(gossip);
+  app.add_option("--base", o.base, "The rule around which slowmo is")
+      ->check(one_of(rule_names()))
+      ->capture_default_str()
+      ->group(gossip);
+  app.add_option("--slow-rate", o.slow_rate, "Slow learning rate of slowmo")
+      ->check(positive())
+      ->capture_default_str()
+      ->group(gossip);
+  app.add_option("--beta", o.beta, "Slow momentum of slowmo")
+      ->check(within(0, 1, true))
+      ->capture_default_str()
+      ->group(gossip);
+  app.add_flag("--keep-momentum", o.keep_momentum,
+               "Keep the nodes' own momentum when slowmo averages, instead of resetting it")
+      ->group(gossip);
+  app.add_option("--sync-steps", o.sync_steps, "Steps of post_local before nodes go local")
+      ->check(within(0, 1e12))
+      ->capture_default_str()
       ->group(gossip);
   app.add_option("--buffers", o.buffers, "BatchNorm statistics when models meet")
       ->check(one_of({"average", "local", "reset"}))
@@ -203,40 +242,13 @@ std::uint32_t Options::pieces() const {
   return transport == "threads" ? 1 : static_cast<std::uint32_t>(members());
 }
 
-bool Options::uses_tau() const {
-  return rule == "easgd" || rule == "easgd_sync" || rule == "dynamic_easgd" || rule == "downpour" ||
-         rule == "leader_sgd";
-}
-
 std::uint64_t Options::total_images() const {
   if (seconds > 0) return 0;
   if (steps > 0) return steps * members() * static_cast<std::uint64_t>(batch);
   return images > 0 ? images : 200'000;
 }
 
-gossamer::rule::AnyRule Options::make_rule() const {
-  using namespace gossamer;
-  const MeetingOptions meeting{probability, seed, steps_between(schedule)};
-  const auto whom = make_topology(topology, meeting);
-  const auto when = make_schedule(schedule, meeting);
-  if (rule == "sync") return rule::Sync().parts(pieces());
-  if (rule == "persyn") return rule::PerSyn(period()).parts(pieces());
-  if (rule == "gosgd") return rule::GoSgd(when, whom);
-  if (rule == "gosgd_pull") return rule::GoSgdPull(when, whom);
-  if (rule == "elastic_gossip") {
-    return rule::ElasticGossip(when, whom, alpha > 0 ? alpha : 0.5);
-  }
-  if (rule == "downpour") return rule::Downpour(period());
-  if (rule == "leader_sgd") {
-    return rule::LeaderSgd(
-        rule::LeaderSgdOptions().tau(period()).pull(alpha > 0 ? alpha : 0.1).window(period()));
-  }
-  if (!uses_tau()) return rule::None{};
-  const auto centred = rule::EasgdOptions().tau(period()).alpha(alpha).drop(drop);
-  if (rule == "easgd") return rule::Easgd(centred);
-  if (rule == "easgd_sync") return rule::Easgd(rule::EasgdOptions(centred).synchronous(true));
-  return rule::DynamicEasgd(centred);
-}
+gossamer::rule::AnyRule Options::make_rule() const { return named_rule(rule).make(*this); }
 
 gossamer::model::Buffers Options::buffer_policy() const {
   using gossamer::model::Buffers;
@@ -275,11 +287,21 @@ nlohmann::ordered_json Options::description() const {
                                  {"buffers", buffers}};
   if (schedule != "bernoulli") text["schedule"] = schedule;
   if ((rule == "sync" || rule == "persyn") && pieces() > 1) text["parts"] = pieces();
-  if (rule == "persyn" || uses_tau()) text["tau"] = period();
   if (optimizer != "sgd") text["optimizer"] = optimizer;
   if (alpha > 0) text["alpha"] = alpha;
   if (drop > 0) text["drop"] = drop;
   if (overlap > 0) text["overlap"] = overlap;
+  if (named_rule(rule).has_period) text["tau"] = period();
+  if (!graph.empty()) text["graph"] = graph;
+  if (peers != 1) text["peers"] = peers;
+  if (rule == "osgp" || base == "osgp") text["staleness"] = staleness;
+  if (rule == "post_local") text["sync_steps"] = sync_steps;
+  if (rule == "slowmo") {
+    text["base"] = base;
+    text["slow_rate"] = slow_rate;
+    text["beta"] = beta;
+    text["keep_momentum"] = keep_momentum;
+  }
   if (!cluster.empty()) {
     std::ifstream in(cluster, std::ios::binary);
     text["cluster"] = std::string(std::istreambuf_iterator<char>(in), {});
@@ -295,6 +317,7 @@ std::optional<Options> parse(int argc, char** argv, int& status) {
       "  cifar10 --data DIR                            8 nodes, GoSGD, p = 0.02\n"
       "  cifar10 --data DIR --rule persyn --tau 50     the same traffic, with a barrier\n"
       "  cifar10 --data DIR --rule single              one node alone\n"
+      "  cifar10 --list-rules                          all ways in which nodes can meet\n"
       "  cifar10 --data DIR --transport simulated --cluster FILE   a cluster that is computed\n"
       "  cifar10 --download --momentum 0.9 --images 500000 --out RUN --checkpoint-every 50000\n"
       "  cifar10 ... --out RUN --resume                go on after a crash\n",
@@ -314,8 +337,7 @@ std::optional<Options> parse(int argc, char** argv, int& status) {
   } catch (const CLI::ParseError& error) {
     return refuse(error.what());
   }
-  if ((options.rule == "persyn" || options.uses_tau()) && options.tau == 0 &&
-      !(options.probability > 0)) {
+  if (named_rule(options.rule).has_period && options.tau == 0 && !(options.probability > 0)) {
     return refuse("--rule " + options.rule + ": needs --tau, or --probability above 0, got 0");
   }
   if (options.optimizer == "nesterov" && !(options.momentum > 0)) {
@@ -330,6 +352,9 @@ std::optional<Options> parse(int argc, char** argv, int& status) {
   }
   if (options.drop > 0 && options.rule != "easgd" && options.rule != "dynamic_easgd") {
     return refuse("--drop: needs --rule easgd or dynamic_easgd, got --rule " + options.rule);
+  }
+  if (options.rule == "slowmo" && options.base == "slowmo") {
+    return refuse("--base: slowmo needs another rule, got slowmo");
   }
   try {
     (void)options.make_rule();

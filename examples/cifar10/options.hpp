@@ -48,6 +48,14 @@ struct Options {
   std::uint32_t parts = 0;  // 0: 1 on threads, one per node on a network
   double alpha = 0;         // strength of a pull; 0: the rule's own
   double drop = 0;
+  std::string graph;            // of rules that go by rounds; empty: the rule's own
+  std::uint32_t peers = 1;      // of the exponential graph
+  std::uint64_t staleness = 1;  // of osgp
+  std::string base = "none";    // of slowmo
+  double slow_rate = 1;         // of slowmo
+  double beta = 0.5;            // of slowmo
+  bool keep_momentum = false;
+  std::uint64_t sync_steps = 1000;  // of post_local
   // how long
   std::uint64_t images = 0;
   std::uint64_t steps = 0;
@@ -64,12 +72,10 @@ struct Options {
 
   /// How many nodes there are: 1 for the rule `single`.
   [[nodiscard]] std::size_t members() const { return rule == "single" ? 1 : nodes; }
-  /// Steps between two averages of PerSyn.
+  /// Steps between two averages of the rules that have some.
   [[nodiscard]] std::uint64_t period() const;
   /// Pieces in which sync and persyn average, each on a node of its own.
   [[nodiscard]] std::uint32_t pieces() const;
-  /// The rule has a period and a centre or a leader.
-  [[nodiscard]] bool uses_tau() const;
   /// Images over all nodes that the run is to take; 0 if only time limits it.
   [[nodiscard]] std::uint64_t total_images() const;
   /// The rule that the names and numbers spell.

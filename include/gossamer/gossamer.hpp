@@ -19,16 +19,25 @@
 #include <gossamer/model/snapshot.hpp>
 
 // rule/: how two models meet
+#include <gossamer/rule/ad_psgd.hpp>
+#include <gossamer/rule/d_psgd.hpp>
 #include <gossamer/rule/downpour.hpp>
 #include <gossamer/rule/dynamic_weighting.hpp>
 #include <gossamer/rule/easgd.hpp>
 #include <gossamer/rule/elastic_gossip.hpp>
 #include <gossamer/rule/gosgd.hpp>
 #include <gossamer/rule/gosgd_pull.hpp>
+#include <gossamer/rule/gossip_pga.hpp>
+#include <gossamer/rule/gossiping_sgd.hpp>
 #include <gossamer/rule/leader_sgd.hpp>
 #include <gossamer/rule/none.hpp>
 #include <gossamer/rule/persyn.hpp>
+#include <gossamer/rule/post_local.hpp>
+#include <gossamer/rule/push_sum.hpp>
+#include <gossamer/rule/sgp.hpp>
+#include <gossamer/rule/slow_momentum.hpp>
 #include <gossamer/rule/sync.hpp>
+#include <gossamer/rule/then.hpp>
 
 // topology/: whom to meet
 #include <gossamer/topology/complete.hpp>

@@ -15,6 +15,7 @@
 // expect: Rule needs: void on_peer_joined(Scope& scope, PeerId peer)
 // expect: Rule needs: void on_peer_left(Scope& scope, const PeerLeft& gone)
 // expect: Rule needs: void on_leave(Scope& scope)
+// expect: Rule needs: void on_replaced(Scope& scope)
 // expect: Rule needs: void checkpoint(Archive& archive)
 // expect: Rule needs: void on_messages(Scope& scope, std::span<const Message> messages)
 #include <gossamer/rule/rule.hpp>
@@ -76,6 +77,9 @@ struct NoOnPeerLeft : Whole {
 struct NoOnLeave : Whole {
   void on_leave() = delete;
 };
+struct NoOnReplaced : Whole {
+  void on_replaced() = delete;
+};
 struct NoCheckpoint : Whole {
   void checkpoint() = delete;
 };
@@ -103,6 +107,7 @@ int main() {
   check_rule<NoOnPeerJoined>();
   check_rule<NoOnPeerLeft>();
   check_rule<NoOnLeave>();
+  check_rule<NoOnReplaced>();
   check_rule<NoCheckpoint>();
   AnyRule rule(OneByOne{});  // the holder says so too
 }

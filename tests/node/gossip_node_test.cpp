@@ -239,6 +239,7 @@ struct Noting {
     note("rule on_peer_left " + std::to_string(gone.peer));
   }
   void on_leave(gossamer::rule::Scope&) { note("on_leave"); }
+  void on_replaced(gossamer::rule::Scope&) { note("on_replaced"); }
   void checkpoint(gossamer::Archive&) { note("checkpoint"); }
 };
 

@@ -362,6 +362,9 @@ TEST_CASE("Variances that are averaged stay positive under stale pulls", "[rule]
       copy.writable().copy_from(model_.flat());
       return copy;
     }
+    gossamer::rule::PeerHealth health(PeerId) const override { return {}; }
+    std::chrono::nanoseconds now() const override { return {}; }
+    std::chrono::nanoseconds since_last_step() const override { return {}; }
     gossamer::model::Snapshot blank() override { return pool_.take(); }
     void send(Message message) override { sent.push_back(std::move(message)); }
     std::vector<Message> sent;

@@ -197,6 +197,7 @@ class GossipNode {
         engine_((refuse_whole_steps(context, has_halves), std::move(context)),
                 model::detail::tensors_of(model_)) {
     model::check_model<Model>();
+    engine_.model().on_restart([this] { on_restart(); });
   }
 
   /// One step of training, usually one mini-batch; returns its loss.
@@ -215,6 +216,9 @@ class GossipNode {
   virtual void on_stop() {}
   virtual void on_peer_joined(PeerId /*peer*/) {}
   virtual void on_peer_left(PeerId /*peer*/, transport::Reason /*reason*/) {}
+  /// A rule (`rule::SlowMo`) begins a new stretch of training from where it has put the parameters.
+  /// The default keeps the optimizer's buffers as they are; an override may reset them.
+  virtual void on_restart() {}
   /// Saves or restores what is the user's: optimizer, data order, generators. One function for
   /// both.
   virtual void on_checkpoint(Archive& /*archive*/) {}

@@ -72,6 +72,14 @@ class Ahead {
     merge(scope, messages, round);
   }
 
+  /// The model has other parameters now, which know nothing of the early messages.
+  void replaced(Scope& scope) {
+    whole(scope);
+    hidden_ = !early_.empty();
+    take_out(scope);
+    show(scope, 0);
+  }
+
   /// Makes the model whole, whatever was planned. If somebody else has changed the weight (a
   /// newcomer was given its share), what is early counts as merged from here on.
   void whole(Scope& scope) {

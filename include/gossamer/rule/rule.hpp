@@ -35,6 +35,7 @@ namespace gossamer::rule {
 ///     on_peer_joined
 ///     on_peer_left     finished (it still answers), left or lost
 ///     on_leave         this node goes while others go on: hand the weight over
+///     on_replaced      a rule around this one has put other parameters in place
 ///     checkpoint       save or restore the rule's own state
 ///
 /// Threads: all hooks of one rule object are called by one thread at a time.
@@ -57,6 +58,7 @@ struct Neutral {
   void on_peer_joined(Scope&, PeerId) {}
   void on_peer_left(Scope&, const PeerLeft&) {}
   void on_leave(Scope&) {}
+  void on_replaced(Scope&) {}
   void checkpoint(Archive&) {}
 };
 
@@ -122,6 +124,10 @@ concept on_leave = requires(T& r, Scope& s) {
   r.on_leave(s);
 };
 template <class T>
+concept on_replaced = requires(T& r, Scope& s) {
+  r.on_replaced(s);
+};
+template <class T>
 concept checkpoint = requires(T& r, Archive& archive) {
   r.checkpoint(archive);
 };
@@ -133,7 +139,7 @@ concept Rule = std::copy_constructible<T> && has::name<T> && has::needs_halves<T
     has::lockstep<T> && has::uses_merge<T> && has::may_step<T> && has::before_step<T> &&
     has::after_gradient<T> && has::may_apply<T> && has::before_apply<T> && has::after_step<T> &&
     has::on_messages<T> && has::on_returned<T> && has::on_peer_joined<T> && has::on_peer_left<T> &&
-    has::on_leave<T> && has::checkpoint<T>;
+    has::on_leave<T> && has::on_replaced<T> && has::checkpoint<T>;
 
 /// Says which hook a would-be rule lacks.
 template <class T>
@@ -158,6 +164,7 @@ consteval void check_rule() {
   static_assert(has::on_peer_left<T>,
                 "Rule needs: void on_peer_left(Scope& scope, const PeerLeft& gone)");
   static_assert(has::on_leave<T>, "Rule needs: void on_leave(Scope& scope)");
+  static_assert(has::on_replaced<T>, "Rule needs: void on_replaced(Scope& scope)");
   static_assert(has::checkpoint<T>, "Rule needs: void checkpoint(Archive& archive)");
 }
 
@@ -195,6 +202,7 @@ class AnyRule {
   void on_peer_joined(Scope& scope, PeerId peer) { held_->on_peer_joined(scope, peer); }
   void on_peer_left(Scope& scope, const PeerLeft& gone) { held_->on_peer_left(scope, gone); }
   void on_leave(Scope& scope) { held_->on_leave(scope); }
+  void on_replaced(Scope& scope) { held_->on_replaced(scope); }
   void checkpoint(Archive& archive) { held_->checkpoint(archive); }
 
  private:
@@ -216,6 +224,7 @@ class AnyRule {
     virtual void on_peer_joined(Scope& scope, PeerId peer) = 0;
     virtual void on_peer_left(Scope& scope, const PeerLeft& gone) = 0;
     virtual void on_leave(Scope& scope) = 0;
+    virtual void on_replaced(Scope& scope) = 0;
     virtual void checkpoint(Archive& archive) = 0;
   };
 
@@ -244,6 +253,7 @@ class AnyRule {
     void on_peer_joined(Scope& scope, PeerId peer) override { r.on_peer_joined(scope, peer); }
     void on_peer_left(Scope& scope, const PeerLeft& gone) override { r.on_peer_left(scope, gone); }
     void on_leave(Scope& scope) override { r.on_leave(scope); }
+    void on_replaced(Scope& scope) override { r.on_replaced(scope); }
     void checkpoint(Archive& archive) override { r.checkpoint(archive); }
     T r;
   };

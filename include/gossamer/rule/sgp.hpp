@@ -100,6 +100,7 @@ class Sgp : public Neutral {
     const auto peer = topology::Uniform{}(scope);
     if (peer) scope.send(split(scope, *peer, 1, share));
   }
+  void on_replaced(Scope& scope) { ahead_.replaced(scope); }
   void checkpoint(Archive& archive) {
     step_.checkpoint(archive);
     rounds_.checkpoint(archive);

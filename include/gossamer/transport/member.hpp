@@ -102,9 +102,7 @@ class Member {
   [[nodiscard]] bool has_event() const { return m_.delivery.has_event() || !m_.news.empty(); }
 
   /// Messages that are under way to or from this node, and events that it has not polled.
-  [[nodiscard]] std::size_t under_way() const {
-    return m_.delivery.under_way() + m_.news.size();
-  }
+  [[nodiscard]] std::size_t under_way() const { return m_.delivery.under_way() + m_.news.size(); }
 
   /// All that was polled is dealt with.
   void dealt_with() {
