@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-/// The same nodes as threads of this process, or under a virtual clock.
+/// The same nodes as threads of this process, under a virtual clock, or one of many on TCP.
 #include <cifar10/cluster.hpp>
+#include <cifar10/tcp_cluster.hpp>
 #include <gossamer/gossamer.hpp>
 #include <gossamer/node/simulated_group.hpp>
 
@@ -121,6 +122,9 @@ std::unique_ptr<Cluster> make_cluster(const Options& options, const Images& trai
     return std::make_unique<Simulated>(
         options.simulation().node(node).stop_when(std::move(stop_when)), options, train,
         std::move(on_tick));
+  }
+  if (options.transport == "tcp") {
+    return make_tcp_cluster(options, node, train, std::move(stop_when), std::move(on_tick));
   }
   return std::make_unique<Threads>(gossamer::GroupOptions(options.members())
                                        .node(node)

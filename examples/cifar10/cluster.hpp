@@ -9,6 +9,8 @@
 #include <gossamer/observe/consensus.hpp>
 #include <gossamer/transport/message.hpp>
 
+#include <nlohmann/json.hpp>
+
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -43,6 +45,7 @@ class Cluster {
   /// The same with their weights.
   [[nodiscard]] virtual std::vector<gossamer::observe::Member> members() const = 0;
   [[nodiscard]] virtual gossamer::transport::Status totals() const = 0;
+  /// Of the nodes that are here, and of messages under way between them.
   [[nodiscard]] virtual double total_weight() const = 0;
   /// Seconds of training that have passed here.
   [[nodiscard]] virtual double wall_seconds() const = 0;
@@ -54,6 +57,9 @@ class Cluster {
   /// Whether all is at rest, so that a checkpoint can be made.
   [[nodiscard]] virtual bool is_calm() const { return true; }
   virtual void checkpoint(gossamer::Archive& archive) = 0;
+
+  /// What is known of nodes in other processes: one object each; null if there are none.
+  [[nodiscard]] virtual nlohmann::ordered_json peers() const { return nullptr; }
 };
 
 /// Makes the nodes, on the transport that the options name. `stop_when` is asked, and `on_tick`

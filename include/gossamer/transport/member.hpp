@@ -102,9 +102,7 @@ class Member {
   [[nodiscard]] bool has_event() const { return m_.delivery.has_event() || !m_.news.empty(); }
 
   /// Messages that are under way to or from this node, and events that it has not polled.
-  [[nodiscard]] std::size_t under_way() const {
-    return m_.delivery.under_way() + m_.news.size();
-  }
+  [[nodiscard]] std::size_t under_way() const { return m_.delivery.under_way() + m_.news.size(); }
 
   /// All that was polled is dealt with.
   void dealt_with() {
@@ -144,6 +142,9 @@ class Member {
 
   /// Whether `settled()` would be true.
   [[nodiscard]] bool is_settled() const { return calm_.settled(); }
+
+  /// What keeps the node from being settled, in words.
+  [[nodiscard]] std::string waits_for() const { return calm_.reason(); }
 
   /// Begins to leave. Go on carrying frames until `may_go()`, then call `go()`.
   void close(Reason reason) {
