@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-/// The same nodes as threads of this process, or under a virtual clock.
+/// The same nodes as threads of this process, under a virtual clock, or one of many on TCP.
 #include <cifar10/cluster.hpp>
+#include <cifar10/tcp_cluster.hpp>
 
 #include <utility>
 
@@ -24,6 +25,9 @@ std::unique_ptr<Cluster> make_cluster(const Options& options, const Images& trai
     return std::make_unique<examples::SimulatedCluster<CifarNode>>(
         options.simulation().node(node).stop_when(std::move(stop_when)), options.make_rule(), make,
         std::move(on_tick), std::move(trace));
+  }
+  if (options.transport == "tcp") {
+    return make_tcp_cluster(options, node, train, std::move(stop_when), std::move(on_tick));
   }
   return std::make_unique<examples::ThreadCluster<CifarNode>>(
       gossamer::GroupOptions(options.members())

@@ -5,6 +5,7 @@
 #include <cifar10/options.hpp>
 #include <cifar10/rules.hpp>
 #include <gossamer/node/cluster_file.hpp>
+#include <gossamer/node/tcp_member.hpp>
 #include <shared/validators.hpp>
 
 #include <CLI/CLI.hpp>
@@ -182,7 +183,7 @@ void add_options(CLI::App& app, Options& o) {
       ->capture_default_str()
       ->group(gossip);
   app.add_option("--transport", o.transport, "How messages travel")
-      ->check(one_of({"threads", "simulated"}))
+      ->check(one_of({"threads", "simulated", "tcp"}))
       ->capture_default_str()
       ->group(gossip);
   app.add_option("--cluster", o.cluster,
@@ -190,6 +191,51 @@ void add_options(CLI::App& app, Options& o) {
       ->check(CLI::ExistingFile)
       ->excludes(nodes)
       ->group(gossip);
+
+  const char* tcp = "TCP: one node per process (--nodes: how many the run begins with)";
+  app.add_option("--rank", o.tcp.rank,
+                 "Number of this node, from 0 (default: as torchrun, mpirun or srun say; without\n"
+                 "them, one that joins a run)")
+      ->check(within(0, 65535))
+      ->group(tcp);
+  app.add_option("--listen", o.tcp.listen, "Address and port of this machine; port 0 is a free one")
+      ->capture_default_str()
+      ->group(tcp);
+  app.add_option("--advertise", o.tcp.advertise, "Where others dial this node, if not there")
+      ->group(tcp);
+  app.add_option("--contact", o.tcp.contacts, "host:port of any member; may be repeated")
+      ->group(tcp);
+  app.add_option("--port", o.tcp.port, "Of node 0 under a launcher that names none")
+      ->capture_default_str()
+      ->group(tcp);
+  app.add_option("--run", o.tcp.run, "Only nodes of the same run meet")
+      ->capture_default_str()
+      ->group(tcp);
+  auto* shared = app.add_option("--shared-key", o.tcp.shared_key, "File with the run's secret")
+                     ->check(CLI::ExistingFile)
+                     ->group(tcp);
+  auto* authority = app.add_option("--authority", o.tcp.authority, "Certificate of the authority")
+                        ->check(CLI::ExistingFile)
+                        ->excludes(shared)
+                        ->group(tcp);
+  auto* certificate =
+      app.add_option("--certificate", o.tcp.certificate, "This node's, signed by the authority")
+          ->check(CLI::ExistingFile)
+          ->needs(authority)
+          ->group(tcp);
+  auto* key = app.add_option("--key", o.tcp.key, "Its private key")
+                  ->check(CLI::ExistingFile)
+                  ->needs(authority)
+                  ->group(tcp);
+  authority->needs(certificate)->needs(key);
+  app.add_flag("--insecure", o.tcp.insecure, "Other machines may come without a key: anybody may")
+      ->excludes(shared)
+      ->excludes(authority)
+      ->group(tcp);
+  app.add_option("--gather-seconds", o.tcp.gather_seconds, "How long to wait for the others")
+      ->check(positive())
+      ->capture_default_str()
+      ->group(tcp);
 
   const char* length = "Length: one of these; all nodes end together";
   auto* images = app.add_option("--images", o.images, "Images over all nodes (default: 200000)")
@@ -228,6 +274,29 @@ void add_options(CLI::App& app, Options& o) {
       ->group(records);
   app.add_flag("--resume", o.resume, "Go on from the checkpoint in --out")->group(records);
   app.add_flag("--quiet", o.quiet, "No progress, only the table at the end")->group(records);
+}
+
+/// This node's place among the processes. Throws ConfigError for an environment that makes no
+/// sense.
+void find_place(Options& options) {
+  Options::Tcp& tcp = options.tcp;
+  tcp.founders = static_cast<std::uint32_t>(options.nodes);
+  if (tcp.rank >= 0) {
+    tcp.number = static_cast<std::uint32_t>(tcp.rank);
+  } else if (const auto launch = gossamer::transport::launch_from(
+                 [](const char* name) { return std::getenv(name); })) {
+    const auto placed = gossamer::TcpMemberOptions::from(
+        *launch, tcp.port,
+        gossamer::transport::TcpOptions().listen(tcp.listen).contacts(tcp.contacts));
+    tcp.number = placed.number();
+    tcp.founders = placed.founders();
+    tcp.listen = placed.listen();
+    tcp.contacts = placed.contacts();
+  } else {
+    tcp.number = gossamer::TcpMemberOptions::newcomers_number();
+    if (tcp.contacts.empty()) tcp.founders = 0;  // alone, and others may come
+  }
+  options.nodes = std::max<std::uint32_t>(tcp.founders, 1);
 }
 
 }  // namespace
@@ -319,6 +388,7 @@ std::optional<Options> parse(int argc, char** argv, int& status) {
       "  cifar10 --data DIR --rule single              one node alone\n"
       "  cifar10 --list-rules                          all ways in which nodes can meet\n"
       "  cifar10 --data DIR --transport simulated --cluster FILE   a cluster that is computed\n"
+      "  cifar10 --data DIR --transport tcp --nodes 4 --rank 2 --contact HOST:PORT   one of four\n"
       "  cifar10 --download --momentum 0.9 --images 500000 --out RUN --checkpoint-every 50000\n"
       "  cifar10 ... --out RUN --resume                go on after a crash\n",
       "cifar10");
@@ -376,6 +446,16 @@ std::optional<Options> parse(int argc, char** argv, int& status) {
   }
   if (!options.trace.empty() && options.transport != "simulated") {
     return refuse("--trace: needs --transport simulated, got --transport " + options.transport);
+  }
+  if (options.transport == "tcp") {
+    if (options.resume || options.checkpoint_every > 0) {
+      return refuse("--transport tcp: nodes on TCP cannot be saved and resumed yet");
+    }
+    try {
+      find_place(options);
+    } catch (const gossamer::ConfigError& error) {
+      return refuse(error.what());
+    }
   }
   if (options.resume && options.out.empty()) {
     return refuse("--resume: needs --out DIR, the folder of the run to go on with");

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace cifar10 {
 
@@ -38,6 +39,22 @@ struct Options {
   // gossip
   std::string transport = "threads";
   std::filesystem::path cluster;  // of the simulated transport; empty: equal nodes
+  struct Tcp {
+    std::int64_t rank = -1;      // as given; negative: a launcher says, or this is a newcomer
+    std::uint32_t number = 0;    // this node's
+    std::uint32_t founders = 0;  // how many nodes the run begins with
+    std::string listen = "127.0.0.1:0";
+    std::string advertise;
+    std::vector<std::string> contacts;
+    std::uint16_t port = 29400;  // of the first node, if a launcher does not say
+    std::string run = "cifar10";
+    std::filesystem::path shared_key;
+    std::filesystem::path authority;
+    std::filesystem::path certificate;
+    std::filesystem::path key;
+    bool insecure = false;
+    double gather_seconds = 60;
+  } tcp;
   std::string rule = "gosgd";
   std::string topology = "uniform";    // see meetings.hpp
   std::string schedule = "bernoulli";  // see meetings.hpp

@@ -25,6 +25,13 @@ double since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
+/// Where the record goes: processes of one run have a folder each in it.
+std::filesystem::path folder_of(const Options& options) {
+  const auto folder = options.out.empty() ? examples::folder_named_by_time() : options.out;
+  if (options.transport != "tcp") return folder;
+  return folder / ("node-" + std::to_string(options.tcp.number));
+}
+
 /// The smallest multiple of `step` above `value`.
 std::uint64_t next_multiple(std::uint64_t value, std::uint64_t step) {
   return (value / step + 1) * step;
@@ -35,7 +42,7 @@ std::uint64_t next_multiple(std::uint64_t value, std::uint64_t step) {
 Training::Training(const Options& options, const Dataset& dataset)
     : options_(options),
       dataset_(dataset),
-      record_(options.out.empty() ? examples::folder_named_by_time() : options.out, options.resume),
+      record_(folder_of(options), options.resume),
       progress_(std::cout, gossamer::observe::ProgressLine::stdout_is_terminal(), "images"),
       cluster_(make_cluster(
           options, dataset.train, [this] { return signals_.received() != 0; },
@@ -197,6 +204,7 @@ void Training::evaluate_now() {
                 {"messages_merged", totals.messages_merged},
                 {"messages_returned", totals.messages_returned},
                 {"bytes_sent", totals.bytes_sent}});
+  if (const Json peers = cluster_->peers(); !peers.is_null()) last_["peers"] = peers;
   record_.add(last_);
   if (options_.quiet) return;
   char line[160];

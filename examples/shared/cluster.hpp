@@ -11,6 +11,7 @@
 #include <gossamer/transport/message.hpp>
 
 #include <ATen/Parallel.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -63,6 +64,9 @@ class Cluster {
   /// Whether all is at rest, so that a checkpoint can be made.
   [[nodiscard]] virtual bool is_calm() const { return true; }
   virtual void checkpoint(gossamer::Archive& archive) = 0;
+
+  /// What is known of nodes in other processes: one object each; null if there are none.
+  [[nodiscard]] virtual nlohmann::ordered_json peers() const { return nullptr; }
 };
 
 /// How nodes are made.

@@ -402,6 +402,7 @@ bool all_settle(G& group, Ledger& ledger, const std::vector<PeerId>& alive) {
                                  [&group](PeerId node) { return group[node].settled(); });
     if (all) return true;
   }
+  if constexpr (requires { group.describe(); }) WARN(group.describe());
   return false;
 }
 

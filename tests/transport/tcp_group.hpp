@@ -129,6 +129,17 @@ class Group {
     return snapshot;
   }
 
+  /// What each node waits for.
+  [[nodiscard]] std::string describe() {
+    std::string all;
+    for (PeerId i = 0; i < nodes_.size(); ++i) {
+      if (!lives(i)) continue;
+      all += "node " + std::to_string(i) + ": " +
+             tcp(i).endpoint().with([](Member& member) { return member.waits_for(); }) + "\n";
+    }
+    return all;
+  }
+
  private:
   struct Node {
     Node(Group& group, PeerId id, const TcpOptions& options) : tcp(options), end(group, id) {}

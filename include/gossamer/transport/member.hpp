@@ -143,6 +143,9 @@ class Member {
   /// Whether `settled()` would be true.
   [[nodiscard]] bool is_settled() const { return calm_.settled(); }
 
+  /// What keeps the node from being settled, in words.
+  [[nodiscard]] std::string waits_for() const { return calm_.reason(); }
+
   /// Begins to leave. Go on carrying frames until `may_go()`, then call `go()`.
   void close(Reason reason) {
     if (std::exchange(m_.closing, true)) return;

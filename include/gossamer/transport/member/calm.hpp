@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 #include <utility>
 
 namespace gossamer::transport {
@@ -55,6 +56,35 @@ class MemberCalm {
     if (peer.calm && !ping.calm) asking_ = false;
     peer.calm = ping.calm;
     peer.stirred = ping.stirred;
+  }
+
+  /// What keeps the node from being settled, in words; empty if nothing does.
+  [[nodiscard]] std::string reason() const {
+    if (settled_) return {};
+    if (!m_.finished) return "it has not finished";
+    if (m_.polled > 0 || m_.delivery.has_event() || !m_.news.empty()) {
+      return "it has not dealt with all that came";
+    }
+    std::string all;
+    for (const auto& [id, peer] : m_.links) {
+      const char* why = nullptr;
+      if (!peer.known) continue;
+      if (peer.line == 0)
+        why = "is out of reach";
+      else if (!peer.finish_told)
+        why = "has not finished";
+      else if (m_.must_say_finished(peer))
+        why = "has not heard that this node has finished";
+      else if (m_.delivery.under_way(id) > 0)
+        why = "has not taken all messages, or not confirmed it";
+      else if (!peer.calm)
+        why = "waits for somebody";
+      else if (!peer.confirmed)
+        why = "was asked once more";
+      if (why != nullptr)
+        all += (all.empty() ? "peer " : "; peer ") + std::to_string(id) + " " + why;
+    }
+    return all;
   }
 
   /// The connection on which the answer was to come is gone.
