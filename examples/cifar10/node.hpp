@@ -84,9 +84,9 @@ class CifarNode : public gossamer::GradientNode<std::shared_ptr<Network>> {
  private:
   void on_restart() override {
     if (keeps_momentum_) return;
-    for (auto& entry : optimizer_.state()) {
-      auto& buffer = static_cast<torch::optim::SGDParamState&>(*entry.second).momentum_buffer();
-      if (buffer.defined()) buffer.zero_();
+    for (auto& entry : optimizer_->state()) {
+      auto* sgd = dynamic_cast<torch::optim::SGDParamState*>(entry.second.get());
+      if (sgd != nullptr && sgd->momentum_buffer().defined()) sgd->momentum_buffer().zero_();
     }
   }
 

@@ -6,6 +6,7 @@
 #include <cifar10/rules.hpp>
 #include <gossamer/node/cluster_file.hpp>
 #include <gossamer/node/tcp_member.hpp>
+#include <gossamer/version.hpp>
 #include <shared/validators.hpp>
 
 #include <CLI/CLI.hpp>

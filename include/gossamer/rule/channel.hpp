@@ -4,6 +4,7 @@
 
 #include <gossamer/rule/scope.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <span>
 #include <utility>
@@ -36,6 +37,11 @@ class Channel final : public Scope {
   [[nodiscard]] PeerId self() const override { return outer_.self(); }
   [[nodiscard]] std::span<const PeerId> peers() const override { return outer_.peers(); }
   [[nodiscard]] transport::Status status(PeerId peer) const override { return outer_.status(peer); }
+  [[nodiscard]] PeerHealth health(PeerId peer) const override { return outer_.health(peer); }
+  [[nodiscard]] std::chrono::nanoseconds now() const override { return outer_.now(); }
+  [[nodiscard]] std::chrono::nanoseconds since_last_step() const override {
+    return outer_.since_last_step();
+  }
   [[nodiscard]] std::uint64_t step() const override { return outer_.step(); }
   [[nodiscard]] Generator& generator() override { return outer_.generator(); }
   [[nodiscard]] double& weight() override { return outer_.weight(); }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <gossamer/model/mix.hpp>
+#include <gossamer/rule/roles.hpp>
 #include <gossamer/rule/scope.hpp>
 
 #include <algorithm>
@@ -145,10 +146,6 @@ class ExactPart {
     const auto next = std::ranges::lower_bound(peers, PeerId{part_.index});
     const PeerId peer = next != peers.end() ? *next : peers.front();
     return comes_before(peer, scope.self()) ? peer : scope.self();
-  }
-
-  static bool is_live(const Scope& scope, PeerId peer) {
-    return std::ranges::binary_search(scope.peers(), peer);
   }
 
   /// The mean of that round, if this node has had it in a round of its own.

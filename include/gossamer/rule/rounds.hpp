@@ -2,6 +2,7 @@
 /// Waiting for the messages of a round from those neighbours who send some.
 #pragma once
 
+#include <gossamer/rule/roles.hpp>
 #include <gossamer/rule/scope.hpp>
 
 #include <algorithm>
@@ -13,12 +14,6 @@
 #include <vector>
 
 namespace gossamer::rule {
-
-/// Whether that peer is among those who may be chosen.
-inline bool is_live(const Scope& scope, PeerId peer) {
-  const auto peers = scope.peers();
-  return std::binary_search(peers.begin(), peers.end(), peer);
-}
 
 /// Knows, round by round, from whom this node still waits for something. Rounds are counted as
 /// steps are: what a node sends after its k-th step is of round k.
