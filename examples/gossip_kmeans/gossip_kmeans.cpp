@@ -49,7 +49,10 @@ class Judge {
     const double error = kmeans::quantization_error(points_, centres_);
     double sum = 0;
     double worst = 0;
+    double nodes = 0;
     for (KMeansNode* node : cluster.nodes()) {
+      if (!(node->weight() > 0)) continue;  // a newcomer that has not been given anything
+      ++nodes;
       const double one = kmeans::quantization_error(sample_, node->centres()) / central_on_sample_;
       sum += one;
       worst = std::max(worst, one);
@@ -63,7 +66,7 @@ class Judge {
     return {{"error", error},
             {"central_error", central_},
             {"error_to_central", error / central_},
-            {"mean_node_to_central", sum / static_cast<double>(members.size())},
+            {"mean_node_to_central", sum / nodes},
             {"worst_node_to_central", worst},
             {"points_counted", all.counts.sum().item<double>()},
             {"messages_to_1_percent", number(within_)},

@@ -49,7 +49,10 @@ class Judge {
     double captured_worst = 1;
     double distance_worst = 0;
     double samples = 0;
+    double nodes = 0;
     for (PcaNode* node : cluster.nodes()) {
+      if (!(node->weight() > 0)) continue;  // a newcomer that has not been given anything
+      ++nodes;
       const pca::Components& known = node->components();
       const double angle = pca::largest_angle(basis_, known.basis);
       const double share = captured(known.basis) / captured_;
@@ -60,7 +63,6 @@ class Judge {
       distance_worst = std::max(distance_worst, distance(known.basis, known.variances));
       samples += node->weight() * known.count();
     }
-    const auto nodes = static_cast<double>(cluster.nodes().size());
     return {{"mean_angle_degrees", angle_sum / nodes},
             {"worst_angle_degrees", angle_worst},
             {"mean_captured_to_central", captured_sum / nodes},

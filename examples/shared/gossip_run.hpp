@@ -110,8 +110,8 @@ class GossipRun {
     const gossamer::transport::Status totals = cluster_->totals();
     Json text = {{"wall_seconds", cluster_->wall_seconds()}};
     if (cluster_->virtual_seconds()) text["virtual_seconds"] = cluster_->seconds();
-    text.update({{"images", totals.samples},
-                 {"steps", totals.steps},
+    text[job_.unit] = totals.samples;
+    text.update({{"steps", totals.steps},
                  {"messages_sent", totals.messages_sent},
                  {"messages_merged", totals.messages_merged},
                  {"messages_returned", totals.messages_returned},
@@ -127,8 +127,8 @@ class GossipRun {
     last_.update(job_.measure(*cluster_));
     record_.add(last_);
     if (options_.quiet) return;
-    progress_.say(gossamer::observe::grouped(last_["images"].template get<std::uint64_t>()) +
-                  " images, " +
+    progress_.say(gossamer::observe::grouped(last_[job_.unit].template get<std::uint64_t>()) + " " +
+                  job_.unit + ", " +
                   gossamer::observe::grouped(last_["messages_sent"].template get<std::uint64_t>()) +
                   " messages: " + job_.sentence(last_));
   }

@@ -222,6 +222,31 @@ TEST_CASE("What is sent before the other has a model waits for it", "[transport]
   CHECK(std::get<Delivered>(events[0]).message.weight == 0.25);
 }
 
+TEST_CASE("Messages pass whenever the two learn of their models", "[transport][member]") {
+  for (int first = 0; first < 40; first += 3) {
+    for (int second = 0; second < 40; ++second) {
+      CAPTURE(first, second);
+      Swarm swarm(static_cast<std::uint64_t>(40 * first + second));
+      swarm.begin(knowing(0, {}), "");
+      swarm.begin(knowing(1, {Network::address(0)}), "");
+      for (int i = 0; i < 40; ++i) {
+        if (i == first) swarm.ends[0]->introduce("model\n", Flat());
+        if (i == second) swarm.ends[1]->introduce("model\n", Flat());
+        swarm.pass(50us);
+      }
+      swarm.pass(5ms);
+      for (const std::size_t from : {0U, 1U}) {
+        (void)swarm.events(0);
+        (void)swarm.events(1);
+        const auto to = static_cast<PeerId>(1 - from);
+        swarm.ends[from]->send({.to = to, .weight = 0.25, .payload = {}});
+        swarm.pass(5ms);
+        CHECK(swarm.events(to).size() == 1);
+      }
+    }
+  }
+}
+
 TEST_CASE("A number that a live node has is refused, and free when that is gone",
           "[transport][member]") {
   Swarm swarm;

@@ -430,7 +430,10 @@ class Member {
   }
 
   std::optional<wire::Body> say(MemberLine& line, Time now) {
-    if (std::exchange(line.hello_due, false)) return hello_to(line);
+    if (std::exchange(line.hello_due, false)) {
+      line.told = m_.model_mark;
+      return hello_to(line);
+    }
     if (std::exchange(line.model_due, false)) {
       const bool same = line.hello.model == m_.model_mark;
       return wire::Model{m_.model_mark, same ? std::string() : m_.model};

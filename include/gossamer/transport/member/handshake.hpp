@@ -209,7 +209,8 @@ class MemberHandshake {
     }
     line.state = MemberLine::State::up;
     line.hello_due = !line.dialed;
-    line.model_due = m_.model_mark != 0 && hello.model != m_.model_mark;
+    const bool told = !line.dialed || line.told == m_.model_mark;
+    line.model_due = m_.model_mark != 0 && !(told && hello.model == m_.model_mark);
     line.all_members_due = line.ping_due = true;
     m_.speak(line);
     if (!prefer(line)) return;

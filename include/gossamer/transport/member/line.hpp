@@ -53,6 +53,7 @@ struct MemberLine {
   bool listed = false;  ///< among those that have something to say
   bool hello_due = false;
   bool model_due = false;
+  std::uint64_t told = 0;  ///< the model of which the peer was told
   bool all_members_due = false;
   std::set<PeerId> members_due;
   bool answer_due = false;
