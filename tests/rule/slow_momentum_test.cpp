@@ -175,6 +175,8 @@ TEST_CASE("Around SGP and GoSGD, all nodes are equal after an outer step, and no
   Bench bench(nodes, SlowMo(base, 4, 1, 0.5), 2);
   CHECK(bench[0].rule.name() == "slowmo(" + base.name() + ")");
   CHECK(bench[0].rule.lockstep());
+  for (PeerId id = 0; id < nodes; ++id) bench[id].set(0.5);  // where the first stretch begins
+  bench.rebase();
   std::vector<std::vector<Numbers>> seen(21, std::vector<Numbers>(nodes));
   bench.gradient = [&](PeerId id, std::size_t j) {
     seen[bench[id].steps][id] = numbers(bench, id);

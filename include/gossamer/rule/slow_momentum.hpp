@@ -35,8 +35,8 @@ namespace gossamer::rule {
 /// called after each outer step; averaged, if the model lists them among its buffers
 /// (`model::Buffers::average`). Buffers of the model take the mean and no momentum.
 ///
-/// Invariant  all x are equal after an outer step. The base rule's weights stay as they are, and
-///            what it has under way arrives afterwards.
+/// Invariant  all x are equal after an outer step, if they were at the start. The base rule's
+///            weights stay as they are, and what it has under way arrives afterwards.
 /// Cost       2 (M - 1) vectors per tau steps over the group, and a wait for the slowest (none
 ///            without the exact average); two vectors of memory, two more and some passes at an
 ///            outer step.
