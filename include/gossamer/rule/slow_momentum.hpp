@@ -24,9 +24,11 @@ namespace gossamer::rule {
 /// Slow momentum around a base rule. After every tau steps, with x_0 where they began and eta the
 /// learning rate,
 ///
-///     x_tau <- mean of all nodes' x                    (or each node's own:
-///     `exact_average(false)`) u     <- beta u + (x_0 - x_tau) / eta x     <- x_0 - alpha eta u
-///     where the next tau steps begin
+///     x_tau <- mean of all nodes' x    (each node's own with `exact_average(false)`)
+///
+///     u     <- beta u + (x_0 - x_tau) / eta
+///
+///     x     <- x_0 - alpha eta u       where the next tau steps begin
 ///
 /// Special cases, to the bit: alpha = 1, beta = 0 around `None` is `PerSyn` (local SGD); one node
 /// and beta = 0 is Lookahead. beta > 0 around `None` is BMUF.
