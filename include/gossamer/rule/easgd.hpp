@@ -274,6 +274,7 @@ class BasicEasgd : public Neutral {
   bool warned_ = false;
 };
 
+/// EASGD with the same strength for all exchanges.
 using Easgd = BasicEasgd<EqualWeights>;
 
 }  // namespace gossamer::rule

@@ -41,7 +41,9 @@ constexpr std::size_t most_fields(Kind kind) {
   return 0;
 }
 
+/// How every frame begins.
 inline constexpr std::array<char, 4> magic{'G', 'S', 'M', 'R'};
+/// Members with different ones refuse each other.
 inline constexpr std::uint16_t protocol_version = 1;
 
 /// The first bytes of a frame, little-endian:
