@@ -9,9 +9,8 @@
 #include <ATen/ops/linalg_eigvalsh.h>
 #include <ATen/ops/linalg_inv.h>
 
-#include <algorithm>
-#include <cstdint>
 #include <limits>
+#include <tuple>
 
 namespace gossamer::topology {
 
