@@ -132,8 +132,8 @@ TEST_CASE("A step on a quadratic of any condition goes to its minimum", "[optim]
 
 TEST_CASE("A small network with convolutions and BatchNorm learns", "[optim][adahessian]") {
   torch::nn::Sequential net(torch::nn::Conv2d(torch::nn::Conv2dOptions(1, 4, 3)),
-                                  torch::nn::BatchNorm2d(4), torch::nn::Tanh(),
-                                  torch::nn::Flatten(), torch::nn::Linear(16, 1));
+                            torch::nn::BatchNorm2d(4), torch::nn::Tanh(), torch::nn::Flatten(),
+                            torch::nn::Linear(16, 1));
   net->to(torch::kDouble);
   {
     const torch::NoGradGuard no_grad;

@@ -103,7 +103,7 @@ TEST_CASE("Two who ask each other at once meet once", "[rule][elastic_gossip]") 
   CHECK(bench.pending().size() == 2);  // both are free to ask again
 }
 
-TEST_CASE("A node that waits for an answer trains on and asks nobody else",
+TEST_CASE("Who waits for an elastic answer trains on and asks nobody else",
           "[rule][elastic_gossip]") {
   Bench bench = elastic_bench(3, ElasticGossip(Every(1)));
   for (int i = 0; i < 5; ++i) REQUIRE(bench.advance(0));

@@ -58,7 +58,7 @@ class Ahead {
   }
 
   /// After the step: the weight, too, is as if they were not there, until `show()`.
-  void take_out(Scope& scope) {
+  void take_out(Scope& scope) const {
     if (hidden_) scope.weight() = weight_without_;
   }
 

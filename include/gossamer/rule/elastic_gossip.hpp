@@ -75,10 +75,9 @@ class ElasticGossip : public Neutral {
         inherit(scope, message);
       } else if (message.kind != Exchange::request) {
         exchange_.on_reply(scope, message);
-      } else if (exchange_.asked() == message.from && scope.self() < message.from) {
-        Exchange::refuse(scope, message);  // ours counts
-      } else if (scope.weight() == 0) {
-        Exchange::refuse(scope, message);  // this node has no model yet, or goes
+      } else if ((exchange_.asked() == message.from && scope.self() < message.from) ||
+                 scope.weight() == 0) {
+        Exchange::refuse(scope, message);  // ours counts; or this node has no model yet, or goes
       } else if (!exchange_.waiting()) {
         Exchange::reply(scope, {&message, 1}, alpha_);
       } else if (!std::exchange(has_met_, true)) {

@@ -82,10 +82,18 @@ class ExactPart {
         contributions_.emplace_back(message.from, &*message.payload);
       }
     }
-    std::ranges::stable_sort(contributions_, {}, &Contribution::first);
-    const auto again = std::ranges::unique(contributions_, {}, &Contribution::first);
-    contributions_.erase(again.begin(), again.end());
-    if (std::ranges::includes(contributions_, peers, {}, &Contribution::first)) {
+    std::stable_sort(contributions_.begin(), contributions_.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    contributions_.erase(
+        std::unique(contributions_.begin(), contributions_.end(),
+                    [](const auto& a, const auto& b) { return a.first == b.first; }),
+        contributions_.end());
+    const auto is_there = [this](PeerId peer) {
+      const auto at = std::lower_bound(contributions_.begin(), contributions_.end(), peer,
+                                       [](const auto& one, PeerId id) { return one.first < id; });
+      return at != contributions_.end() && at->first == peer;
+    };
+    if (std::all_of(peers.begin(), peers.end(), is_there)) {
       flats_.clear();
       for (const Contribution& one : contributions_) flats_.push_back(one.second);
       if (part_.is_all()) target_ = scope.blank();
@@ -143,7 +151,7 @@ class ExactPart {
   [[nodiscard]] PeerId reducer(const Scope& scope) const {
     const auto peers = scope.peers();
     if (peers.empty()) return scope.self();
-    const auto next = std::ranges::lower_bound(peers, PeerId{part_.index});
+    const auto next = std::lower_bound(peers.begin(), peers.end(), PeerId{part_.index});
     const PeerId peer = next != peers.end() ? *next : peers.front();
     return comes_before(peer, scope.self()) ? peer : scope.self();
   }

@@ -113,7 +113,8 @@ class GossipingPush : public Neutral {
     for (const Message& message : messages) {
       if (inherit(scope, message)) continue;
       ++received_;
-      mix.add(*message.payload, 1 / (received_ + 1.0));  // the mean of all so far
+      mix.add(*message.payload,
+              1 / (static_cast<double>(received_) + 1));  // the mean of all so far
     }
     mix.done();
   }

@@ -170,7 +170,7 @@ inline EdgeList parse_edge_list(std::string_view text, const std::string& where,
     }
     edges.emplace_back(numbers[0], numbers[1]);
   }
-  return EdgeList(edges, ways, where);
+  return {edges, ways, where};
 }
 
 /// The whole of a file; ConfigError if it cannot be read.

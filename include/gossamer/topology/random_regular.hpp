@@ -53,7 +53,7 @@ class RandomRegular final : public RandomGraph {
       std::uint32_t second = any();
       if (!fits(graph, ends[first], ends[second])) {
         // A few ends that are left may not fit at all.
-        if (ends.size() <= degree_ * degree_ && !any_fits(graph, ends)) return false;
+        if (ends.size() <= std::size_t{degree_} * degree_ && !any_fits(graph, ends)) return false;
         continue;
       }
       link(graph, ends[first], ends[second]);
