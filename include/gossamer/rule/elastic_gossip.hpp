@@ -75,13 +75,8 @@ class ElasticGossip : public Neutral {
         inherit(scope, message);
       } else if (message.kind != Exchange::request) {
         exchange_.on_reply(scope, message);
-      } else if ((exchange_.asked() == message.from && scope.self() < message.from) ||
-                 scope.weight() == 0) {
-        Exchange::refuse(scope, message);  // ours counts; or this node has no model yet, or goes
-      } else if (!exchange_.waiting()) {
-        Exchange::reply(scope, {&message, 1}, alpha_);
-      } else if (!std::exchange(has_met_, true)) {
-        Exchange::reply(scope, {&message, 1}, std::min(alpha_, 1 - alpha_));
+      } else if (const double alpha = strength_for(scope, message.from); alpha > 0) {
+        Exchange::reply(scope, {&message, 1}, alpha);
       } else {
         Exchange::refuse(scope, message);
       }
@@ -97,6 +92,14 @@ class ElasticGossip : public Neutral {
   void checkpoint(Archive& archive) { once_.checkpoint(archive); }
 
  private:
+  /// How strongly this node and one that asks may pull at each other; 0: not now.
+  double strength_for(const Scope& scope, PeerId asker) {
+    // If both ask, the lower one's counts; one without weight has no model yet, or goes.
+    if ((exchange_.asked() == asker && scope.self() < asker) || scope.weight() == 0) return 0;
+    if (!exchange_.waiting()) return alpha_;
+    return std::exchange(has_met_, true) ? 0 : std::min(alpha_, 1 - alpha_);
+  }
+
   using Exchange = ElasticExchange;
   static constexpr std::uint32_t bequest = 4;
 
