@@ -93,7 +93,7 @@ class ElasticGossip : public Neutral {
 
  private:
   /// How strongly this node and one that asks may pull at each other; 0: not now.
-  double strength_for(const Scope& scope, PeerId asker) {
+  double strength_for(Scope& scope, PeerId asker) {
     // If both ask, the lower one's counts; one without weight has no model yet, or goes.
     if ((exchange_.asked() == asker && scope.self() < asker) || scope.weight() == 0) return 0;
     if (!exchange_.waiting()) return alpha_;
