@@ -238,7 +238,7 @@ TEST_CASE("k-means on threads counts every point once", "[examples][kmeans][thre
   const auto parts = examples::shares(points, 4, true);
   gossamer::ThreadGroup<KMeansNode> group(gossamer::GroupOptions(4), rule::GoSgd(1.0),
                                           nodes_with(parts, start, 20));
-  group.run(Budget().steps(200));
+  tests::run_all(group);
   at::Tensor counted = at::zeros({3}, at::kDouble);
   at::Tensor held = at::zeros({3}, at::kDouble);
   for (std::size_t i = 0; i < 4; ++i) {

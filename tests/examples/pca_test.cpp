@@ -245,11 +245,11 @@ TEST_CASE("A rule that averages numbers refuses a model with a merge of its own"
         "its own; take a rule that uses it, such as gosgd");
 }
 
-TEST_CASE("PCA on threads comes to the components of all samples", "[examples][pca][threads]") {
+TEST_CASE("PCA on threads holds all samples", "[examples][pca][threads]") {
   const at::Tensor all = samples_of_rank(4, 200);
   gossamer::ThreadGroup<PcaNode> group(gossamer::GroupOptions(4), rule::GoSgd(1.0),
                                        nodes_with(all, 4, 4));
-  group.run(Budget().steps(300));
+  tests::run_all(group);
   double held = 0;
   for (std::size_t i = 0; i < 4; ++i) {
     held += group[i].weight() * group[i].components().count();

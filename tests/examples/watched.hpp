@@ -8,6 +8,8 @@
 
 #include <tests/support.hpp>
 
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -103,6 +105,19 @@ class Watched {
   gossamer::transport::AnyTransport inner_;
   std::shared_ptr<Watch> watch_;
 };
+
+/// Runs a group on threads until every node has taken a step, and 200 a node on average. (A budget
+/// is the group's: on a busy machine the others may spend it before one node begins.)
+template <class Group>
+void run_all(Group& group) {
+  for (std::uint64_t steps = 200; steps < 200'000; steps += 50) {
+    group.run_until(gossamer::Budget().steps(steps));
+    bool all = true;
+    for (std::size_t i = 0; i < group.size(); ++i) all = all && group.status(i).steps > 0;
+    if (all) return group.finish();
+  }
+  FAIL("a node never took a step");
+}
 
 /// A bad day: frames are lost, doubled and late all the time; a node stands still, another one
 /// straggles; a part of the network is cut off and comes back; one node crashes, one leaves, two
