@@ -15,8 +15,10 @@
 namespace cifar10 {
 namespace {
 
-const std::vector<std::string> rule_names = {"single", "none",  "sync",
-                                             "persyn", "gosgd", "gosgd_pull"};
+const std::vector<std::string> rule_names = {
+    "single", "none", "sync", "persyn", "gosgd", "gosgd_pull",
+    // elastic, centre and leader rules
+    "elastic_gossip", "easgd", "easgd_sync", "dynamic_easgd", "downpour", "leader_sgd"};
 
 /// A number above zero; says so otherwise (not-a-number included).
 CLI::Validator positive() {
@@ -77,7 +79,12 @@ void add_options(CLI::App& app, Options& o) {
   app.add_flag("!--no-random-crop", o.random_crop, "Train on centre crops")->group(data);
   app.add_flag("!--no-normalise", o.normalise, "Pixels in [0, 1] instead of mean 0, deviation 1")
       ->group(data);
-  app.add_flag("--shard", o.shard, "Each node sees its own part of the data, not all of it")
+  auto* shard =
+      app.add_flag("--shard", o.shard, "Each node sees its own part of the data, not all of it")
+          ->group(data);
+  app.add_option("--overlap", o.overlap, "Share of the images that every node's shard has")
+      ->check(within(0, 1))
+      ->needs(shard)
       ->group(data);
 
   const char* training = "Training";
@@ -95,6 +102,11 @@ void add_options(CLI::App& app, Options& o) {
       ->group(training);
   app.add_option("--learning-rate", o.learning_rate, "Learning rate, constant")
       ->check(positive())
+      ->capture_default_str()
+      ->group(training);
+  app.add_option("--optimizer", o.optimizer,
+                 "Each node's own: sgd, nesterov (with easgd: EAMSGD), adahessian")
+      ->check(one_of({"sgd", "nesterov", "adahessian"}))
       ->capture_default_str()
       ->group(training);
   app.add_option("--momentum", o.momentum, "Momentum of each node's own SGD")
@@ -122,10 +134,23 @@ void add_options(CLI::App& app, Options& o) {
       ->check(within(0, 1))
       ->capture_default_str()
       ->group(gossip);
-  app.add_option("--tau", o.tau, "Steps between two averages of persyn (default: 1 / p)")
+  app.add_option(
+         "--tau", o.tau,
+         "Steps between two averages of persyn, or exchanges of easgd, downpour, leader_sgd "
+         "(default: 1 / p)")
       ->check(positive())
       ->group(gossip);
-  app.add_option("--topology", o.topology, "Whom gosgd and gosgd_pull meet")
+  app.add_option("--alpha", o.alpha,
+                 "Strength of a pull of elastic_gossip (default: 0.5), easgd (0.9 / workers), "
+                 "leader_sgd (0.1)")
+      ->check(within(0, 1))
+      ->group(gossip);
+  app.add_option("--drop", o.drop,
+                 "Probability that a worker of easgd or dynamic_easgd fails to "
+                 "get through when an exchange is due")
+      ->check(within(0, 1))
+      ->group(gossip);
+  app.add_option("--topology", o.topology, "Whom gosgd, gosgd_pull and elastic_gossip meet")
       ->check(one_of({"uniform", "ring"}))
       ->capture_default_str()
       ->group(gossip);
@@ -186,6 +211,11 @@ std::uint64_t Options::period() const {
   return static_cast<std::uint64_t>(std::max(1.0, std::round(1 / probability)));
 }
 
+bool Options::uses_tau() const {
+  return rule == "easgd" || rule == "easgd_sync" || rule == "dynamic_easgd" || rule == "downpour" ||
+         rule == "leader_sgd";
+}
+
 std::uint64_t Options::total_images() const {
   if (seconds > 0) return 0;
   if (steps > 0) return steps * members() * static_cast<std::uint64_t>(batch);
@@ -200,7 +230,19 @@ gossamer::rule::AnyRule Options::make_rule() const {
   if (rule == "persyn") return rule::PerSyn(period());
   if (rule == "gosgd") return rule::GoSgd(schedule::Bernoulli(probability), whom);
   if (rule == "gosgd_pull") return rule::GoSgdPull(schedule::Bernoulli(probability), whom);
-  return rule::None{};
+  if (rule == "elastic_gossip") {
+    return rule::ElasticGossip(schedule::Bernoulli(probability), whom, alpha > 0 ? alpha : 0.5);
+  }
+  if (rule == "downpour") return rule::Downpour(period());
+  if (rule == "leader_sgd") {
+    return rule::LeaderSgd(
+        rule::LeaderSgdOptions().tau(period()).pull(alpha > 0 ? alpha : 0.1).window(period()));
+  }
+  if (!uses_tau()) return rule::None{};
+  const auto centred = rule::EasgdOptions().tau(period()).alpha(alpha).drop(drop);
+  if (rule == "easgd") return rule::Easgd(centred);
+  if (rule == "easgd_sync") return rule::Easgd(rule::EasgdOptions(centred).synchronous(true));
+  return rule::DynamicEasgd(centred);
 }
 
 gossamer::model::Buffers Options::buffer_policy() const {
@@ -238,7 +280,11 @@ nlohmann::ordered_json Options::description() const {
                                  {"shard", shard},
                                  {"topology", topology},
                                  {"buffers", buffers}};
-  if (rule == "persyn") text["tau"] = period();
+  if (rule == "persyn" || uses_tau()) text["tau"] = period();
+  if (optimizer != "sgd") text["optimizer"] = optimizer;
+  if (alpha > 0) text["alpha"] = alpha;
+  if (drop > 0) text["drop"] = drop;
+  if (overlap > 0) text["overlap"] = overlap;
   if (!cluster.empty()) {
     std::ifstream in(cluster, std::ios::binary);
     text["cluster"] = std::string(std::istreambuf_iterator<char>(in), {});
@@ -273,8 +319,22 @@ std::optional<Options> parse(int argc, char** argv, int& status) {
   } catch (const CLI::ParseError& error) {
     return refuse(error.what());
   }
-  if (options.rule == "persyn" && options.tau == 0 && !(options.probability > 0)) {
-    return refuse("--rule persyn: needs --tau, or --probability above 0, got 0");
+  if ((options.rule == "persyn" || options.uses_tau()) && options.tau == 0 &&
+      !(options.probability > 0)) {
+    return refuse("--rule " + options.rule + ": needs --tau, or --probability above 0, got 0");
+  }
+  if (options.optimizer == "nesterov" && !(options.momentum > 0)) {
+    return refuse("--optimizer nesterov: needs --momentum above 0, got 0");
+  }
+  if (options.optimizer == "adahessian" && options.rule == "sync") {
+    return refuse(
+        "--optimizer adahessian: cannot be used with --rule sync, which changes gradients");
+  }
+  if (options.rule == "elastic_gossip" && options.alpha == 1) {
+    return refuse("--alpha: must lie below 1 with elastic_gossip, got 1");
+  }
+  if (options.drop > 0 && options.rule != "easgd" && options.rule != "dynamic_easgd") {
+    return refuse("--drop: needs --rule easgd or dynamic_easgd, got --rule " + options.rule);
   }
   if (options.crop == 32 && options.network != "resnet18") {
     return refuse("--crop 32: only resnet18 takes 32x32 images, got --network " + options.network);

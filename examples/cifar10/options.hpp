@@ -25,11 +25,13 @@ struct Options {
   bool random_crop = true;
   bool normalise = true;
   bool shard = false;
+  double overlap = 0;
   // training
   std::string network = "gosgd";
   double dropout = 0.5;
   std::int64_t batch = 20;
   double learning_rate = 0.01;
+  std::string optimizer = "sgd";
   double momentum = 0;
   double weight_decay = 0;
   std::uint64_t seed = 1;
@@ -42,6 +44,8 @@ struct Options {
   std::size_t nodes = 8;
   double probability = 0.02;
   std::uint64_t tau = 0;  // 0: the nearest to 1 / probability
+  double alpha = 0;       // strength of a pull; 0: the rule's own
+  double drop = 0;
   // how long
   std::uint64_t images = 0;
   std::uint64_t steps = 0;
@@ -59,6 +63,8 @@ struct Options {
   [[nodiscard]] std::size_t members() const { return rule == "single" ? 1 : nodes; }
   /// Steps between two averages of PerSyn.
   [[nodiscard]] std::uint64_t period() const;
+  /// The rule has a period and a centre or a leader.
+  [[nodiscard]] bool uses_tau() const;
   /// Images over all nodes that the run is to take; 0 if only time limits it.
   [[nodiscard]] std::uint64_t total_images() const;
   /// The rule that the names and numbers spell.

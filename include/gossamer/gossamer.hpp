@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// Everything that needs LibTorch and spdlog only; one line per room. Not here, since they need
 /// more: <gossamer/node/signals.hpp> (Asio), <gossamer/node/checkpoint.hpp> (xxHash),
-/// <gossamer/observe/record.hpp> (nlohmann/json), <gossamer/observe/digest.hpp> (OpenSSL).
+/// <gossamer/observe/record.hpp> (nlohmann/json), <gossamer/observe/digest.hpp> (OpenSSL); and
+/// <gossamer/optim/adahessian.hpp>, whose LibTorch headers take long to read.
 #pragma once
 
 // clang-format off
@@ -15,8 +16,13 @@
 #include <gossamer/model/snapshot.hpp>
 
 // rule/: how two models meet
+#include <gossamer/rule/downpour.hpp>
+#include <gossamer/rule/dynamic_weighting.hpp>
+#include <gossamer/rule/easgd.hpp>
+#include <gossamer/rule/elastic_gossip.hpp>
 #include <gossamer/rule/gosgd.hpp>
 #include <gossamer/rule/gosgd_pull.hpp>
+#include <gossamer/rule/leader_sgd.hpp>
 #include <gossamer/rule/none.hpp>
 #include <gossamer/rule/persyn.hpp>
 #include <gossamer/rule/sync.hpp>

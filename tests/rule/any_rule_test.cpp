@@ -2,8 +2,13 @@
 /// What a rule is put together from: whom, when, and the holder of any rule.
 #include <gossamer/error.hpp>
 #include <gossamer/node/archive.hpp>
+#include <gossamer/rule/downpour.hpp>
+#include <gossamer/rule/dynamic_weighting.hpp>
+#include <gossamer/rule/easgd.hpp>
+#include <gossamer/rule/elastic_gossip.hpp>
 #include <gossamer/rule/gosgd.hpp>
 #include <gossamer/rule/gosgd_pull.hpp>
+#include <gossamer/rule/leader_sgd.hpp>
 #include <gossamer/rule/none.hpp>
 #include <gossamer/rule/persyn.hpp>
 #include <gossamer/rule/rule.hpp>
@@ -77,6 +82,11 @@ static_assert(Rule<gossamer::rule::GoSgd>);
 static_assert(Rule<gossamer::rule::GoSgdPull>);
 static_assert(Rule<gossamer::rule::PerSyn>);
 static_assert(Rule<gossamer::rule::Sync>);
+static_assert(Rule<gossamer::rule::ElasticGossip>);
+static_assert(Rule<gossamer::rule::Easgd>);
+static_assert(Rule<gossamer::rule::DynamicEasgd>);
+static_assert(Rule<gossamer::rule::Downpour>);
+static_assert(Rule<gossamer::rule::LeaderSgd>);
 static_assert(Rule<AnyRule>);
 static_assert(!Rule<NoName>);
 static_assert(!Rule<NoCopy>);

@@ -133,7 +133,7 @@ struct EqualWeights {
 template <class Weights>
 class BasicEasgd : public Neutral {
  public:
-  explicit BasicEasgd(EasgdOptions options = {}, Weights weights = {})
+  explicit BasicEasgd(EasgdOptions options = {}, Weights weights = Weights())
       : options_((options.check(), std::move(options))), weights_(std::move(weights)) {}
 
   [[nodiscard]] std::string name() const {
