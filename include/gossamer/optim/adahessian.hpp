@@ -139,9 +139,9 @@ inline at::Tensor spatial_mean(const at::Tensor& diagonal) {
 ///     optimizer.step();
 ///
 /// or `step(closure)` with the first three lines in the closure. `step()` cuts the gradients from
-/// their graph, which would otherwise hold itself alive. It must come right after `backward`: a
-/// rule that acts between gradient and apply (`rule::Sync`) changes the gradients, whose graph does
-/// not know of it, and cannot be used with it.
+/// their graph, which would otherwise hold itself alive (LibTorch warns of that once). It must come
+/// right after `backward`: a rule that acts between gradient and apply (`rule::Sync`) changes the
+/// gradients, whose graph does not know of it, and cannot be used with it.
 ///
 /// Cost     a second backward pass per step; two copies of the parameters.
 /// Threads  as any optimizer.

@@ -26,8 +26,9 @@ namespace gossamer::rule {
 ///     worker   x <- c
 ///
 /// The centre is the live node with the lowest number (see `Centre`) and takes no steps. A worker
-/// whose centre is gone, or whose message comes back, trains on and sends it all the next time. The
-/// first time it only fetches.
+/// whose centre is gone, or whose message comes back, trains on and sends it all the next time.
+/// Before anything else it fetches c, and does so again when it is resumed from a checkpoint: steps
+/// that were not sent then are lost.
 ///
 /// Invariant  c, with all d under way and all that is not sent yet, is where the group began plus
 ///            all steps. What is not sent is lost with its worker, and c with a centre that is
@@ -55,7 +56,9 @@ class Downpour : public Neutral {
     centre_.settle_in(scope);
     if (Centre::is(scope)) return false;
     if (asked_) return false;
-    if (scope.peers().empty() || scope.step() % tau_ != 0 || !once_(scope)) return true;
+    if (scope.peers().empty()) return true;
+    const bool due = once_(scope) && scope.step() % tau_ == 0;
+    if (fetched_ && !due) return true;
     push(scope);
     return false;
   }
