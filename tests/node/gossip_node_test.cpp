@@ -824,8 +824,10 @@ TEST_CASE("Hooks of one node never run at the same time", "[node][threads]") {
     return std::make_unique<Guarded>(std::move(context));
   });
   group.run(Budget().steps(200));
+  int calls = 0;  // of all: on a busy machine one may do it all before another one begins
   for (std::size_t i = 0; i < group.size(); ++i) {
     CHECK(group[i].overlaps == 0);
-    CHECK(group[i].calls > 0);
+    calls += group[i].calls;
   }
+  CHECK(calls >= 800);
 }
