@@ -3,7 +3,8 @@
 # What the library claims of its speed, each figure beside its rival's from the same run.
 #
 #   ./benchmarks/run.sh               all questions, then the table
-#   ./benchmarks/run.sh QUESTION...   kernels, memory, includes, throughput, straggler; simulator
+#   ./benchmarks/run.sh QUESTION...   kernels, memory, includes, throughput, straggler, stream;
+#                                     simulator
 #   ./benchmarks/run.sh --table       the table, from what was measured before
 #
 # An idle machine gives clean figures; all takes about ten minutes after the build. The table goes to
@@ -39,6 +40,10 @@ measure() {
       build release bench_throughput >/dev/null
       "$bin/bench_throughput" --slow 4 --out "$out/straggler.json"
       ;;
+    stream)
+      build release bench_stream >/dev/null
+      "$bin/bench_stream" 7 "$out/stream.json"
+      ;;
     simulator)
       build release bench_simulator >/dev/null
       for nodes in 1000 10000 100000; do
@@ -49,7 +54,7 @@ measure() {
   esac
 }
 
-questions=(kernels memory includes throughput straggler)
+questions=(kernels memory includes throughput straggler stream)
 case ${1-} in
   --help | -h)
     sed -n '3,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"

@@ -69,6 +69,15 @@ def includes(result):
         above=False)
 
 
+def stream(result):
+    for name, one in result.items():
+        a, b = one["bytes_per_second"], one["raw_bytes_per_second"]
+        row(f"stream, {name}", f"{a / 1e6:.0f} MB/s",
+            f"raw Asio{' and OpenSSL' if 'TLS' in name else ''}: {b / 1e6:.0f} MB/s", a / b, 0.9)
+        a, b = one["cpu_nanoseconds_per_byte"], one["raw_cpu_nanoseconds_per_byte"]
+        row("the same, CPU time of both sides", f"{a:.2f} ns/byte", f"{b:.2f} ns/byte", a / b)
+
+
 def table(head, rows):
     return "\n".join("| " + " | ".join(cells) + " |" for cells in
                      (head, ("---",) * len(head), *rows))
@@ -98,7 +107,7 @@ Nodes of 100 parameters, 8 peers each, GoSGD with p = 1: `./benchmarks/run.sh si
     write(folder / "simulator.md", text)
 found = {}
 for name, explain in (("kernels", kernels), ("throughput", throughput), ("straggler", straggler),
-                      ("memory", memory), ("includes", includes)):
+                      ("memory", memory), ("includes", includes), ("stream", stream)):
     path = measurements / f"{name}.json"
     if path.exists():
         found[name] = json.loads(path.read_text())

@@ -7,6 +7,9 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/gossamer)
 write_basic_package_version_file(gossamerConfigVersion.cmake COMPATIBILITY SameMinorVersion
                                  ARCH_INDEPENDENT)
 install(TARGETS gossamer EXPORT gossamerTargets FILE_SET HEADERS)
+if(TARGET gossamer_tcp)
+  install(TARGETS gossamer_tcp EXPORT gossamerTargets)
+endif()
 install(EXPORT gossamerTargets NAMESPACE gossamer:: DESTINATION ${package_dir})
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/gossamerConfigVersion.cmake
               ${CMAKE_CURRENT_LIST_DIR}/gossamerConfig.cmake

@@ -92,6 +92,12 @@ class Batches {
 /// @throws gossamer::ConfigError unless n >= 0 and node < nodes.
 [[nodiscard]] std::vector<std::int64_t> shard(std::int64_t n, std::size_t node, std::size_t nodes);
 
+/// One node's part of n images when a share of them, in [0, 1], evenly spread, is given to every
+/// node, and the others are dealt out as by `shard`; ascending.
+/// @throws gossamer::ConfigError unless n >= 0, node < nodes and the share lies in [0, 1].
+[[nodiscard]] std::vector<std::int64_t> overlapping_shard(std::int64_t n, std::size_t node,
+                                                          std::size_t nodes, double share);
+
 /// 0, 1, ..., n - 1: every node sees all images.
 [[nodiscard]] std::vector<std::int64_t> all(std::int64_t n);
 

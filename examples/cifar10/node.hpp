@@ -6,6 +6,7 @@
 #include <cifar10/networks.hpp>
 #include <cifar10/options.hpp>
 #include <gossamer/node/gossip_node.hpp>
+#include <gossamer/optim/adahessian.hpp>
 
 #include <torch/optim/sgd.h>
 #include <torch/serialize.h>
@@ -28,7 +29,9 @@ inline Batches make_batches(const Options& o, const Images& train, std::size_t n
                             gossamer::Generator generator) {
   Normalisation raw{{0, 0, 0}, {1, 1, 1}};
   return Batches(train,
-                 o.shard ? shard(train.size(), node % o.members(), o.members()) : all(train.size()),
+                 o.shard
+                     ? overlapping_shard(train.size(), node % o.members(), o.members(), o.overlap)
+                     : all(train.size()),
                  o.batch, generator,
                  BatchOptions()
                      .crop(o.crop)
@@ -37,15 +40,32 @@ inline Batches make_batches(const Options& o, const Images& train, std::size_t n
                      .normalisation(o.normalise ? Normalisation() : raw));
 }
 
-/// One peer: a network, plain SGD, and a stream of mini-batches.
+/// The optimizer that the options ask for.
+inline std::unique_ptr<torch::optim::Optimizer> make_optimizer(const Options& o,
+                                                               std::vector<at::Tensor> parameters,
+                                                               std::size_t node) {
+  if (o.optimizer == "adahessian") {
+    return std::make_unique<gossamer::optim::AdaHessian>(
+        std::move(parameters), gossamer::optim::AdaHessianOptions(o.learning_rate)
+                                   .weight_decay(o.weight_decay)
+                                   .seed(o.seed * 4096 + node));
+  }
+  return std::make_unique<torch::optim::SGD>(std::move(parameters),
+                                             torch::optim::SGDOptions(o.learning_rate)
+                                                 .momentum(o.momentum)
+                                                 .nesterov(o.optimizer == "nesterov")
+                                                 .weight_decay(o.weight_decay));
+}
+
+/// One peer: a network, its optimizer, and a stream of mini-batches.
 class CifarNode : public gossamer::GradientNode<std::shared_ptr<Network>> {
  public:
   CifarNode(gossamer::Context context, const Options& o, const Images& train)
       : GradientNode(std::move(context), make_network(o)),
+        keeps_momentum_(o.keep_momentum),
         batches_(make_batches(o, train, id(), generator())),
-        optimizer_(model()->parameters(), torch::optim::SGDOptions(o.learning_rate)
-                                              .momentum(o.momentum)
-                                              .weight_decay(o.weight_decay)) {
+        optimizer_(make_optimizer(o, model()->parameters(), id())),
+        second_order_(o.optimizer == "adahessian") {
     model()->reseed_dropout(o.seed * 4096 + id());
   }
 
@@ -53,15 +73,23 @@ class CifarNode : public gossamer::GradientNode<std::shared_ptr<Network>> {
   /// The mean cross-entropy of one mini-batch, and its gradients.
   double gradient() override {
     const auto [images, labels] = batches_.next();
-    optimizer_.zero_grad();
+    optimizer_->zero_grad();
     const torch::Tensor loss = at::cross_entropy_loss(model()->forward(images), labels);
-    loss.backward();
+    loss.backward({}, second_order_, second_order_);
     return loss.item<double>();
   }
 
-  void apply() override { optimizer_.step(); }
+  void apply() override { optimizer_->step(); }
 
  private:
+  void on_restart() override {
+    if (keeps_momentum_) return;
+    for (auto& entry : optimizer_->state()) {
+      auto* sgd = dynamic_cast<torch::optim::SGDParamState*>(entry.second.get());
+      if (sgd != nullptr && sgd->momentum_buffer().defined()) sgd->momentum_buffer().zero_();
+    }
+  }
+
   /// Optimizer, place in the data and dropout's generator: a resumed node goes on as if nothing had
   /// happened.
   void on_checkpoint(gossamer::Archive& archive) override {
@@ -71,19 +99,21 @@ class CifarNode : public gossamer::GradientNode<std::shared_ptr<Network>> {
     torch::Tensor dropout_state = dropout.get_state();
     archive("dropout", dropout_state);
     std::ostringstream out;
-    if (!archive.loading()) torch::save(optimizer_, out);
+    if (!archive.loading()) torch::save(*optimizer_, out);
     std::string optimizer = out.str();
     archive("optimizer", optimizer);
     if (archive.loading()) {
       batches_.restore(place);
       dropout.set_state(dropout_state);
       std::istringstream in(optimizer);
-      torch::load(optimizer_, in);
+      torch::load(*optimizer_, in);
     }
   }
 
+  bool keeps_momentum_;
   Batches batches_;
-  torch::optim::SGD optimizer_;
+  std::unique_ptr<torch::optim::Optimizer> optimizer_;
+  bool second_order_;  // the gradients need their graph
 };
 
 }  // namespace cifar10

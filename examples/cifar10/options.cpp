@@ -1,61 +1,33 @@
 // SPDX-License-Identifier: MIT
 /// Reads the command line, and turns names into rules.
+#include <cifar10/meetings.hpp>
 #include <cifar10/networks.hpp>
 #include <cifar10/options.hpp>
-#include <gossamer/gossamer.hpp>
+#include <cifar10/rules.hpp>
 #include <gossamer/node/cluster_file.hpp>
+#include <gossamer/node/tcp_member.hpp>
+#include <gossamer/version.hpp>
+#include <shared/validators.hpp>
 
 #include <CLI/CLI.hpp>
 
 #include <cmath>
 #include <fstream>
+#include <iostream>
 #include <iterator>
 #include <vector>
 
 namespace cifar10 {
 namespace {
 
-const std::vector<std::string> rule_names = {"single", "none",  "sync",
-                                             "persyn", "gosgd", "gosgd_pull"};
+using examples::one_of;
+using examples::positive;
+using examples::within;
 
-/// A number above zero; says so otherwise (not-a-number included).
-CLI::Validator positive() {
-  return CLI::Validator(
-      [](const std::string& text) {
-        try {
-          if (std::stod(text) > 0 && std::isfinite(std::stod(text))) return std::string();
-        } catch (const std::exception&) {  // not a number: the same sentence
-        }
-        return "must be a number above 0, got " + text;
-      },
-      "> 0");
-}
-
-/// A number in [low, high], or in [low, high) if `open`.
-CLI::Validator within(double low, double high, bool open = false) {
-  const std::string range =
-      "[" + CLI::detail::to_string(low) + ", " + CLI::detail::to_string(high) + (open ? ")" : "]");
-  return CLI::Validator(
-      [=](const std::string& text) {
-        try {
-          const double value = std::stod(text);
-          if (value >= low && (open ? value < high : value <= high)) return std::string();
-        } catch (const std::exception&) {  // not a number: the same sentence
-        }
-        return "must lie in " + range + ", got " + text;
-      },
-      range);
-}
-
-/// One of some names.
-CLI::Validator one_of(std::vector<std::string> names) {
-  const std::string list = CLI::detail::join(names, ", ");
-  return CLI::Validator(
-      [names = std::move(names), list](const std::string& text) {
-        const bool known = std::find(names.begin(), names.end(), text) != names.end();
-        return known ? std::string() : "must be one of " + list + ", got " + text;
-      },
-      list);
+std::vector<std::string> rule_names() {
+  std::vector<std::string> names;
+  for (const NamedRule& one : named_rules()) names.push_back(one.name);
+  return names;
 }
 
 void add_options(CLI::App& app, Options& o) {
@@ -77,7 +49,12 @@ void add_options(CLI::App& app, Options& o) {
   app.add_flag("!--no-random-crop", o.random_crop, "Train on centre crops")->group(data);
   app.add_flag("!--no-normalise", o.normalise, "Pixels in [0, 1] instead of mean 0, deviation 1")
       ->group(data);
-  app.add_flag("--shard", o.shard, "Each node sees its own part of the data, not all of it")
+  auto* shard =
+      app.add_flag("--shard", o.shard, "Each node sees its own part of the data, not all of it")
+          ->group(data);
+  app.add_option("--overlap", o.overlap, "Share of the images that every node's shard has")
+      ->check(within(0, 1))
+      ->needs(shard)
       ->group(data);
 
   const char* training = "Training";
@@ -97,6 +74,11 @@ void add_options(CLI::App& app, Options& o) {
       ->check(positive())
       ->capture_default_str()
       ->group(training);
+  app.add_option("--optimizer", o.optimizer,
+                 "Each node's own: sgd, nesterov (with easgd: EAMSGD), adahessian")
+      ->check(one_of({"sgd", "nesterov", "adahessian"}))
+      ->capture_default_str()
+      ->group(training);
   app.add_option("--momentum", o.momentum, "Momentum of each node's own SGD")
       ->check(within(0, 1, true))
       ->capture_default_str()
@@ -114,19 +96,87 @@ void add_options(CLI::App& app, Options& o) {
                     ->check(within(1, 4096))
                     ->capture_default_str()
                     ->group(gossip);
-  app.add_option("--rule", o.rule, "How nodes meet")
-      ->check(one_of(rule_names))
+  app.add_option("--rule", o.rule, "How nodes meet: see --list-rules")
+      ->check(one_of(rule_names()))
       ->capture_default_str()
+      ->group(gossip);
+  app.add_flag_callback(
+         "--list-rules",
+         [] {
+           list_rules(std::cout);
+           throw CLI::Success();
+         },
+         "All rules, with paper, what they conserve and what they need")
       ->group(gossip);
   app.add_option("--probability", o.probability, "Probability of an exchange after a step (p)")
       ->check(within(0, 1))
       ->capture_default_str()
       ->group(gossip);
-  app.add_option("--tau", o.tau, "Steps between two averages of persyn (default: 1 / p)")
+  app.add_option("--tau", o.tau,
+                 "Steps between two averages of all nodes, or exchanges with a centre or leader "
+                 "(default: 1 / p)")
       ->check(positive())
       ->group(gossip);
-  app.add_option("--topology", o.topology, "Whom gosgd and gosgd_pull meet")
-      ->check(one_of({"uniform", "ring"}))
+  app.add_option("--parts", o.parts,
+                 "Pieces in which sync and persyn average (default: 1; simulated: one per node)")
+      ->check(within(1, 4096))
+      ->group(gossip);
+  app.add_option("--alpha", o.alpha,
+                 "Strength of a pull of elastic_gossip (default: 0.5), easgd (0.9 / workers), "
+                 "leader_sgd (0.1)")
+      ->check(within(0, 1))
+      ->group(gossip);
+  app.add_option("--drop", o.drop,
+                 "Probability that a worker of easgd or dynamic_easgd fails to "
+                 "get through when an exchange is due")
+      ->check(within(0, 1))
+      ->group(gossip);
+  app.add_option("--topology", o.topology,
+                 "Whom rules meet that choose one peer at a time: a name of --list-topologies, "
+                 "with parameters")
+      ->capture_default_str()
+      ->group(gossip);
+  app.add_option("--schedule", o.schedule,
+                 "When they meet: bernoulli, every:TAU, poisson:RATE or bandwidth:BYTES")
+      ->capture_default_str()
+      ->group(gossip);
+  app.add_flag_callback(
+         "--list-topologies",
+         [] {
+           std::cout << "Topologies\n" << topology_table() << "\nSchedules\n" << schedule_table();
+           throw CLI::Success();
+         },
+         "Say what --topology and --schedule know, and end")
+      ->group(gossip);
+  app.add_option("--graph", o.graph,
+                 "Neighbours under rules that go by rounds (default: the rule's own)")
+      ->check(one_of({"exponential", "ring", "complete"}))
+      ->group(gossip);
+  app.add_option("--peers", o.peers, "Peers per round of the exponential graph")
+      ->check(within(1, 64))
+      ->capture_default_str()
+      ->group(gossip);
+  app.add_option("--staleness", o.staleness, "How many steps late osgp takes messages")
+      ->check(within(1, 1000))
+      ->capture_default_str()
+      ->group(gossip);
+  app.add_option("--base", o.base, "The rule around which slowmo is")
+      ->check(one_of(rule_names()))
+      ->capture_default_str()
+      ->group(gossip);
+  app.add_option("--slow-rate", o.slow_rate, "Slow learning rate of slowmo")
+      ->check(positive())
+      ->capture_default_str()
+      ->group(gossip);
+  app.add_option("--beta", o.beta, "Slow momentum of slowmo")
+      ->check(within(0, 1, true))
+      ->capture_default_str()
+      ->group(gossip);
+  app.add_flag("--keep-momentum", o.keep_momentum,
+               "Keep the nodes' own momentum when slowmo averages, instead of resetting it")
+      ->group(gossip);
+  app.add_option("--sync-steps", o.sync_steps, "Steps of post_local before nodes go local")
+      ->check(within(0, 1e12))
       ->capture_default_str()
       ->group(gossip);
   app.add_option("--buffers", o.buffers, "BatchNorm statistics when models meet")
@@ -134,7 +184,7 @@ void add_options(CLI::App& app, Options& o) {
       ->capture_default_str()
       ->group(gossip);
   app.add_option("--transport", o.transport, "How messages travel")
-      ->check(one_of({"threads", "simulated"}))
+      ->check(one_of({"threads", "simulated", "tcp"}))
       ->capture_default_str()
       ->group(gossip);
   app.add_option("--cluster", o.cluster,
@@ -142,6 +192,51 @@ void add_options(CLI::App& app, Options& o) {
       ->check(CLI::ExistingFile)
       ->excludes(nodes)
       ->group(gossip);
+
+  const char* tcp = "TCP: one node per process (--nodes: how many the run begins with)";
+  app.add_option("--rank", o.tcp.rank,
+                 "Number of this node, from 0 (default: as torchrun, mpirun or srun say; without\n"
+                 "them, one that joins a run)")
+      ->check(within(0, 65535))
+      ->group(tcp);
+  app.add_option("--listen", o.tcp.listen, "Address and port of this machine; port 0 is a free one")
+      ->capture_default_str()
+      ->group(tcp);
+  app.add_option("--advertise", o.tcp.advertise, "Where others dial this node, if not there")
+      ->group(tcp);
+  app.add_option("--contact", o.tcp.contacts, "host:port of any member; may be repeated")
+      ->group(tcp);
+  app.add_option("--port", o.tcp.port, "Of node 0 under a launcher that names none")
+      ->capture_default_str()
+      ->group(tcp);
+  app.add_option("--run", o.tcp.run, "Only nodes of the same run meet")
+      ->capture_default_str()
+      ->group(tcp);
+  auto* shared = app.add_option("--shared-key", o.tcp.shared_key, "File with the run's secret")
+                     ->check(CLI::ExistingFile)
+                     ->group(tcp);
+  auto* authority = app.add_option("--authority", o.tcp.authority, "Certificate of the authority")
+                        ->check(CLI::ExistingFile)
+                        ->excludes(shared)
+                        ->group(tcp);
+  auto* certificate =
+      app.add_option("--certificate", o.tcp.certificate, "This node's, signed by the authority")
+          ->check(CLI::ExistingFile)
+          ->needs(authority)
+          ->group(tcp);
+  auto* key = app.add_option("--key", o.tcp.key, "Its private key")
+                  ->check(CLI::ExistingFile)
+                  ->needs(authority)
+                  ->group(tcp);
+  authority->needs(certificate)->needs(key);
+  app.add_flag("--insecure", o.tcp.insecure, "Other machines may come without a key: anybody may")
+      ->excludes(shared)
+      ->excludes(authority)
+      ->group(tcp);
+  app.add_option("--gather-seconds", o.tcp.gather_seconds, "How long to wait for the others")
+      ->check(positive())
+      ->capture_default_str()
+      ->group(tcp);
 
   const char* length = "Length: one of these; all nodes end together";
   auto* images = app.add_option("--images", o.images, "Images over all nodes (default: 200000)")
@@ -175,8 +270,34 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--checkpoint-every", o.checkpoint_every, "Images between two checkpoints")
       ->check(positive())
       ->group(records);
+  app.add_option("--trace", o.trace,
+                 "File for a trace of this simulated run, to be opened in Perfetto")
+      ->group(records);
   app.add_flag("--resume", o.resume, "Go on from the checkpoint in --out")->group(records);
   app.add_flag("--quiet", o.quiet, "No progress, only the table at the end")->group(records);
+}
+
+/// This node's place among the processes. Throws ConfigError for an environment that makes no
+/// sense.
+void find_place(Options& options) {
+  Options::Tcp& tcp = options.tcp;
+  tcp.founders = static_cast<std::uint32_t>(options.nodes);
+  if (tcp.rank >= 0) {
+    tcp.number = static_cast<std::uint32_t>(tcp.rank);
+  } else if (const auto launch = gossamer::transport::launch_from(
+                 [](const char* name) { return std::getenv(name); })) {
+    const auto placed = gossamer::TcpMemberOptions::from(
+        *launch, tcp.port,
+        gossamer::transport::TcpOptions().listen(tcp.listen).contacts(tcp.contacts));
+    tcp.number = placed.number();
+    tcp.founders = placed.founders();
+    tcp.listen = placed.listen();
+    tcp.contacts = placed.contacts();
+  } else {
+    tcp.number = gossamer::TcpMemberOptions::newcomers_number();
+    if (tcp.contacts.empty()) tcp.founders = 0;  // alone, and others may come
+  }
+  options.nodes = std::max<std::uint32_t>(tcp.founders, 1);
 }
 
 }  // namespace
@@ -186,22 +307,18 @@ std::uint64_t Options::period() const {
   return static_cast<std::uint64_t>(std::max(1.0, std::round(1 / probability)));
 }
 
+std::uint32_t Options::pieces() const {
+  if (parts > 0) return parts;
+  return transport == "threads" ? 1 : static_cast<std::uint32_t>(members());
+}
+
 std::uint64_t Options::total_images() const {
   if (seconds > 0) return 0;
   if (steps > 0) return steps * members() * static_cast<std::uint64_t>(batch);
   return images > 0 ? images : 200'000;
 }
 
-gossamer::rule::AnyRule Options::make_rule() const {
-  using namespace gossamer;
-  topology::Any whom = topology::Uniform{};
-  if (topology == "ring") whom = topology::Ring{};
-  if (rule == "sync") return rule::Sync{};
-  if (rule == "persyn") return rule::PerSyn(period());
-  if (rule == "gosgd") return rule::GoSgd(schedule::Bernoulli(probability), whom);
-  if (rule == "gosgd_pull") return rule::GoSgdPull(schedule::Bernoulli(probability), whom);
-  return rule::None{};
-}
+gossamer::rule::AnyRule Options::make_rule() const { return named_rule(rule).make(*this); }
 
 gossamer::model::Buffers Options::buffer_policy() const {
   using gossamer::model::Buffers;
@@ -238,7 +355,23 @@ nlohmann::ordered_json Options::description() const {
                                  {"shard", shard},
                                  {"topology", topology},
                                  {"buffers", buffers}};
-  if (rule == "persyn") text["tau"] = period();
+  if (schedule != "bernoulli") text["schedule"] = schedule;
+  if ((rule == "sync" || rule == "persyn") && pieces() > 1) text["parts"] = pieces();
+  if (optimizer != "sgd") text["optimizer"] = optimizer;
+  if (alpha > 0) text["alpha"] = alpha;
+  if (drop > 0) text["drop"] = drop;
+  if (overlap > 0) text["overlap"] = overlap;
+  if (named_rule(rule).has_period) text["tau"] = period();
+  if (!graph.empty()) text["graph"] = graph;
+  if (peers != 1) text["peers"] = peers;
+  if (rule == "osgp" || base == "osgp") text["staleness"] = staleness;
+  if (rule == "post_local") text["sync_steps"] = sync_steps;
+  if (rule == "slowmo") {
+    text["base"] = base;
+    text["slow_rate"] = slow_rate;
+    text["beta"] = beta;
+    text["keep_momentum"] = keep_momentum;
+  }
   if (!cluster.empty()) {
     std::ifstream in(cluster, std::ios::binary);
     text["cluster"] = std::string(std::istreambuf_iterator<char>(in), {});
@@ -254,7 +387,9 @@ std::optional<Options> parse(int argc, char** argv, int& status) {
       "  cifar10 --data DIR                            8 nodes, GoSGD, p = 0.02\n"
       "  cifar10 --data DIR --rule persyn --tau 50     the same traffic, with a barrier\n"
       "  cifar10 --data DIR --rule single              one node alone\n"
+      "  cifar10 --list-rules                          all ways in which nodes can meet\n"
       "  cifar10 --data DIR --transport simulated --cluster FILE   a cluster that is computed\n"
+      "  cifar10 --data DIR --transport tcp --nodes 4 --rank 2 --contact HOST:PORT   one of four\n"
       "  cifar10 --download --momentum 0.9 --images 500000 --out RUN --checkpoint-every 50000\n"
       "  cifar10 ... --out RUN --resume                go on after a crash\n",
       "cifar10");
@@ -273,8 +408,29 @@ std::optional<Options> parse(int argc, char** argv, int& status) {
   } catch (const CLI::ParseError& error) {
     return refuse(error.what());
   }
-  if (options.rule == "persyn" && options.tau == 0 && !(options.probability > 0)) {
-    return refuse("--rule persyn: needs --tau, or --probability above 0, got 0");
+  if (named_rule(options.rule).has_period && options.tau == 0 && !(options.probability > 0)) {
+    return refuse("--rule " + options.rule + ": needs --tau, or --probability above 0, got 0");
+  }
+  if (options.optimizer == "nesterov" && !(options.momentum > 0)) {
+    return refuse("--optimizer nesterov: needs --momentum above 0, got 0");
+  }
+  if (options.optimizer == "adahessian" && options.rule == "sync") {
+    return refuse(
+        "--optimizer adahessian: cannot be used with --rule sync, which changes gradients");
+  }
+  if (options.rule == "elastic_gossip" && options.alpha == 1) {
+    return refuse("--alpha: must lie below 1 with elastic_gossip, got 1");
+  }
+  if (options.drop > 0 && options.rule != "easgd" && options.rule != "dynamic_easgd") {
+    return refuse("--drop: needs --rule easgd or dynamic_easgd, got --rule " + options.rule);
+  }
+  if (options.rule == "slowmo" && options.base == "slowmo") {
+    return refuse("--base: slowmo needs another rule, got slowmo");
+  }
+  try {
+    (void)options.make_rule();
+  } catch (const gossamer::ConfigError& error) {
+    return refuse(error.what());
   }
   if (options.crop == 32 && options.network != "resnet18") {
     return refuse("--crop 32: only resnet18 takes 32x32 images, got --network " + options.network);
@@ -285,6 +441,19 @@ std::optional<Options> parse(int argc, char** argv, int& status) {
     }
     try {
       options.nodes = gossamer::ClusterFile::read(options.cluster).world().nodes();
+    } catch (const gossamer::ConfigError& error) {
+      return refuse(error.what());
+    }
+  }
+  if (!options.trace.empty() && options.transport != "simulated") {
+    return refuse("--trace: needs --transport simulated, got --transport " + options.transport);
+  }
+  if (options.transport == "tcp") {
+    if (options.resume || options.checkpoint_every > 0) {
+      return refuse("--transport tcp: nodes on TCP cannot be saved and resumed yet");
+    }
+    try {
+      find_place(options);
     } catch (const gossamer::ConfigError& error) {
       return refuse(error.what());
     }

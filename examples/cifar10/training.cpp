@@ -4,6 +4,7 @@
 #include <gossamer/node/checkpoint.hpp>
 #include <gossamer/observe/digest.hpp>
 #include <gossamer/version.hpp>
+#include <shared/run_folder.hpp>
 
 #include <torch/version.h>
 
@@ -24,12 +25,11 @@ double since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-/// runs/20260131-235959: a folder that sorts by time.
-std::filesystem::path folder_named_by_time() {
-  const std::time_t now = std::time(nullptr);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y%m%d-%H%M%S", std::localtime(&now));
-  return std::filesystem::path("runs") / text;
+/// Where the record goes: processes of one run have a folder each in it.
+std::filesystem::path folder_of(const Options& options) {
+  const auto folder = options.out.empty() ? examples::folder_named_by_time() : options.out;
+  if (options.transport != "tcp") return folder;
+  return folder / ("node-" + std::to_string(options.tcp.number));
 }
 
 /// The smallest multiple of `step` above `value`.
@@ -42,7 +42,7 @@ std::uint64_t next_multiple(std::uint64_t value, std::uint64_t step) {
 Training::Training(const Options& options, const Dataset& dataset)
     : options_(options),
       dataset_(dataset),
-      record_(options.out.empty() ? folder_named_by_time() : options.out, options.resume),
+      record_(folder_of(options), options.resume),
       progress_(std::cout, gossamer::observe::ProgressLine::stdout_is_terminal(), "images"),
       cluster_(make_cluster(
           options, dataset.train, [this] { return signals_.received() != 0; },
@@ -111,10 +111,9 @@ int Training::run() {
   }
   record_.write_summary(summary());
   print_table();
-  if (!error_.empty()) {
-    std::cerr << "cifar10: " << error_ << '\n';
-    return 1;
-  }
+  if (!error_.empty()) std::cerr << "cifar10: " << error_ << '\n';
+  cluster_->close_trace();
+  if (!error_.empty()) return 1;
   return signals_.received() == 0 ? 0 : 128 + signals_.received();
 }
 
@@ -205,6 +204,7 @@ void Training::evaluate_now() {
                 {"messages_merged", totals.messages_merged},
                 {"messages_returned", totals.messages_returned},
                 {"bytes_sent", totals.bytes_sent}});
+  if (const Json peers = cluster_->peers(); !peers.is_null()) last_["peers"] = peers;
   record_.add(last_);
   if (options_.quiet) return;
   char line[160];

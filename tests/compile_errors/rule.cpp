@@ -3,6 +3,7 @@
 // expect: Rule needs: std::string name() const
 // expect: Rule needs: bool needs_halves() const
 // expect: Rule needs: bool lockstep() const
+// expect: Rule needs: bool uses_merge() const
 // expect: Rule needs: bool may_step(Scope& scope)
 // expect: Rule needs: void before_step(Scope& scope)
 // expect: Rule needs: void after_gradient(Scope& scope)
@@ -14,6 +15,7 @@
 // expect: Rule needs: void on_peer_joined(Scope& scope, PeerId peer)
 // expect: Rule needs: void on_peer_left(Scope& scope, const PeerLeft& gone)
 // expect: Rule needs: void on_leave(Scope& scope)
+// expect: Rule needs: void on_replaced(Scope& scope)
 // expect: Rule needs: void checkpoint(Archive& archive)
 // expect: Rule needs: void on_messages(Scope& scope, std::span<const Message> messages)
 #include <gossamer/rule/rule.hpp>
@@ -38,6 +40,9 @@ struct NoNeedsHalves : Whole {
 };
 struct NoLockstep : Whole {
   void lockstep() = delete;
+};
+struct NoUsesMerge : Whole {
+  void uses_merge() = delete;
 };
 struct NoMayStep : Whole {
   void may_step() = delete;
@@ -72,6 +77,9 @@ struct NoOnPeerLeft : Whole {
 struct NoOnLeave : Whole {
   void on_leave() = delete;
 };
+struct NoOnReplaced : Whole {
+  void on_replaced() = delete;
+};
 struct NoCheckpoint : Whole {
   void checkpoint() = delete;
 };
@@ -87,6 +95,7 @@ int main() {
   check_rule<NoName>();
   check_rule<NoNeedsHalves>();
   check_rule<NoLockstep>();
+  check_rule<NoUsesMerge>();
   check_rule<NoMayStep>();
   check_rule<NoBeforeStep>();
   check_rule<NoAfterGradient>();
@@ -98,6 +107,7 @@ int main() {
   check_rule<NoOnPeerJoined>();
   check_rule<NoOnPeerLeft>();
   check_rule<NoOnLeave>();
+  check_rule<NoOnReplaced>();
   check_rule<NoCheckpoint>();
   AnyRule rule(OneByOne{});  // the holder says so too
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // expect: Transport needs: PeerId self() const
 // expect: Transport needs: std::span<const PeerId> peers() const
-// expect: Transport needs: void introduce(const std::string& model)
+// expect: Transport needs: void introduce(const std::string& model, const model::Flat& shape)
 // expect: Transport needs: void send(Message message)
 // expect: Transport needs: std::optional<Event> poll()
 // expect: Transport needs: bool wait(Time deadline)
@@ -27,7 +27,7 @@ using namespace gossamer::transport;
 struct Whole {
   gossamer::PeerId self() const { return 0; }
   std::span<const gossamer::PeerId> peers() const { return {}; }
-  void introduce(const std::string&) {}
+  void introduce(const std::string&, const gossamer::model::Flat&) {}
   void send(Message) {}
   std::optional<Event> poll() { return std::nullopt; }
   bool wait(Time) { return false; }

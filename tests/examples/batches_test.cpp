@@ -240,6 +240,34 @@ TEST_CASE("Shards are disjoint, cover all and differ by at most one", "[examples
         "shard: n must be at least 0, got -1");
 }
 
+TEST_CASE("Shards that overlap share what is common, deal out the rest, and cover all",
+          "[examples][batches]") {
+  for (const std::int64_t n : {0, 1, 7, 50, 53}) {
+    for (const std::size_t nodes : {1U, 2U, 4U}) {
+      for (const double share : {0.0, 0.125, 0.25, 1.0}) {
+        std::vector<int> owners(static_cast<std::size_t>(n), 0);
+        for (std::size_t node = 0; node < nodes; ++node) {
+          const auto part = cifar10::overlapping_shard(n, node, nodes, share);
+          CHECK(std::is_sorted(part.begin(), part.end()));
+          for (const auto i : part) ++owners[static_cast<std::size_t>(i)];
+          if (share == 0) CHECK(part == cifar10::shard(n, node, nodes));
+          if (share == 1) CHECK(part == cifar10::all(n));
+        }
+        std::int64_t common = 0;
+        for (const int count : owners) {
+          CHECK((count == 1 || count == static_cast<int>(nodes)));
+          common += count == 1 ? 0 : 1;
+        }
+        if (nodes > 1) CHECK(common == static_cast<std::int64_t>(static_cast<double>(n) * share));
+      }
+    }
+  }
+  CHECK(tests::message_of<ConfigError>([] { (void)cifar10::overlapping_shard(7, 0, 3, 1.5); }) ==
+        "overlapping_shard: share must lie in [0, 1], got 1.5");
+  CHECK(tests::message_of<ConfigError>([] { (void)cifar10::overlapping_shard(7, 3, 3, 0.5); }) ==
+        "shard: node must lie in [0, 3), got 3");
+}
+
 TEST_CASE("Batches refuse what cannot work, by name and value", "[examples][batches]") {
   const auto data = images(4);
   const auto refusal = [&](std::vector<std::int64_t> indices, std::int64_t batch,

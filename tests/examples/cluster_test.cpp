@@ -4,10 +4,15 @@
 #include <cifar10/dataset.hpp>
 #include <gossamer/observe/digest.hpp>
 
+#include <nlohmann/json.hpp>
 #include <tests/support.hpp>
 
+#include <array>
 #include <fstream>
+#include <iostream>
 #include <memory>
+#include <set>
+#include <sstream>
 #include <string>
 
 namespace {
@@ -105,4 +110,36 @@ TEST_CASE("The example alone on a simulated cluster has nobody to wait for, and 
   alone->train({.images = 40, .rest_at = 40});
   CHECK(alone->nodes().size() == 1);
   CHECK(alone->virtual_seconds().value() == Approx(2.0));
+}
+
+TEST_CASE("The example's trace has a lane for each node's life, and the same run",
+          "[examples][simulated][trace]") {
+  Setting setting;
+  const auto plain = setting.make();
+  plain->train({.images = 100, .rest_at = 100});
+  setting.options.trace = setting.folder.path() / "trace.json";
+  const auto traced = setting.make();
+  traced->train({.images = 100, .rest_at = 100});
+  traced->finish();
+  traced->close_trace();
+  CHECK(digest(*traced) == digest(*plain));
+  std::ifstream file(setting.options.trace);
+  std::set<std::string> lanes;
+  for (const auto& event : nlohmann::json::parse(file)) {
+    if (event["name"] == "thread_name") lanes.insert(event["args"]["name"].get<std::string>());
+  }
+  CHECK(lanes == std::set<std::string>{"node 0", "node 1", "node 2", "node 3"});
+}
+
+TEST_CASE("A trace of threads is refused in a sentence", "[examples][trace]") {
+  std::array<char*, 3> arguments{const_cast<char*>("cifar10"), const_cast<char*>("--trace"),
+                                 const_cast<char*>("trace.json")};
+  std::ostringstream text;
+  std::streambuf* const before = std::cerr.rdbuf(text.rdbuf());
+  int status = 0;
+  const auto options = cifar10::parse(3, arguments.data(), status);
+  std::cerr.rdbuf(before);
+  CHECK_FALSE(options);
+  CHECK(status != 0);
+  CHECK(text.str() == "cifar10: --trace: needs --transport simulated, got --transport threads\n");
 }

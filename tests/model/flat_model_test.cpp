@@ -22,6 +22,17 @@ gossamer::model::Tensors gossip_tensors(Means& means) {
   return {{{"sums", means.sums}, {"counts", means.counts}}, {}};
 }
 
+/// A number that meets others by the larger of the two.
+struct Largest {
+  at::Tensor value;
+};
+gossamer::model::Tensors gossip_tensors(Largest& largest) {
+  return {.parameters = {{"value", largest.value}},
+          .merge = [value = largest.value](double, auto theirs, double) {
+            value.copy_(at::maximum(value, theirs[0].tensor));
+          }};
+}
+
 }  // namespace user
 
 namespace {
@@ -60,6 +71,21 @@ struct TiedImpl : torch::nn::Module {
   torch::Tensor encoder, decoder, bias;
 };
 TORCH_MODULE(Tied);
+
+TEST_CASE(
+    "A model with a merge of its own takes others in by it, and becomes theirs without weight",
+    "[model]") {
+  CHECK_FALSE(flat_of({numbers({2})}).has_merge());
+  user::Largest mine{at::tensor({1.0, 5.0}, at::kDouble)};
+  user::Largest theirs{at::tensor({3.0, 2.0}, at::kDouble)};
+  const FlatModel model(tensors_of(mine));
+  const FlatModel other(tensors_of(theirs));
+  REQUIRE(model.has_merge());
+  model.merge(0.5, other.flat(), 0.25);
+  CHECK(at::equal(mine.value, at::tensor({3.0, 5.0}, at::kDouble)));
+  model.merge(0, other.flat(), 0.25);
+  CHECK(at::equal(mine.value, theirs.value));
+}
 
 TEST_CASE("What has no gossip_tensors is no model", "[model]") {
   CHECK_FALSE(gossamer::model::Model<int>);

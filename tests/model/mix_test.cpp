@@ -3,7 +3,9 @@
 #include <gossamer/generator.hpp>
 #include <gossamer/model/flat_model.hpp>
 #include <gossamer/model/mix.hpp>
+#include <gossamer/model/part.hpp>
 #include <gossamer/model/snapshot.hpp>
+#include <gossamer/transport/message.hpp>
 
 #include <tests/support.hpp>
 
@@ -20,9 +22,11 @@ namespace {
 using gossamer::Generator;
 using gossamer::model::Flat;
 using gossamer::model::mix;
+using gossamer::model::Part;
 using gossamer::model::Share;
 using gossamer::model::Snapshot;
 using gossamer::model::SnapshotPool;
+using gossamer::transport::Message;
 using tests::Approx;
 
 constexpr std::int64_t length = 5000;  // more than two blocks and a half of the kernel's
@@ -144,6 +148,77 @@ TEST_CASE("The mean adds in the given order and divides once", "[model][mix]") {
     REQUIRE(result.segments()[1].data_ptr<float>()[i] ==
             Approx(narrow / static_cast<float>(count)).margin(1e-6));
   }
+}
+
+TEST_CASE("The parts of a vector cover it once, however long it is", "[model]") {
+  const std::int64_t numbers =
+      GENERATE(as<std::int64_t>{}, 0, 1, 5, 1000, std::int64_t{1} << 40, std::int64_t{1} << 62);
+  const std::uint32_t of = GENERATE(1U, 2U, 3U, 7U, 1024U);
+  std::int64_t next = 0;
+  for (std::uint32_t index = 0; index < of; ++index) {
+    const Part part{index, of};
+    REQUIRE(part.begin(numbers) == next);
+    REQUIRE(part.end(numbers) - next >= numbers / of);
+    REQUIRE(part.end(numbers) - next <= numbers / of + 1);
+    next = part.end(numbers);
+  }
+  CHECK(next == numbers);
+}
+
+TEST_CASE("The mean of a part touches nothing else, and all parts give the bits of the whole",
+          "[model][mix]") {
+  Generator generator(tests::seed, 3005);
+  auto kinds = types;
+  kinds.push_back(at::kComplexFloat);
+  std::vector<Flat> flats;
+  std::vector<const Flat*> all;
+  for (std::size_t i = 0; i < 3; ++i) flats.push_back(random_flat(generator, kinds));
+  for (const Flat& flat : flats) all.push_back(&flat);
+  const Flat whole = flats[0].zeros_like();
+  gossamer::model::mean(whole, all);
+  const std::uint32_t of = GENERATE(2U, 3U, 8U, 1000U, 9000U);  // the last ones leave some empty
+  const Flat result = random_flat(generator, kinds);
+  Flat expected = clone(result);
+  std::size_t bytes = 0;
+  for (std::uint32_t index = 0; index < of; index += 1 + index / 20) {  // some parts, not all
+    const Part part{index, of};
+    gossamer::model::mean(result, all, part);
+    expected.copy_from(whole, part);
+    bytes += whole.bytes(part);
+  }
+  CHECK(same_bits(result, expected));
+  CHECK_FALSE((of > 40 && same_bits(result, whole)));
+  CHECK((bytes < whole.bytes()) == (of > 40));
+  for (std::uint32_t index = 0; index < of; ++index) {
+    gossamer::model::mean(result, all, Part{index, of});
+  }
+  CHECK(same_bits(result, whole));
+}
+
+TEST_CASE("A copy of a part copies its numbers and no others", "[model]") {
+  Generator generator(tests::seed, 3006);
+  const Flat from = random_flat(generator, types);
+  const Flat to = random_flat(generator, types);
+  const Flat before = clone(to);
+  to.copy_from(from, {1, 3});
+  for (std::size_t s = 0; s < types.size(); ++s) {
+    const auto part = [s](const Flat& flat, std::int64_t begin, std::int64_t end) {
+      return flat.segments()[s].slice(0, begin, end);
+    };
+    CHECK(torch::equal(part(to, 0, 1666), part(before, 0, 1666)));
+    CHECK(torch::equal(part(to, 1666, 3333), part(from, 1666, 3333)));
+    CHECK(torch::equal(part(to, 3333, length), part(before, 3333, length)));
+  }
+}
+
+TEST_CASE("A message counts the bytes of the part that travels", "[model][transport]") {
+  SnapshotPool pool(Flat({at::zeros({10}), at::zeros({3}, at::kDouble)}));
+  Message message{.payload = pool.take()};
+  CHECK(message.bytes() == Message::header_bytes + 10 * 4 + 3 * 8);
+  message.part = {1, 2};  // numbers 5 to 9, and 1 to 2
+  CHECK(message.bytes() == Message::header_bytes + 5 * 4 + 2 * 8);
+  message.payload = {};
+  CHECK(message.bytes() == Message::header_bytes);
 }
 
 SnapshotPool small_pool() {

@@ -170,7 +170,7 @@ struct Scripted {
   std::shared_ptr<Script> script;
   PeerId self() const { return 0; }
   std::span<const PeerId> peers() const { return script->peers; }
-  void introduce(const std::string&) {}
+  void introduce(const std::string&, const gossamer::model::Flat&) {}
   void send(Message m) { script->sent.push_back(std::move(m)); }
   std::optional<Event> poll() {
     if (script->events.empty()) return std::nullopt;
@@ -217,6 +217,7 @@ struct Noting {
   std::string name() const { return "noting"; }
   bool needs_halves() const { return halves; }
   bool lockstep() const { return false; }
+  bool uses_merge() const { return false; }
   bool may_step(gossamer::rule::Scope&) { return (note("may_step"), *ready); }
   void before_step(gossamer::rule::Scope&) { note("before_step"); }
   void after_gradient(gossamer::rule::Scope&) { note("after_gradient"); }
@@ -238,6 +239,7 @@ struct Noting {
     note("rule on_peer_left " + std::to_string(gone.peer));
   }
   void on_leave(gossamer::rule::Scope&) { note("on_leave"); }
+  void on_replaced(gossamer::rule::Scope&) { note("on_replaced"); }
   void checkpoint(gossamer::Archive&) { note("checkpoint"); }
 };
 
@@ -822,8 +824,10 @@ TEST_CASE("Hooks of one node never run at the same time", "[node][threads]") {
     return std::make_unique<Guarded>(std::move(context));
   });
   group.run(Budget().steps(200));
+  int calls = 0;  // of all: on a busy machine one may do it all before another one begins
   for (std::size_t i = 0; i < group.size(); ++i) {
     CHECK(group[i].overlaps == 0);
-    CHECK(group[i].calls > 0);
+    calls += group[i].calls;
   }
+  CHECK(calls >= 800);
 }

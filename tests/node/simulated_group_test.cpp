@@ -8,6 +8,7 @@
 #include <gossamer/observe/digest.hpp>
 #include <gossamer/rule/gosgd.hpp>
 #include <gossamer/rule/gosgd_pull.hpp>
+#include <gossamer/rule/none.hpp>
 #include <gossamer/rule/persyn.hpp>
 #include <gossamer/rule/sync.hpp>
 
@@ -36,6 +37,7 @@ using gossamer::PeerId;
 using gossamer::PlannedFault;
 using gossamer::SimulatedGroup;
 using gossamer::SimulatedGroupOptions;
+using gossamer::transport::SimulatedLink;
 using gossamer::transport::SimulatedOptions;
 using gossamer::transport::Time;
 using tests::Approx;
@@ -69,6 +71,23 @@ class Walker final : public GossipNode<std::vector<at::Tensor>> {
 
   Generator random_;
   bool moves_;
+};
+
+/// Descends to its own number; the mean gradient leads to the mean of these.
+class Descender final : public gossamer::GradientNode<std::vector<at::Tensor>> {
+ public:
+  explicit Descender(Context context)
+      : GradientNode(std::move(context), {torch::zeros({4}, torch::kDouble).requires_grad_()}) {}
+
+ private:
+  double gradient() override {
+    model()[0].mutable_grad() = model()[0].detach() - static_cast<double>(id());
+    return 0;
+  }
+  void apply() override {
+    const at::NoGradGuard no_grad;
+    model()[0].sub_(model()[0].grad(), 0.1);
+  }
 };
 
 using Group = SimulatedGroup<Walker>;
@@ -303,6 +322,25 @@ TEST_CASE("Synchronous rules run in the simulator and wait for the slowest", "[n
   CHECK(gossamer::observe::consensus_error(group.members()) < 1e-12);
 }
 
+TEST_CASE("An average in parts takes the time of 2 (M - 1) / M vectors, in one piece M times that",
+          "[node][simulated]") {
+  constexpr std::size_t nodes = 8;
+  constexpr std::int64_t length = 80'000;
+  constexpr double rate = 1e8;
+  const auto seconds_per_round = [=](std::uint32_t parts) {
+    Group group(
+        SimulatedGroupOptions(nodes)
+            .world(SimulatedOptions(nodes).link({.latency = 1us}).uplink(rate).downlink(rate))
+            .cost(cost::Constant(1us)),
+        rule::PerSyn(1).parts(parts), walkers(length, false));
+    group.run(Budget().steps(10));
+    return group.elapsed().count() / 10;
+  };
+  const double least = 2 * (nodes - 1.0) / nodes * length * sizeof(double) / rate;
+  CHECK(seconds_per_round(nodes) == Approx(least).epsilon(0.05));
+  CHECK(seconds_per_round(1) == Approx(nodes * least).epsilon(0.05));
+}
+
 TEST_CASE("Whoever answers before its step does not hold the answer back until the step's end",
           "[node][simulated]") {
   // Node 0 reduces. If its mean left when its own next step ends, a round would take 40 ms.
@@ -313,6 +351,17 @@ TEST_CASE("Whoever answers before its step does not hold the answer back until t
   group.run(Budget().steps(100));
   for (std::size_t i = 0; i < 3; ++i) CHECK(group[i].counters().steps == 100);
   CHECK(group.elapsed().count() == Approx(3.0).epsilon(0.03));
+}
+
+TEST_CASE("A node leaves under any rule, and its weight stays in the group", "[node][simulated]") {
+  const rule::AnyRule rule = GENERATE(as<rule::AnyRule>{}, rule::GoSgd(0.3), rule::PerSyn(2),
+                                      rule::PerSyn(2).parts(3), rule::None());
+  Group group(SimulatedGroupOptions(3).plan({{50ms, fault::Leave{1}}}), rule, walkers(4));
+  group.run(Budget().steps(40));
+  INFO(rule.name());
+  CHECK_FALSE(group.is_live(1));
+  CHECK(group[0].weight() + group[2].weight() == Approx(1).margin(tests::weight_tolerance));
+  CHECK(group[2].counters().steps >= 40);
 }
 
 TEST_CASE("A node that fails stops the group, and its error names it", "[node][simulated]") {
@@ -366,24 +415,10 @@ TEST_CASE("A crash takes its weight, and a restarted node is given half a member
 
 TEST_CASE("A node joins a synchronous group in its step, also as the one that reduces",
           "[node][simulated]") {
-  /// Descends to its own number; the mean gradient leads to the mean of these.
-  class Descender final : public gossamer::GradientNode<std::vector<at::Tensor>> {
-   public:
-    explicit Descender(Context context)
-        : GradientNode(std::move(context), {torch::zeros({4}, torch::kDouble).requires_grad_()}) {}
-
-   private:
-    double gradient() override {
-      model()[0].mutable_grad() = model()[0].detach() - static_cast<double>(id());
-      return 0;
-    }
-    void apply() override {
-      const at::NoGradGuard no_grad;
-      model()[0].sub_(model()[0].grad(), 0.1);
-    }
-  };
-  for (const rule::AnyRule& rule : {rule::AnyRule(rule::Sync()), rule::AnyRule(rule::PerSyn(5))}) {
-    CAPTURE(rule.name());
+  const std::uint32_t parts = GENERATE(1U, 2U, 4U, 5U);
+  for (const rule::AnyRule& rule :
+       {rule::AnyRule(rule::Sync().parts(parts)), rule::AnyRule(rule::PerSyn(5).parts(parts))}) {
+    CAPTURE(rule.name(), parts);
     SimulatedGroup<Descender> group(
         SimulatedGroupOptions(4)
             .cost_of([](PeerId id) { return cost::Constant(id == 2 ? 13ms : 10ms); })
@@ -403,6 +438,46 @@ TEST_CASE("A node joins a synchronous group in its step, also as the one that re
       CHECK(group[3].model()[0][0].item<double>() == Approx((0 + 2 + 3 + 4) / 4.0));
     }
   }
+}
+
+TEST_CASE("Whoever comes and goes on a bad network, a synchronous group ends equal",
+          "[node][simulated]") {
+  // The last six are of runs that hung or drifted apart under simpler ways to take newcomers in.
+  const auto [parts, seed] = GENERATE(table<std::uint32_t, std::uint64_t>(
+      {{1, 0}, {1, 1}, {3, 0}, {5, 0}, {2, 23}, {2, 97}, {5, 19}, {8, 65}, {8, 98}, {8, 134}}));
+  CAPTURE(parts, seed);
+  Generator random(seed, 77);
+  const auto soon_after = [&](int begin) {
+    return 1ms * (begin + static_cast<int>(random.below(150)));
+  };
+  std::vector<PlannedFault> plan;
+  for (int wave = 0; wave < 8; ++wave) {
+    const int begin = 100 + 1000 * wave;
+    const PeerId victim = random.below(5);
+    plan.push_back({soon_after(begin), fault::Crash{victim}});
+    plan.push_back({soon_after(begin), fault::Restart{random.below(5)}});
+    if (wave % 3 == 0) plan.push_back({soon_after(begin), fault::Join{}});
+    for (PeerId id = 0; id < 5; ++id) {
+      plan.push_back({soon_after(begin + 650), fault::Restart{id}});
+    }
+  }
+  const auto slow_links = [seed = seed](PeerId from, PeerId to) {
+    Generator own(seed, 8 * from + to);
+    return SimulatedLink{.latency = 100us + 1us * own.below(8000)};
+  };
+  const auto world = SimulatedOptions(5)
+                         .dead_after(100ms)
+                         .link_of(slow_links)
+                         .noise({.loss = 0.05, .duplicate = 0.05, .reorder = 0.2, .late_by = 20ms});
+  SimulatedGroup<Descender> group(SimulatedGroupOptions(5)
+                                      .node(NodeOptions().seed(seed))
+                                      .world(world)
+                                      .cost(cost::LogNormal(10ms, 1))
+                                      .plan(plan),
+                                  rule::Sync().parts(parts));
+  group.run(Budget().steps(300));
+  CHECK(group.members().size() >= 6);
+  CHECK(gossamer::observe::consensus_error(group.members()) < 1e-12);
 }
 
 TEST_CASE("A group in which all wait for ever says so, however slow it is", "[node][simulated]") {

@@ -50,6 +50,8 @@ AnyRule rule_named(const std::string& name) {
   if (name == "gosgd") return gossamer::rule::GoSgd(1);
   if (name == "gosgd_pull") return gossamer::rule::GoSgdPull(1);
   if (name == "persyn") return gossamer::rule::PerSyn(3);
+  if (name == "persyn in parts") return gossamer::rule::PerSyn(3).parts(4);
+  if (name == "sync in parts") return gossamer::rule::Sync().parts(3);
   return gossamer::rule::Sync{};
 }
 
@@ -169,7 +171,8 @@ std::string nested_text(const std::exception& error) {
 
 TEST_CASE("A group of any size does its steps under every rule, and its weights add up",
           "[node][threads]") {
-  const std::string rule = GENERATE("none", "gosgd", "gosgd_pull", "sync", "persyn");
+  const std::string rule =
+      GENERATE("none", "gosgd", "gosgd_pull", "sync", "persyn", "sync in parts", "persyn in parts");
   const std::size_t nodes = GENERATE(1, 2, 3, 5);
   CAPTURE(rule, nodes);
   const auto group = make_group(options_for(nodes), rule);
@@ -183,7 +186,7 @@ TEST_CASE("A group of any size does its steps under every rule, and its weights 
   CHECK(group->totals().samples == steps * batch);
   CHECK(total(*group) == weight_is_one());
   CHECK(group->totals().weight == weight_is_one());  // nothing is under way
-  if (rule == "sync" || rule == "persyn") {
+  if (rule.find("syn") != std::string::npos) {
     for (std::size_t i = 0; i < nodes; ++i) CHECK((*group)[i].counters().steps == 20);
   }
   if (nodes > 1 && rule != "none") CHECK(group->totals().messages_sent > 0);
@@ -213,8 +216,9 @@ TEST_CASE("A duration ends a run under every rule", "[node][threads]") {
 TEST_CASE("Sync is one process with the batches of all, and its nodes are equal bit for bit",
           "[node][sync][threads]") {
   const std::size_t nodes = GENERATE(2, 3, 5);
-  CAPTURE(nodes);
-  const auto group = make_group(options_for(nodes), "sync");
+  const std::string rule = GENERATE("sync", "sync in parts");
+  CAPTURE(nodes, rule);
+  const auto group = make_group(options_for(nodes), rule);
   group->run(Budget().steps(25));
 
   auto net = make_net(0);
@@ -263,6 +267,17 @@ TEST_CASE("One seed ends in the same bits where the order is fixed", "[node][thr
     digests.push_back(gossamer::observe::digest(group->members()));
   }
   CHECK(digests[0] == digests[1]);
+}
+
+TEST_CASE("Threads that average in parts end in the bits of those that average whole",
+          "[node][sync][persyn][threads]") {
+  const std::string rule = GENERATE("sync", "persyn");
+  const auto digest_of = [](const std::string& name) {
+    const auto group = make_group(options_for(4), name);
+    group->run(Budget().steps(30));
+    return gossamer::observe::digest(group->members());
+  };
+  CHECK(digest_of(rule) == digest_of(rule + " in parts"));
 }
 
 TEST_CASE("An exception in any hook is the node's error, and the weights still add up",
@@ -377,7 +392,8 @@ TEST_CASE("A loss that is not finite names node and step", "[node][threads]") {
 }
 
 TEST_CASE("stop() from another thread ends an endless run under every rule", "[node][threads]") {
-  const std::string rule = GENERATE("none", "gosgd", "gosgd_pull", "sync", "persyn");
+  const std::string rule =
+      GENERATE("none", "gosgd", "gosgd_pull", "sync", "persyn", "sync in parts");
   CAPTURE(rule);
   const auto group = make_group(options_for(3), rule);
   std::atomic<bool> running{false};
@@ -391,7 +407,9 @@ TEST_CASE("stop() from another thread ends an endless run under every rule", "[n
   other.join();
   CHECK(group->totals().steps >= 30);
   CHECK(total(*group) == weight_is_one());
-  if (rule == "sync") CHECK(gossamer::observe::consensus_error(group->members()) == 0);
+  if (rule.rfind("sync", 0) == 0) {
+    CHECK(gossamer::observe::consensus_error(group->members()) == 0);
+  }
 }
 
 TEST_CASE("A signal ends an endless run, and says which", "[node][threads]") {

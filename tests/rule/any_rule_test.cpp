@@ -2,12 +2,24 @@
 /// What a rule is put together from: whom, when, and the holder of any rule.
 #include <gossamer/error.hpp>
 #include <gossamer/node/archive.hpp>
+#include <gossamer/rule/ad_psgd.hpp>
+#include <gossamer/rule/d_psgd.hpp>
+#include <gossamer/rule/downpour.hpp>
+#include <gossamer/rule/dynamic_weighting.hpp>
+#include <gossamer/rule/easgd.hpp>
+#include <gossamer/rule/elastic_gossip.hpp>
 #include <gossamer/rule/gosgd.hpp>
 #include <gossamer/rule/gosgd_pull.hpp>
+#include <gossamer/rule/gossiping_sgd.hpp>
+#include <gossamer/rule/leader_sgd.hpp>
 #include <gossamer/rule/none.hpp>
 #include <gossamer/rule/persyn.hpp>
+#include <gossamer/rule/push_sum.hpp>
 #include <gossamer/rule/rule.hpp>
+#include <gossamer/rule/sgp.hpp>
+#include <gossamer/rule/slow_momentum.hpp>
 #include <gossamer/rule/sync.hpp>
+#include <gossamer/rule/then.hpp>
 #include <gossamer/schedule/bernoulli.hpp>
 #include <gossamer/schedule/every.hpp>
 #include <gossamer/topology/ring.hpp>
@@ -77,6 +89,19 @@ static_assert(Rule<gossamer::rule::GoSgd>);
 static_assert(Rule<gossamer::rule::GoSgdPull>);
 static_assert(Rule<gossamer::rule::PerSyn>);
 static_assert(Rule<gossamer::rule::Sync>);
+static_assert(Rule<gossamer::rule::ElasticGossip>);
+static_assert(Rule<gossamer::rule::Easgd>);
+static_assert(Rule<gossamer::rule::DynamicEasgd>);
+static_assert(Rule<gossamer::rule::Downpour>);
+static_assert(Rule<gossamer::rule::LeaderSgd>);
+static_assert(Rule<gossamer::rule::PushSum>);
+static_assert(Rule<gossamer::rule::Sgp>);
+static_assert(Rule<gossamer::rule::AdPsgd>);
+static_assert(Rule<gossamer::rule::DPsgd>);
+static_assert(Rule<gossamer::rule::GossipingPull>);
+static_assert(Rule<gossamer::rule::GossipingPush>);
+static_assert(Rule<gossamer::rule::SlowMo>);
+static_assert(Rule<gossamer::rule::Then>);
 static_assert(Rule<AnyRule>);
 static_assert(!Rule<NoName>);
 static_assert(!Rule<NoCopy>);
@@ -101,6 +126,7 @@ struct Recorder {
   [[nodiscard]] std::string name() const { return "recorder"; }
   [[nodiscard]] bool needs_halves() const { return true; }
   [[nodiscard]] bool lockstep() const { return true; }
+  [[nodiscard]] bool uses_merge() const { return true; }
   bool may_step(Scope&) { return note("may_step"); }
   void before_step(Scope&) { note("before_step"); }
   void after_gradient(Scope&) { note("after_gradient"); }
@@ -112,6 +138,7 @@ struct Recorder {
   void on_peer_joined(Scope&, PeerId peer) { note("joined", peer); }
   void on_peer_left(Scope&, const PeerLeft& gone) { note("left", gone.peer); }
   void on_leave(Scope&) { note("on_leave"); }
+  void on_replaced(Scope&) { note("on_replaced"); }
   void checkpoint(Archive&) { note("checkpoint"); }
 
   bool note(const std::string& hook, std::size_t number = 0) {
@@ -150,6 +177,7 @@ TEST_CASE("Every hook of a held rule is called once, and its answer passed on", 
   CHECK(rule.name() == "recorder");
   CHECK(rule.needs_halves());
   CHECK(rule.lockstep());
+  CHECK(rule.uses_merge());
   CHECK(rule.may_step(scope));
   rule.before_step(scope);
   rule.after_gradient(scope);
@@ -161,10 +189,12 @@ TEST_CASE("Every hook of a held rule is called once, and its answer passed on", 
   rule.on_peer_joined(scope, 4);
   rule.on_peer_left(scope, {5, Reason::lost});
   rule.on_leave(scope);
+  rule.on_replaced(scope);
   rule.checkpoint(archive);
   CHECK(*calls == std::vector<std::string>{"may_step", "before_step", "after_gradient", "may_apply",
                                            "before_apply", "after_step", "messages 2", "returned 3",
-                                           "joined 4", "left 5", "on_leave", "checkpoint"});
+                                           "joined 4", "left 5", "on_leave", "on_replaced",
+                                           "checkpoint"});
 }
 
 TEST_CASE("A rule with nothing but a name trains each node alone", "[rule]") {
@@ -173,6 +203,7 @@ TEST_CASE("A rule with nothing but a name trains each node alone", "[rule]") {
   CHECK_FALSE(rule.needs_halves());
   CHECK_FALSE(rule.lockstep());
   Bench bench(3, rule, 1);
+  bench.conserves = false;  // a leaver's weight goes to one who has another model
   bench.gradient = [](PeerId, std::size_t) { return 1.0; };
   const double before = bench[0].x()[0];
   for (int i = 0; i < 4; ++i) REQUIRE(bench.advance(0));

@@ -11,6 +11,7 @@
 #include <tests/support.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -18,6 +19,7 @@
 #include <limits>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <span>
 #include <utility>
 #include <variant>
@@ -48,7 +50,12 @@ class BenchScope final : public gossamer::rule::Scope {
 
   [[nodiscard]] PeerId self() const override { return self_; }
   [[nodiscard]] std::span<const PeerId> peers() const override { return peers_; }
-  [[nodiscard]] gossamer::transport::Status status(PeerId) const override { return {}; }
+  [[nodiscard]] gossamer::transport::Status status(PeerId peer) const override {
+    return known ? known(peer) : gossamer::transport::Status{};
+  }
+  [[nodiscard]] gossamer::rule::PeerHealth health(PeerId) const override { return {}; }
+  [[nodiscard]] std::chrono::nanoseconds now() const override { return {}; }
+  [[nodiscard]] std::chrono::nanoseconds since_last_step() const override { return {}; }
   [[nodiscard]] std::uint64_t step() const override { return steps; }
   [[nodiscard]] Generator& generator() override { return generator_; }
   [[nodiscard]] double& weight() override { return weight_; }
@@ -68,8 +75,12 @@ class BenchScope final : public gossamer::rule::Scope {
   }
   void set(double value) { std::fill(x().begin(), x().end(), value); }
   void forget(PeerId peer) { std::erase(peers_, peer); }
+  void remember(PeerId peer) {
+    peers_.insert(std::upper_bound(peers_.begin(), peers_.end(), peer), peer);
+  }
 
   gossamer::rule::AnyRule rule;
+  std::function<gossamer::transport::Status(PeerId)> known;  // what this node knows of others
   at::Tensor parameters;
   std::uint64_t steps = 0;
   bool room = true;
@@ -102,7 +113,7 @@ class Bench {
 
   /// Nodes with parameters drawn from [0, 1).
   Bench(std::size_t nodes, const gossamer::rule::AnyRule& rule, std::size_t size = 2)
-      : conserves_(!rule.lockstep()), buried_(size, 0) {
+      : conserves(!rule.lockstep()), buried_(size, 0) {
     Generator first(seed, 1000);
     for (PeerId id = 0; id < nodes; ++id) {
       nodes_.push_back(
@@ -111,6 +122,13 @@ class Bench {
     }
     rebase();
   }
+
+  /// Whether the weighted sum is checked.
+  bool conserves;
+  /// By how much of its gradient a node's step moves that sum; its weight, if not set.
+  std::optional<double> gradient_weight;
+  /// With which factor a message's payload counts in that sum.
+  std::function<double(const Message&)> part_of_sum = [](const Message& m) { return m.weight; };
 
   /// The gradient of coordinate j at a node; the learning rate is 1. Zero if not set.
   std::function<double(PeerId, std::size_t)> gradient;
@@ -159,7 +177,7 @@ class Bench {
       }
       node.parameters.sub_(change);
       for (std::size_t j = 0; j < expected_.size(); ++j) {
-        expected_[j] -= node.weight() * change.data_ptr<double>()[j];
+        expected_[j] -= gradient_weight.value_or(node.weight()) * change.data_ptr<double>()[j];
       }
     }
     ++node.steps;
@@ -293,7 +311,9 @@ class Bench {
     }
     for (const Pending& one : pending_) {
       const Message* message = message_of(one);
-      if (message != nullptr && message->payload) add(sum, message->weight, numbers_of(*message));
+      if (message != nullptr && message->payload) {
+        add(sum, part_of_sum(*message), numbers_of(*message));
+      }
     }
     return sum;
   }
@@ -318,7 +338,8 @@ class Bench {
     add(buried_, weight, x);
   }
   void bury(const Message& message) {
-    if (message.payload) bury(message.weight, numbers_of(message));
+    buried_weight_ += message.weight;
+    if (message.payload) add(buried_, part_of_sum(message), numbers_of(message));
   }
 
   void tell(PeerId about, Reason reason) {
@@ -357,7 +378,7 @@ class Bench {
     if (!(std::abs(total_weight() - 1) <= weight_tolerance)) {
       FAIL("after event " << events_ << ": the total weight is " << total_weight());
     }
-    if (!conserves_) return;
+    if (!conserves) return;
     const auto sum = weighted_sum();
     for (std::size_t j = 0; j < sum.size(); ++j) {
       if (!(std::abs(sum[j] - expected_[j]) <= 1e-11 * (1 + std::abs(expected_[j])))) {
@@ -367,7 +388,6 @@ class Bench {
     }
   }
 
-  bool conserves_;
   std::vector<std::unique_ptr<BenchScope>> nodes_;
   std::vector<Pending> pending_;
   std::vector<Message> back_;
@@ -376,6 +396,27 @@ class Bench {
   std::vector<double> expected_;
   std::size_t events_ = 0;
 };
+
+/// Steps, deliveries in any order, returns: a few hundred events drawn at random. The bench checks
+/// the books after each.
+inline void wander(Bench& bench, int events, std::uint64_t stream) {
+  Generator order(seed, stream);
+  const auto below = [&order](std::size_t n) { return order.below(static_cast<std::uint32_t>(n)); };
+  for (int i = 0; i < events; ++i) {
+    const std::size_t waiting = bench.pending().size();
+    const auto what = below(8);
+    if (waiting == 0 || what < 3) {
+      bench.advance(below(bench.size()));
+    } else if (what < 6) {
+      bench.handle(below(waiting));
+    } else if (what < 7) {
+      bench.deliver_to(below(bench.size()));
+    } else if (const std::size_t k = below(waiting);
+               std::holds_alternative<gossamer::transport::Delivered>(bench.pending()[k].event)) {
+      bench.give_back(k);
+    }
+  }
+}
 
 /// The message of the k-th pending event; fails the test if that is something else.
 inline const Message& pending_message(const Bench& bench, std::size_t k) {

@@ -45,9 +45,12 @@ Numbers mean(const std::vector<Numbers>& all) {
 TEST_CASE("All nodes get the mean in the same bits, in whatever order contributions arrive",
           "[rule][exact_average]") {
   const std::size_t nodes = GENERATE(1U, 2U, 3U, 8U);
+  const std::uint32_t parts = GENERATE(1U, 2U, 3U, 8U, 11U);
+  const std::size_t size = GENERATE(3U, 37U);  // parts of several numbers, and empty ones
+  CAPTURE(nodes, parts, size);
   Generator order(tests::seed, 2200);
-  for (int repeat = 0; repeat < 30; ++repeat) {
-    Bench bench(nodes, PerSyn(1), 3);
+  for (int repeat = 0; repeat < 10; ++repeat) {
+    Bench bench(nodes, PerSyn(1).parts(parts), size);
     std::vector<Numbers> all;
     for (PeerId id = 0; id < nodes; ++id) {
       for (double& value : bench[id].x()) value = 1e6 * (order.uniform() - 0.5);
@@ -80,6 +83,131 @@ TEST_CASE("A round costs two messages for each node but the one that reduces",
   for (const auto& one : bench.pending()) CHECK(one.at != 0);
   bench.settle();
   CHECK(bench.pending().empty());
+}
+
+/// Numbers that the pending messages bring to each node, and that it sends.
+struct Traffic {
+  explicit Traffic(const Bench& bench)
+      : sent(bench.size()), received(bench.size()), messages(bench.pending().size()) {
+    for (std::size_t k = 0; k < messages; ++k) {
+      const auto& message = tests::pending_message(bench, k);
+      const std::size_t bytes = message.bytes() - gossamer::rule::Message::header_bytes;
+      sent[message.from] += bytes / sizeof(double);
+      received[message.to] += bytes / sizeof(double);
+    }
+  }
+  std::vector<std::size_t> sent;
+  std::vector<std::size_t> received;
+  std::size_t messages;
+};
+
+TEST_CASE("With a part for each node, each sends and receives 2 (M - 1) / M vectors per round",
+          "[rule][exact_average]") {
+  const std::size_t nodes = GENERATE(2U, 3U, 5U);
+  const std::size_t size = 8 * nodes;  // whole lines of 64 bytes, so without padding
+  const auto parts = static_cast<std::uint32_t>(nodes);
+  Bench bench(nodes, PerSyn(1).parts(parts), size);
+  for (PeerId id = 0; id < nodes; ++id) bench.advance(id);
+  for (PeerId id = 0; id < nodes; ++id) bench.advance(id);
+  for (const char* hop : {"contributions", "means"}) {
+    CAPTURE(nodes, hop);
+    const Traffic traffic(bench);
+    CHECK(traffic.messages == nodes * (nodes - 1));
+    for (PeerId id = 0; id < nodes; ++id) {
+      CHECK(traffic.sent[id] == size * (nodes - 1) / nodes);
+      CHECK(traffic.received[id] == size * (nodes - 1) / nodes);
+    }
+    for (std::size_t i = 0; i < traffic.messages; ++i) bench.handle(0);
+  }
+  CHECK(bench.pending().empty());
+  for (PeerId id = 0; id < nodes; ++id) CHECK(bench.advance(id));
+}
+
+TEST_CASE("No two nodes begin a round by calling on the same one", "[rule][exact_average]") {
+  Bench bench(5, PerSyn(1).parts(5));
+  for (PeerId id = 0; id < 5; ++id) bench.advance(id);
+  for (PeerId id = 0; id < 5; ++id) {
+    bench.advance(id);
+    for (PeerId k = 0; k < 4; ++k) {
+      CHECK(tests::pending_message(bench, 4 * id + k).to == (id + 1 + k) % 5);
+    }
+  }
+}
+
+TEST_CASE("Any number of parts gives the bits of one", "[rule][exact_average]") {
+  const bool by_gradients = GENERATE(false, true);
+  const auto after_rounds = [&](std::uint32_t parts) {
+    const AnyRule rule = by_gradients ? AnyRule(Sync().parts(parts)) : PerSyn(1).parts(parts);
+    Bench bench(5, rule, 101);
+    Generator noise(tests::seed, 2500);
+    bench.gradient = [&](PeerId, std::size_t) { return noise.uniform() - 0.5; };
+    for (int i = 0; i < 20; ++i) {
+      for (PeerId id = 0; id < 5; ++id) bench.advance(id);
+      bench.settle();
+    }
+    CHECK(bench[4].steps >= 9);
+    return numbers(bench, 4);
+  };
+  const Numbers whole = after_rounds(1);
+  for (const std::uint32_t parts : {2U, 3U, 5U, 8U, 200U}) CHECK(after_rounds(parts) == whole);
+}
+
+TEST_CASE("A part is reduced by the next live node from its own number on",
+          "[rule][exact_average]") {
+  // Node 3 is gone: its part falls to node 4, and that of node 4, when it is gone too, to node 0.
+  Bench bench(5, PerSyn(1).parts(5), 5);
+  const auto reducers = [&] {
+    std::vector<PeerId> by_part(5, 99);
+    for (const auto& one : bench.pending()) {
+      const auto& message = std::get<Delivered>(one.event).message;
+      by_part[message.part.index] = message.to;
+    }
+    return by_part;
+  };
+  const auto round = [&] {
+    for (const PeerId id : bench.live()) bench.advance(id);
+    for (const PeerId id : bench.live()) bench.advance(id);
+  };
+  bench.lose(3);
+  bench.settle();
+  round();
+  CHECK(reducers() == std::vector<PeerId>{0, 1, 2, 4, 4});
+  bench.settle();
+  bench.lose(4);
+  bench.settle();
+  round();
+  CHECK(reducers() == std::vector<PeerId>{0, 1, 2, 0, 0});
+}
+
+TEST_CASE("Messages that come back from full queues are said again until all have the mean",
+          "[rule][exact_average]") {
+  const std::uint32_t parts = GENERATE(1U, 2U, 3U, 5U);
+  const std::uint64_t steps = 4;
+  for (std::uint64_t stream = 2600; stream < 2640; ++stream) {
+    CAPTURE(parts, stream);
+    Generator order(tests::seed, stream);
+    Bench bench(3, PerSyn(1).parts(parts), 4);
+    int back = 0;
+    while (bench[0].steps + bench[1].steps + bench[2].steps < 3 * steps) {
+      REQUIRE(bench.events() < 10'000);
+      const PeerId id = order.below(3);
+      if (order.below(2) == 0 && bench[id].steps < steps) {
+        bench.advance(id);
+      } else if (!bench.pending().empty()) {
+        const std::size_t k = bench.choose(order);
+        if (order.below(2) == 0 && std::holds_alternative<Delivered>(bench.pending()[k].event)) {
+          bench.give_back(k);
+          ++back;
+        } else {
+          bench.handle(k);
+        }
+      }
+    }
+    bench.settle();
+    CHECK(back > 0);
+    REQUIRE(numbers(bench, 1) == numbers(bench, 0));
+    REQUIRE(numbers(bench, 2) == numbers(bench, 0));
+  }
 }
 
 TEST_CASE("A contribution that comes back from a full queue is handed in again",
@@ -138,7 +266,7 @@ bool lose_before(const AnyRule& rule, std::size_t nodes, std::size_t n, PeerId v
   if (rule.needs_halves()) {
     for (PeerId id = 0; id < nodes; ++id) bench[id].set(0.5);
   }
-  for (int idle = 0; idle < 64; ++idle) {  // so long that all have had their turn
+  for (int idle = 0; idle < 200; ++idle) {  // so long that all have had their turn
     if (!lost && bench.events() >= n) {
       lost = true;
       reason == Reason::finished ? bench.finish(victim) : bench.close(victim, reason, still_arrive);
@@ -169,8 +297,10 @@ bool lose_before(const AnyRule& rule, std::size_t nodes, std::size_t n, PeerId v
 }
 
 /// All points at which a node can go, for both synchronous rules.
-void lose_everywhere(std::size_t nodes, std::size_t still_arrive, Reason reason) {
-  for (const AnyRule& rule : {AnyRule(PerSyn(1)), AnyRule(Sync())}) {
+void lose_everywhere(std::size_t nodes, std::uint32_t parts, std::size_t still_arrive,
+                     Reason reason) {
+  CAPTURE(parts);
+  for (const AnyRule& rule : {AnyRule(PerSyn(1).parts(parts)), AnyRule(Sync().parts(parts))}) {
     for (PeerId victim = 0; victim < nodes; ++victim) {
       for (std::uint64_t stream = 2300; stream < 2302; ++stream) {
         std::size_t n = 0;
@@ -184,14 +314,51 @@ void lose_everywhere(std::size_t nodes, std::size_t still_arrive, Reason reason)
 TEST_CASE("Whoever is lost at whatever point, the others end every round with one mean",
           "[rule][exact_average]") {
   const std::size_t nodes = GENERATE(2U, 3U, 4U);
-  const std::size_t still_arrive = GENERATE(as<std::size_t>{}, 0, 1, Bench::all);
-  lose_everywhere(nodes, still_arrive, Reason::lost);
+  const std::uint32_t parts = GENERATE(1U, 2U, 3U, 5U);
+  const std::size_t still_arrive = GENERATE(as<std::size_t>{}, 0, 1, 3, Bench::all);
+  lose_everywhere(nodes, parts, still_arrive, Reason::lost);
 }
 
 TEST_CASE("Whoever finishes at whatever point, the others end every round with one mean",
           "[rule][exact_average]") {
   const std::size_t nodes = GENERATE(2U, 3U, 4U);
-  lose_everywhere(nodes, Bench::all, Reason::finished);
+  const std::uint32_t parts = GENERATE(1U, 2U, 3U, 5U);
+  lose_everywhere(nodes, parts, Bench::all, Reason::finished);
+}
+
+TEST_CASE("Whichever two are lost, the others end every round with one mean",
+          "[rule][exact_average]") {
+  const std::uint32_t parts = GENERATE(1U, 2U, 4U, 5U);
+  for (std::uint64_t stream = 2700; stream < 2900; ++stream) {
+    CAPTURE(parts, stream);
+    Generator order(tests::seed, stream);
+    Bench bench(4, PerSyn(1).parts(parts), 4);
+    std::map<std::uint64_t, std::map<PeerId, Numbers>> before;
+    bench.gradient = [&](PeerId id, std::size_t) {
+      before[bench[id].steps][id] = numbers(bench, id);
+      return 0.1 * id;
+    };
+    std::vector<std::size_t> losses{order.below(100), order.below(100)};
+    for (int idle = 0; idle < 200; ++idle) {
+      const auto live = bench.live();
+      const PeerId id = live[order.below(static_cast<std::uint32_t>(live.size()))];
+      if (!losses.empty() && bench.events() >= losses.back()) {
+        losses.pop_back();
+        bench.lose(id, order.below(4));
+      } else if (order.below(2) == 0 && bench[id].steps < 4) {
+        if (bench.advance(id)) idle = 0;
+      } else if (!bench.pending().empty()) {
+        bench.handle(bench.choose(order));
+        idle = 0;
+      }
+    }
+    for (const PeerId id : bench.live()) {
+      REQUIRE(bench[id].steps == 4);
+      for (std::uint64_t step = 1; step < 4; ++step) {
+        REQUIRE(before[step][id] == before[step][bench.live().front()]);
+      }
+    }
+  }
 }
 
 TEST_CASE("A reducer that is lost between its answers keeps nobody waiting",
@@ -231,7 +398,8 @@ TEST_CASE("A reducer that is lost between its answers keeps nobody waiting",
 TEST_CASE("PerSyn averages every tau steps and leaves the steps between alone", "[rule][persyn]") {
   const std::size_t nodes = GENERATE(1U, 2U, 3U, 8U);
   const std::uint64_t tau = GENERATE(1U, 2U, 5U);
-  Bench bench(nodes, PerSyn(tau));
+  const std::uint32_t parts = GENERATE(1U, 2U, 8U);
+  Bench bench(nodes, PerSyn(tau).parts(parts));
   bench.gradient = [](PeerId id, std::size_t j) { return 0.1 * id + static_cast<double>(j); };
   std::vector<Numbers> expected;
   for (PeerId id = 0; id < nodes; ++id) expected.push_back(numbers(bench, id));
@@ -263,7 +431,8 @@ TEST_CASE("PerSyn averages every tau steps and leaves the steps between alone", 
 
 TEST_CASE("PerSyn conserves the sum of the parameters from round to round", "[rule][persyn]") {
   const std::size_t nodes = GENERATE(2U, 3U, 8U);
-  Bench bench(nodes, PerSyn(1));
+  const std::uint32_t parts = GENERATE(1U, 3U);
+  Bench bench(nodes, PerSyn(1).parts(parts));
   const Numbers before = bench.weighted_sum();
   for (int i = 0; i < 30; ++i) {
     for (PeerId id = 0; id < nodes; ++id) bench.advance(id);
@@ -278,6 +447,21 @@ TEST_CASE("PerSyn conserves the sum of the parameters from round to round", "[ru
 TEST_CASE("PerSyn refuses a period of 0", "[rule][persyn]") {
   CHECK(tests::message_of<ConfigError>([] { PerSyn{0}; }) ==
         "PerSyn: tau must be at least 1, got 0");
+}
+
+TEST_CASE("A mean in no parts is refused, and so is a peer that cuts it differently",
+          "[rule][sync][persyn]") {
+  CHECK(tests::message_of<ConfigError>([] { Sync().parts(0); }) ==
+        "Sync: parts must be at least 1, got 0");
+  CHECK(tests::message_of<ConfigError>([] { PerSyn(3).parts(0); }) ==
+        "PerSyn: parts must be at least 1, got 0");
+  Bench bench(2, PerSyn(1).parts(2));
+  bench[1].rule = PerSyn(1).parts(3);
+  bench.advance(1);
+  bench.advance(1);
+  CHECK(tests::message_of<ConfigError>([&] { bench.handle(0); }) ==
+        "ExactAverage: node 1 sent piece 2 of 3, but node 0 has 2; all nodes must use the same "
+        "number of parts");
 }
 
 TEST_CASE("A restored PerSyn does not average a round twice, and averages the next",
@@ -305,7 +489,8 @@ TEST_CASE("A restored PerSyn does not average a round twice, and averages the ne
 
 TEST_CASE("Synchronous nodes take the step of the mean gradient and stay equal", "[rule][sync]") {
   const std::size_t nodes = GENERATE(1U, 2U, 3U, 8U);
-  Bench bench(nodes, Sync(), 2);
+  const std::uint32_t parts = GENERATE(1U, 2U, 8U);
+  Bench bench(nodes, Sync().parts(parts), 2);
   Generator noise(tests::seed, 2400);
   std::vector<Numbers> gradients(nodes, Numbers(2));
   bench.gradient = [&](PeerId id, std::size_t j) { return gradients[id][j]; };

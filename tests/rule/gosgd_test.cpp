@@ -31,26 +31,6 @@ std::uint32_t below(Generator& generator, std::size_t n) {
   return generator.below(static_cast<std::uint32_t>(n));
 }
 
-/// Steps, deliveries in any order, returns: a few hundred events drawn at random. The bench checks
-/// the books after each.
-void wander(Bench& bench, int events) {
-  Generator order(tests::seed, 2000);
-  for (int i = 0; i < events; ++i) {
-    const std::size_t waiting = bench.pending().size();
-    const auto what = below(order, 8);
-    if (waiting == 0 || what < 3) {
-      bench.advance(below(order, bench.size()));
-    } else if (what < 6) {
-      bench.handle(below(order, waiting));
-    } else if (what < 7) {
-      bench.deliver_to(below(order, bench.size()));
-    } else if (const std::size_t k = below(order, waiting);
-               std::holds_alternative<gossamer::transport::Delivered>(bench.pending()[k].event)) {
-      bench.give_back(k);
-    }
-  }
-}
-
 TEST_CASE("A push takes half of the weight with it and leaves the sender's parameters",
           "[rule][gosgd]") {
   Bench bench(2, GoSgd(Every(1)));
@@ -106,7 +86,7 @@ TEST_CASE("Weight and weighted parameters are conserved under any schedule", "[r
   Bench bench(nodes, GoSgd(0.5), 3);
   Generator noise(tests::seed, 2001);
   bench.gradient = [&noise](PeerId, std::size_t) { return noise.uniform() - 0.5; };
-  wander(bench, 600);
+  tests::wander(bench, 600, 2000);
   bench.settle();
   double weight = 0;
   for (std::size_t i = 0; i < nodes; ++i) weight += bench[i].weight();
@@ -119,7 +99,7 @@ TEST_CASE("Nodes that are equal stay equal, bit for bit, however they meet", "[r
   Bench bench(nodes, GoSgd(Every(1)), 3);
   for (std::size_t i = 0; i < nodes; ++i) bench[i].set(0.1);
   bench.rebase();
-  wander(bench, 400);
+  tests::wander(bench, 400, 2000);
   bench.settle();
   for (std::size_t i = 0; i < nodes; ++i) {
     for (const double value : bench[i].x()) CHECK(value == 0.1);

@@ -194,8 +194,8 @@ TEST_CASE("What a slow peer has no room for comes back at once", "[transport][de
 
 TEST_CASE("Bytes are limited too, but a message of any size can go alone",
           "[transport][delivery]") {
-  Pair pair({.bytes = 100});
-  for (int i = 0; i < 4; ++i) pair.a.send(message(0.1));  // 32 bytes each
+  Pair pair({.bytes = 3 * Message::header_bytes});
+  for (int i = 0; i < 4; ++i) pair.a.send(message(0.1));
   CHECK(events_of(pair.a).size() == 1);
   carry_all(pair.a, pair.b);
   CHECK(events_of(pair.b).size() == 3);

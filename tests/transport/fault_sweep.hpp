@@ -146,7 +146,9 @@ class Probe {
 
   [[nodiscard]] PeerId self() const { return endpoint_.self(); }
   [[nodiscard]] std::span<const PeerId> peers() const { return endpoint_.peers(); }
-  void introduce(const std::string& model) { endpoint_.introduce(model); }
+  void introduce(const std::string& model, const gossamer::model::Flat& shape) {
+    endpoint_.introduce(model, shape);
+  }
   void send(Message message) {
     tracker->send(message, self());
     endpoint_.send(std::move(message));

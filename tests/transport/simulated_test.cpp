@@ -64,8 +64,9 @@ class SimulatedTestGroup {
  public:
   static constexpr bool keeps_order = true;
   static constexpr bool has_threads = false;
+  static constexpr bool sees_all = true;
 
-  SimulatedTestGroup(std::size_t nodes, std::size_t capacity)
+  SimulatedTestGroup(std::size_t nodes, std::size_t capacity, bool /*introduced*/ = true)
       : capacity_(capacity),
         world_(World::make(SimulatedOptions(nodes)
                                .seed(tests::seed)

@@ -42,8 +42,9 @@ class ThreadsGroup {
  public:
   static constexpr bool keeps_order = true;
   static constexpr bool has_threads = true;
+  static constexpr bool sees_all = true;
 
-  ThreadsGroup(std::size_t nodes, std::size_t capacity)
+  ThreadsGroup(std::size_t nodes, std::size_t capacity, bool /*introduced*/ = true)
       : capacity_(capacity), hub_(ThreadHub::make(nodes, capacity)) {
     for (PeerId i = 0; i < nodes; ++i) {
       endpoints_.push_back(std::make_unique<Endpoint>(hub_->endpoint(i)));
@@ -82,7 +83,7 @@ struct Archetype {
 
   PeerId self() const { return 3; }
   std::span<const PeerId> peers() const { return {}; }
-  void introduce(const std::string&) {}
+  void introduce(const std::string&, const Flat&) {}
   void send(Message) {}
   std::optional<Event> poll() { return std::nullopt; }
   bool wait(Time) { return false; }
@@ -104,7 +105,7 @@ struct Recorder {
   void note(std::string call) const { calls->push_back(std::move(call)); }
   PeerId self() const { return (note("self"), 2); }
   std::span<const PeerId> peers() const { return (note("peers"), std::span(others)); }
-  void introduce(const std::string& model) { note("introduce " + model); }
+  void introduce(const std::string& model, const Flat&) { note("introduce " + model); }
   void send(Message m) { note("send " + std::to_string(m.to)); }
   std::optional<Event> poll() {
     note("poll");
@@ -163,7 +164,7 @@ TEST_CASE("AnyTransport forwards each operation to what it holds", "[transport]"
   const AnyTransport& readable = moved;
   CHECK(readable.self() == 2);
   CHECK(readable.peers().size() == 2);
-  moved.introduce("m");
+  moved.introduce("m", Flat());
   moved.send({.to = 4, .payload = {}});
   const auto event = moved.poll();
   REQUIRE(event);

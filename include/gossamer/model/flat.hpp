@@ -2,10 +2,13 @@
 /// A model as numbers: one contiguous vector per dtype and device.
 #pragma once
 
+#include <gossamer/model/part.hpp>
+
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/zeros.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -30,15 +33,23 @@ class Flat {
     return Flat(std::move(copy));
   }
 
-  /// Copies the numbers of `other`, which has the same lengths and dtypes; the device may differ.
-  void copy_from(const Flat& other) const {
+  /// Copies the numbers of `other`, or that part of them; it has the same lengths and dtypes, the
+  /// device may differ. Numbers outside the part are neither read nor written.
+  void copy_from(const Flat& other, Part part = {}) const {
     for (std::size_t i = 0; i < segments_.size(); ++i) {
       const at::Tensor& to = segments_[i];
       const at::Tensor& from = other.segments_[i];
-      if (to.is_cpu() && from.is_cpu()) {
-        std::memcpy(to.data_ptr(), from.data_ptr(), to.nbytes());  // `copy_` allocates
+      const std::int64_t begin = part.begin(to.numel());
+      const std::int64_t length = part.end(to.numel()) - begin;
+      if (length == 0) continue;
+      if (to.is_cpu() && from.is_cpu()) {  // `copy_` allocates
+        const std::size_t size = to.itemsize();
+        const std::size_t offset = static_cast<std::size_t>(begin) * size;
+        std::memcpy(static_cast<char*>(to.data_ptr()) + offset,
+                    static_cast<const char*>(from.data_ptr()) + offset,
+                    static_cast<std::size_t>(length) * size);
       } else {
-        to.copy_(from);
+        to.narrow(0, begin, length).copy_(from.narrow(0, begin, length));
       }
     }
   }
@@ -46,10 +57,13 @@ class Flat {
   [[nodiscard]] const std::vector<at::Tensor>& segments() const noexcept { return segments_; }
   [[nodiscard]] bool empty() const noexcept { return segments_.empty(); }
 
-  /// Bytes that one copy takes.
-  [[nodiscard]] std::size_t bytes() const {
+  /// Bytes that one copy, or that part of it, takes.
+  [[nodiscard]] std::size_t bytes(Part part = {}) const {
     std::size_t total = 0;
-    for (const auto& segment : segments_) total += segment.nbytes();
+    for (const auto& segment : segments_) {
+      const std::int64_t length = part.end(segment.numel()) - part.begin(segment.numel());
+      total += static_cast<std::size_t>(length) * segment.itemsize();
+    }
     return total;
   }
 

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,7 +40,8 @@ enum class Buffers {
 /// not floating-point, and distinct parameters that overlap in memory.
 class FlatModel {
  public:
-  explicit FlatModel(const Tensors& tensors, Buffers policy = Buffers::average) : policy_(policy) {
+  explicit FlatModel(const Tensors& tensors, Buffers policy = Buffers::average)
+      : policy_(policy), merge_(tensors.merge) {
     const at::NoGradGuard no_grad;
     std::vector<at::Tensor> bound;
     collect(tensors.parameters, false, bound);
@@ -76,6 +78,17 @@ class FlatModel {
     return parts;
   }
 
+  /// Whether the model has a way of its own to take in others (`Tensors::merge`).
+  [[nodiscard]] bool has_merge() const noexcept { return static_cast<bool>(merge_); }
+  /// Takes `theirs` in by it. Without weight of its own the model becomes theirs.
+  void merge(double own, const Flat& theirs, double other) const {
+    if (own > 0) {
+      merge_(own, views(theirs), other);
+    } else {
+      flat_.copy_from(theirs);
+    }
+  }
+
   /// Writes the gradients into `to`; a parameter without one counts as zero. In the places of
   /// averaged buffers, their values: whoever averages gradients averages the statistics too.
   void copy_gradients_to(const Flat& to) const {
@@ -107,9 +120,25 @@ class FlatModel {
     }
   }
 
+  /// Copies the places of averaged buffers, and only these.
+  void copy_buffers(const Flat& to, const Flat& from) const {
+    const at::NoGradGuard no_grad;
+    for (const Slot& slot : layout_.slots) {
+      if (slot.is_buffer) slot.view(to).copy_(slot.view(from));
+    }
+  }
+
   /// Tells the model that it has just met others: applies `Buffers::reset`.
   void met() const {
     for (std::size_t i = 0; i < first_.size(); ++i) kept_buffers_[i].tensor.copy_(first_[i]);
+  }
+
+  /// What to do when a rule begins a new stretch of training from a point that nodes agreed on
+  /// (`rule::SlowMo`): the place to reset an optimizer's buffers. Nothing, if it is not set.
+  void on_restart(std::function<void()> hook) { restart_ = std::move(hook); }
+  /// Does it.
+  void restarted() const {
+    if (restart_) restart_();
   }
 
   /// The buffers that do not travel; a checkpoint must keep them as well.
@@ -215,11 +244,13 @@ class FlatModel {
   }
 
   Buffers policy_;
+  Merge merge_;
   Layout layout_;
   Flat flat_;
   std::vector<at::Tensor> tensors_;        // the model's own, one per slot
   std::vector<NamedTensor> kept_buffers_;  // those that stay the node's own
   std::vector<at::Tensor> first_;          // their first values, for Buffers::reset
+  std::function<void()> restart_;
 };
 
 }  // namespace gossamer::model

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// The one loop whose speed matters, at the memory's speed whatever flags the user compiles with.
+/// The loops whose speed matters, at the memory's speed whatever flags the user compiles with.
 #pragma once
 
 #include <c10/util/BFloat16.h>
@@ -68,18 +68,29 @@ struct Pack<c10::BFloat16, Bytes> {
   }
 };
 
-template <class Scalar>
-[[gnu::always_inline]] inline void lerp_rest(Scalar* y, const Scalar* x, Wide<Scalar> t,
-                                             std::int64_t begin, std::int64_t n) {
+/// What a loop does with each pair of numbers a, b.
+enum class Op {
+  lerp,        ///< a + t (b - a)
+  difference,  ///< t (b - a)
+  add          ///< a + t b
+};
+
+/// One number, or the numbers from `begin` on: out <- op(a, b).
+template <Op op, class Scalar>
+[[gnu::always_inline]] inline void rest(Scalar* out, const Scalar* a, const Scalar* b,
+                                        Wide<Scalar> t, std::int64_t begin, std::int64_t n) {
   for (std::int64_t i = begin; i < n; ++i) {
-    const auto to = static_cast<Wide<Scalar>>(y[i]);
-    y[i] = static_cast<Scalar>(to + t * (static_cast<Wide<Scalar>>(x[i]) - to));
+    const auto to = static_cast<Wide<Scalar>>(a[i]);
+    const auto from = static_cast<Wide<Scalar>>(b[i]);
+    if constexpr (op == Op::lerp) out[i] = static_cast<Scalar>(to + t * (from - to));
+    if constexpr (op == Op::difference) out[i] = static_cast<Scalar>(t * (from - to));
+    if constexpr (op == Op::add) out[i] = static_cast<Scalar>(to + t * from);
   }
 }
 
-template <class Scalar, std::size_t Bytes>
-[[gnu::always_inline]] inline void lerp_in_vectors(Scalar* y, const Scalar* x, Wide<Scalar> t,
-                                                   std::int64_t n) {
+template <Op op, class Scalar, std::size_t Bytes>
+[[gnu::always_inline]] inline void in_vectors(Scalar* out, const Scalar* a, const Scalar* b,
+                                              Wide<Scalar> t, std::int64_t n) {
   using Unit = Pack<Scalar, Bytes>;
   constexpr int unrolled = 4;  // enough loads under way to hide the memory's latency
   constexpr std::int64_t step = unrolled * Unit::lanes;
@@ -89,20 +100,23 @@ template <class Scalar, std::size_t Bytes>
     typename Unit::Numbers from[unrolled];
 #pragma GCC unroll 4
     for (int k = 0; k < unrolled; ++k) {
-      Unit::load(y + i + k * Unit::lanes, to[k]);
-      Unit::load(x + i + k * Unit::lanes, from[k]);
-      to[k] += t * (from[k] - to[k]);
-      Unit::store(to[k], y + i + k * Unit::lanes);
+      Unit::load(a + i + k * Unit::lanes, to[k]);
+      Unit::load(b + i + k * Unit::lanes, from[k]);
+      if constexpr (op == Op::lerp) to[k] += t * (from[k] - to[k]);
+      if constexpr (op == Op::difference) to[k] = t * (from[k] - to[k]);
+      if constexpr (op == Op::add) to[k] += t * from[k];
+      Unit::store(to[k], out + i + k * Unit::lanes);
     }
   }
-  lerp_rest(y, x, t, i, n);
+  rest<op>(out, a, b, t, i, n);
 }
 
 #if defined(__x86_64__)
 // Without fused multiply-add: the same bits with and without AVX2.
-template <class Scalar>
-[[gnu::target("avx2")]] void lerp_avx2(Scalar* y, const Scalar* x, Wide<Scalar> t, std::int64_t n) {
-  lerp_in_vectors<Scalar, 32>(y, x, t, n);
+template <Op op, class Scalar>
+[[gnu::target("avx2")]] void with_avx2(Scalar* out, const Scalar* a, const Scalar* b,
+                                       Wide<Scalar> t, std::int64_t n) {
+  in_vectors<op, Scalar, 32>(out, a, b, t, n);
 }
 
 // Clang 16's __builtin_cpu_supports does not know f16c.
@@ -117,43 +131,95 @@ inline bool has_f16c() {
   return known;
 }
 
-template <class Half>
-[[gnu::target("avx2,f16c")]] void lerp_f16c(Half* y, const Half* x, float t, std::int64_t n) {
+template <Op op, class Half>
+[[gnu::target("avx2,f16c")]] void with_f16c(Half* out, const Half* a, const Half* b, float t,
+                                            std::int64_t n) {
   const __m256 step = _mm256_set1_ps(t);
   std::int64_t i = 0;
   for (; i + 8 <= n; i += 8) {
-    const auto* from = reinterpret_cast<const __m128i*>(x + i);
-    auto* to = reinterpret_cast<__m128i*>(y + i);
-    const __m256 b = _mm256_cvtph_ps(_mm_loadu_si128(from));
-    const __m256 a = _mm256_cvtph_ps(_mm_loadu_si128(to));
-    const __m256 mixed = _mm256_add_ps(a, _mm256_mul_ps(step, _mm256_sub_ps(b, a)));
-    _mm_storeu_si128(to, _mm256_cvtps_ph(mixed, _MM_FROUND_TO_NEAREST_INT));
+    const __m256 to = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(a + i)));
+    const __m256 from = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(b + i)));
+    const __m256 apart = op == Op::add ? from : _mm256_sub_ps(from, to);
+    const __m256 change = _mm256_mul_ps(step, apart);
+    const __m256 result = op == Op::difference ? change : _mm256_add_ps(to, change);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i),
+                     _mm256_cvtps_ph(result, _MM_FROUND_TO_NEAREST_INT));
   }
-  lerp_rest(y, x, t, i, n);
+  rest<op>(out, a, b, t, i, n);
 }
 #endif
 
+/// Enough for numbers that lie in the first-level cache, on any processor.
+template <class Number>
+using ShortPack = Pack<Number, 16>;
+
+/// out <- op(a, b) for n numbers, in as wide vectors as the processor has.
+template <Op op, class Scalar>
+void apply(Scalar* out, const Scalar* a, const Scalar* b, double factor, std::int64_t n) {
+  const auto t = static_cast<Wide<Scalar>>(factor);
+  if constexpr (std::is_same_v<Scalar, c10::Half>) {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2") && has_f16c()) return with_f16c<op>(out, a, b, t, n);
+#endif
+    rest<op>(out, a, b, t, 0, n);
+  } else {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2")) return with_avx2<op>(out, a, b, t, n);
+#endif
+    in_vectors<op, Scalar, 16>(out, a, b, t, n);
+  }
+}
+
 }  // namespace detail
+
+/// y <- y + x for n numbers, float or double; x and y do not overlap.
+template <class Number>
+void add(Number* y, const Number* x, std::int64_t n) {
+  using Unit = detail::ShortPack<Number>;
+  std::int64_t i = 0;
+  for (; i + Unit::lanes <= n; i += Unit::lanes) {
+    typename Unit::Numbers to;
+    typename Unit::Numbers from;
+    Unit::load(y + i, to);
+    Unit::load(x + i, from);
+    to += from;
+    Unit::store(to, y + i);
+  }
+  for (; i < n; ++i) y[i] += x[i];
+}
+
+/// y <- y / divisor for n numbers, float or double.
+template <class Number>
+void divide(Number* y, Number divisor, std::int64_t n) {
+  using Unit = detail::ShortPack<Number>;
+  std::int64_t i = 0;
+  for (; i + Unit::lanes <= n; i += Unit::lanes) {
+    typename Unit::Numbers to;
+    Unit::load(y + i, to);
+    to /= divisor;
+    Unit::store(to, y + i);
+  }
+  for (; i < n; ++i) y[i] /= divisor;
+}
 
 /// y <- y + t (x - y) for n numbers, one after the other; equal numbers stay equal, bit for bit.
 /// float, double, c10::Half, c10::BFloat16; the narrow ones are rounded once. x and y are equal or
 /// do not overlap. The processor decides, at run time, in how wide vectors.
 template <class Scalar>
-void lerp(Scalar* y, const Scalar* x, double factor, std::int64_t n) {
-  const auto t = static_cast<Wide<Scalar>>(factor);
-  if constexpr (std::is_same_v<Scalar, c10::Half>) {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2") && detail::has_f16c()) {
-      return detail::lerp_f16c(y, x, t, n);
-    }
-#endif
-    detail::lerp_rest(y, x, t, 0, n);
-  } else {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2")) return detail::lerp_avx2(y, x, t, n);
-#endif
-    detail::lerp_in_vectors<Scalar, 16>(y, x, t, n);
-  }
+void lerp(Scalar* y, const Scalar* x, double t, std::int64_t n) {
+  detail::apply<detail::Op::lerp>(y, y, x, t, n);
+}
+
+/// d <- t (x - y), in the same manner.
+template <class Scalar>
+void difference(Scalar* d, const Scalar* x, const Scalar* y, double t, std::int64_t n) {
+  detail::apply<detail::Op::difference>(d, y, x, t, n);
+}
+
+/// y <- y + t d, in the same manner.
+template <class Scalar>
+void add(Scalar* y, const Scalar* d, double t, std::int64_t n) {
+  detail::apply<detail::Op::add>(y, y, d, t, n);
 }
 
 }  // namespace gossamer::model::kernels

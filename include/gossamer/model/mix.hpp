@@ -5,6 +5,8 @@
 #include <gossamer/model/flat.hpp>
 #include <gossamer/model/kernels.hpp>
 
+#include <ATen/ops/view_as_real.h>
+
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -84,14 +86,58 @@ inline void mix(const Flat& y, const Flat& x, double t) {
   mix(y, share);
 }
 
-/// y <- (1 / n) sum of the n vectors of `xs`, added in their order, so that the result is the same
-/// bits wherever it is computed. y may be none of them.
-inline void mean(const Flat& y, std::span<const Flat* const> xs) {
+namespace detail {
+
+/// The mean of the numbers from `begin` to `end`, in one pass over memory.
+template <class Number>
+void mean_segment(const at::Tensor& y, std::span<const Flat* const> xs, std::size_t segment,
+                  std::int64_t begin, std::int64_t end) {
+  for (; begin < end; begin += mix_block) {
+    const std::int64_t length = std::min(mix_block, end - begin);
+    const auto from = [&](const Flat* x) {
+      return x->segments()[segment].template data_ptr<Number>() + begin;
+    };
+    auto* const to = y.data_ptr<Number>() + begin;
+    std::copy_n(from(xs.front()), length, to);
+    for (const Flat* x : xs.subspan(1)) kernels::add(to, from(x), length);
+    kernels::divide(to, static_cast<Number>(xs.size()), length);
+  }
+}
+
+/// Whether `mean_segment` did it: vectors of float or double on the CPU.
+inline bool mean_on_cpu(const at::Tensor& y, std::span<const Flat* const> xs, std::size_t segment,
+                        std::int64_t begin, std::int64_t end) {
+  const auto on_cpu = [segment](const Flat* x) { return x->segments()[segment].is_cpu(); };
+  if (!y.is_cpu() || !std::all_of(xs.begin(), xs.end(), on_cpu)) return false;
+  if (y.scalar_type() == at::kFloat) {
+    mean_segment<float>(y, xs, segment, begin, end);
+  } else if (y.scalar_type() == at::kDouble) {
+    mean_segment<double>(y, xs, segment, begin, end);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+}  // namespace detail
+
+/// y <- (1 / n) sum of the n vectors of `xs`, or of that part of them, added in their order, so
+/// that the result is the same bits wherever, and in whatever pieces, it is computed. y may be none
+/// of them. Numbers outside the part are neither read nor written. float and double on the CPU take
+/// one pass, without allocation.
+inline void mean(const Flat& y, std::span<const Flat* const> xs, Part part = {}) {
   for (std::size_t s = 0; s < y.segments().size(); ++s) {
-    const at::Tensor& to = y.segments()[s];
-    to.copy_(xs.front()->segments()[s]);
-    for (const Flat* x : xs.subspan(1)) to.add_(x->segments()[s].to(to.device()));
-    to.div_(static_cast<double>(xs.size()));
+    const at::Tensor& all = y.segments()[s];
+    const std::int64_t begin = part.begin(all.numel());
+    const std::int64_t end = part.end(all.numel());
+    if (begin == end || detail::mean_on_cpu(all, xs, s, begin, end)) continue;
+    const at::Tensor to = all.narrow(0, begin, end - begin);
+    to.copy_(xs.front()->segments()[s].narrow(0, begin, end - begin));
+    for (const Flat* x : xs.subspan(1)) {
+      to.add_(x->segments()[s].narrow(0, begin, end - begin).to(to.device()));
+    }
+    // As real numbers: LibTorch rounds a complex quotient differently at the end of a vector.
+    (to.is_complex() ? at::view_as_real(to) : to).div_(static_cast<double>(xs.size()));
   }
 }
 

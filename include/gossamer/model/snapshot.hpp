@@ -78,7 +78,8 @@ class SnapshotPool {
 };
 
 /// A shared handle to one copy of a model. Whoever took it from the pool fills it; from the moment
-/// it is sent it is read-only. The last handle to go puts the memory back.
+/// it is sent it is read-only. If only a part is sent, that part is: the owner may go on to write
+/// the others while receivers read it. The last handle to go puts the memory back.
 /// Threads: distinct handles to one copy may be used from distinct threads.
 class Snapshot {
  public:
@@ -99,7 +100,7 @@ class Snapshot {
   const Flat& operator*() const noexcept { return block_->flat; }
   const Flat* operator->() const noexcept { return &block_->flat; }
 
-  /// For the one who took the snapshot, before anybody else has it.
+  /// For the one who took the snapshot; only what nobody else has been sent may be written.
   Flat& writable() noexcept { return block_->flat; }
 
   /// Takes the copy out of those that are on their way, until it is back in its pool: nobody knows
@@ -111,7 +112,11 @@ class Snapshot {
     home.aside += std::exchange(block_->aside, true) ? 0 : 1;
   }
 
-  [[nodiscard]] std::size_t bytes() const { return block_ != nullptr ? block_->bytes : 0; }
+  /// Of the copy, or of that part of it; 0 for an empty handle.
+  [[nodiscard]] std::size_t bytes(Part part = {}) const {
+    if (block_ == nullptr) return 0;
+    return part.is_all() ? block_->bytes : block_->flat.bytes(part);
+  }
 
  private:
   friend class SnapshotPool;

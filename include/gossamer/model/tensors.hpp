@@ -5,15 +5,26 @@
 #include <gossamer/model/layout.hpp>
 
 #include <concepts>
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
 namespace gossamer::model {
 
+/// How a model takes in another of its kind: changes its own tensors to what stands for both, `own`
+/// and `other` being the weights, both above 0. `theirs` are the other's tensors, to be read only,
+/// in the order of `Tensors::parameters`. Two that are alike must come to what they are.
+using Merge = std::function<void(double own, std::span<const NamedTensor> theirs, double other)>;
+
 /// The tensors of a model: those that are trained, and those that go along (BatchNorm statistics).
 struct Tensors {
   std::vector<NamedTensor> parameters;
-  std::vector<NamedTensor> buffers;
+  std::vector<NamedTensor> buffers = {};
+  /// Unset: models meet by the weighted average of their numbers. Set it where that would mean
+  /// nothing (the average of two bases is none). Only rules that never average otherwise take such
+  /// a model (`Neutral::uses_merge()`), and the means of a group do not apply to it.
+  Merge merge = nullptr;
 };
 
 /// Anything with LibTorch's `named_parameters()` and `named_buffers()`.

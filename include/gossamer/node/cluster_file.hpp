@@ -3,7 +3,7 @@
 /// Needs toml++, hence not part of gossamer.hpp.
 #pragma once
 
-#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/node/simulated_options.hpp>
 #include <gossamer/node/toml_section.hpp>
 
 #include <chrono>

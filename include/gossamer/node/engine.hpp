@@ -10,6 +10,8 @@
 #include <gossamer/rule/merge.hpp>
 #include <gossamer/rule/scope.hpp>
 #include <gossamer/transport/difference.hpp>
+#include <gossamer/transport/health.hpp>
+#include <gossamer/transport/peer_map.hpp>
 
 #include <ATen/core/grad_mode.h>
 #include <spdlog/logger.h>
@@ -50,7 +52,12 @@ class Engine final : public rule::Scope {
     if (!(weight_ >= 0 && std::isfinite(weight_))) {
       throw ConfigError(c10::str("Context: weight must be finite and not negative, got ", weight_));
     }
-    transport_.introduce(model_.layout().description());
+    if (model_.has_merge() && !rule_.uses_merge()) {
+      throw ConfigError("Engine: rule " + rule_.name() +
+                        " averages the numbers of models, and this model has a merge of its own; "
+                        "take a rule that uses it, such as gosgd");
+    }
+    transport_.introduce(model_.layout().description(), model_.flat());
     publish();  // a node that never gets to a step has weight, too
   }
 
@@ -60,7 +67,17 @@ class Engine final : public rule::Scope {
   /// live one.
   [[nodiscard]] std::span<const PeerId> peers() const override { return peers_; }
   [[nodiscard]] transport::Status status(PeerId peer) const override {
-    return transport_.status(peer);
+    return peer == self() ? status_ : transport_.status(peer);
+  }
+  [[nodiscard]] transport::PeerHealth health(PeerId peer) const override {
+    const transport::PeerHealth* counts = health_.find(peer);
+    transport::PeerHealth health = counts != nullptr ? *counts : transport::PeerHealth{};
+    health.bytes_per_second = transport::measured_speed(transport_, peer);
+    return health;
+  }
+  [[nodiscard]] std::chrono::nanoseconds now() const override { return transport_.now(); }
+  [[nodiscard]] std::chrono::nanoseconds since_last_step() const override {
+    return transport_.now() - last_step_;
   }
   [[nodiscard]] std::uint64_t step() const override { return joined_at_ + status_.steps; }
   [[nodiscard]] Generator& generator() override { return generator_; }
@@ -159,6 +176,7 @@ class Engine final : public rule::Scope {
         // Those who finish together do not release each other from a round that nobody completes.
         if (!finishing_ || gone->reason != transport::Reason::finished) {
           std::erase(peers_, gone->peer);
+          if (transport::PeerHealth* counts = health_.find(gone->peer)) *counts = {};
           rule_.on_peer_left(*this, *gone);
         }
         if (gone->reason != transport::Reason::finished) ask_another(gone->peer);
@@ -192,6 +210,7 @@ class Engine final : public rule::Scope {
   }
   void leave() {
     call([this] { rule_.on_leave(*this); });
+    publish();
   }
 
   /// Starts no more exchanges, but still answers.
@@ -210,6 +229,7 @@ class Engine final : public rule::Scope {
     status_.samples += options_.samples_per_step();
     status_.loss_sum += loss;
     call([this] { rule_.after_step(*this); });
+    last_step_ = transport_.now();
     publish();
   }
 
@@ -361,6 +381,7 @@ class Engine final : public rule::Scope {
         continue;
       }
       ++status_.messages_returned;
+      health_.add(returned.message.to).first.count_returned();
       log("message to peer ", returned.message.to, " came back, weight ", returned.message.weight,
           ": ", to_string(returned.reason));
       if (returned.message.kind == join_answer) {
@@ -379,6 +400,7 @@ class Engine final : public rule::Scope {
       message.from = self();
       ++status_.messages_sent;
       status_.bytes_sent += message.bytes();
+      health_.add(message.to).first.count_sent();
       transport_.send(std::move(message));
     }
     outbox_.clear();
@@ -412,6 +434,8 @@ class Engine final : public rule::Scope {
   std::optional<PeerId> asked_;  // the member from whom it hopes for it
   std::vector<PeerId> owed_;     // newcomers whose links had no room for the answer
   transport::Status status_;
+  transport::PeerMap<transport::PeerHealth> health_;
+  transport::Time last_step_ = transport_.now();
   std::vector<transport::Message> inbox_;
   std::vector<transport::Returned> returned_;
   std::vector<transport::Message> outbox_;

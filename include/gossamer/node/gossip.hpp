@@ -67,6 +67,9 @@ class BasicGossip {
     engine_.before_step();
   }
 
+  /// What to do when the rule begins a new stretch of training: see `GossipNode::on_restart()`.
+  void on_restart(std::function<void()> hook) { engine_.model().on_restart(std::move(hook)); }
+
   [[nodiscard]] PeerId id() const { return engine_.self(); }
   [[nodiscard]] double weight() const { return engine_.weight(); }
   [[nodiscard]] const transport::Status& counters() const { return engine_.counters(); }

@@ -86,11 +86,13 @@ class GossipNode {
     receive();
     const bool stop = stopping_ || engine_.time_up(budget, begin);
     if (engine_.joining()) return stop ? Progress::paused : Progress::waiting;
-    if (halfway_ ? !engine_.may_apply() : !engine_.may_step()) {
-      return stop ? Progress::paused : Progress::waiting;
+    const bool ready = halfway_ ? engine_.may_apply() : engine_.may_step();
+    const bool enough = !halfway_ && engine_.work_done(budget);
+    if (!ready) {
+      // One whose role is not to train rests with those who do; a synchronous one ends its round.
+      return stop || (enough && !engine_.rule().lockstep()) ? Progress::paused : Progress::waiting;
     }
-    if (!halfway_ && (stop || engine_.work_done(budget))) return Progress::paused;
-    return Progress::stepped;
+    return !halfway_ && (stop || enough) ? Progress::paused : Progress::stepped;
   }
 
   /// The second part, at once after the first: the step, or half of one.
@@ -195,6 +197,7 @@ class GossipNode {
         engine_((refuse_whole_steps(context, has_halves), std::move(context)),
                 model::detail::tensors_of(model_)) {
     model::check_model<Model>();
+    engine_.model().on_restart([this] { on_restart(); });
   }
 
   /// One step of training, usually one mini-batch; returns its loss.
@@ -213,6 +216,9 @@ class GossipNode {
   virtual void on_stop() {}
   virtual void on_peer_joined(PeerId /*peer*/) {}
   virtual void on_peer_left(PeerId /*peer*/, transport::Reason /*reason*/) {}
+  /// A rule (`rule::SlowMo`) begins a new stretch of training from where it has put the parameters.
+  /// The default keeps the optimizer's buffers as they are; an override may reset them.
+  virtual void on_restart() {}
   /// Saves or restores what is the user's: optimizer, data order, generators. One function for
   /// both.
   virtual void on_checkpoint(Archive& /*archive*/) {}

@@ -66,6 +66,8 @@ class ThreadGroup {
     }
     const auto work = [&](std::size_t i) {
       if (!failed_[i]) nodes_[i]->run_until(budget);
+      // Those who only serve the others may rest, too, and do not know it yet.
+      for (auto& node : nodes_) node->engine().transport().wake();
     };
     const auto failed = [&](std::size_t i, const std::exception& error) {
       fail(i, error);

@@ -37,6 +37,7 @@ class GoSgd : public Neutral {
       : when_(std::move(when)), whom_(std::move(whom)) {}
 
   [[nodiscard]] std::string name() const { return "gosgd"; }
+  [[nodiscard]] bool uses_merge() const { return true; }
 
   void after_step(Scope& scope) {
     if (!when_(scope) || !scope.has_room()) return;

@@ -3,11 +3,9 @@
 #pragma once
 
 #include <gossamer/rule/gosgd.hpp>
+#include <gossamer/rule/one_request.hpp>
 
-#include <algorithm>
-#include <optional>
 #include <utility>
-#include <vector>
 
 namespace gossamer::rule {
 
@@ -35,11 +33,12 @@ class GoSgdPull : public Neutral {
       : when_(std::move(when)), whom_(std::move(whom)) {}
 
   [[nodiscard]] std::string name() const { return "gosgd_pull"; }
+  [[nodiscard]] bool uses_merge() const { return true; }
 
   void after_step(Scope& scope) {
-    if (!when_(scope) || asked_) return;
-    asked_ = whom_(scope);
-    if (asked_) scope.send({.to = *asked_, .kind = request, .payload = {}});
+    if (!when_(scope) || request_.open()) return;
+    const auto peer = whom_(scope);
+    if (peer) request_.ask(scope, {.to = *peer, .kind = request, .payload = {}});
   }
 
   void on_messages(Scope& scope, std::span<const Message> messages) {
@@ -50,24 +49,21 @@ class GoSgdPull : public Neutral {
         if (!copy) copy = scope.snapshot();
         scope.weight() /= 2;
         scope.send({.to = message.from, .kind = answer, .weight = scope.weight(), .payload = copy});
-      } else if (asked_ == message.from) {
-        asked_.reset();
+      } else {
+        request_.end(message.from);
       }
     }
   }
 
   void on_returned(Scope& scope, const Message& message) {
     if (message.kind == request) {
-      if (asked_ == message.to) asked_.reset();
+      request_.end(message.to);
     } else {
       merge(scope, {&message, 1});
     }
   }
 
-  /// A peer that has finished still answers; one that is gone does not.
-  void on_peer_left(Scope&, const PeerLeft& gone) {
-    if (asked_ == gone.peer && gone.reason != Reason::finished) asked_.reset();
-  }
+  void on_peer_left(Scope&, const PeerLeft& gone) { request_.on_peer_left(gone); }
 
   void on_leave(Scope& scope) {
     const auto peer = topology::Uniform{}(scope);
@@ -79,7 +75,7 @@ class GoSgdPull : public Neutral {
 
   schedule::Any when_;
   topology::Any whom_;
-  std::optional<PeerId> asked_;
+  OneRequest request_;
 };
 
 }  // namespace gossamer::rule

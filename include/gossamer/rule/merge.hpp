@@ -7,30 +7,61 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <span>
+#include <utility>
 
 namespace gossamer::rule {
 
-/// For each message (x', a') in turn: x <- (a x + a' x') / (a + a'), a <- a + a'. One pass over the
-/// parameters for up to 16 messages. Messages without weight change nothing.
+/// Mixes vectors into a node's parameters, one after the other, in one pass over memory for up to
+/// 16 of them.
+class MixIn {
+ public:
+  explicit MixIn(Scope& scope) : scope_(scope) {}
+
+  /// x <- x + t (other - x), at `done()` at the latest; until then `other` must live.
+  void add(const model::Flat& other, double t) {
+    shares_[used_++] = {&other, t};
+    met_ = true;
+    if (used_ == shares_.size()) flush();
+  }
+  /// Call it after the last one: the model learns that it has met others.
+  void done() {
+    flush();
+    if (std::exchange(met_, false)) scope_.model().met();
+  }
+
+ private:
+  void flush() {
+    if (used_ > 0) model::mix(scope_.model().flat(), std::span(shares_).first(used_));
+    used_ = 0;
+  }
+
+  Scope& scope_;
+  std::array<model::Share, 16> shares_;
+  std::size_t used_ = 0;
+  bool met_ = false;
+};
+
+/// For each message (x', a') in turn: x <- (a x + a' x') / (a + a'), a <- a + a'. Messages without
+/// weight change nothing. A model that has a merge of its own (`model::Tensors::merge`) is asked to
+/// take x' in instead.
 inline void merge(Scope& scope, std::span<const Message> messages) {
-  std::array<model::Share, 16> shares;
-  std::size_t used = 0;
-  double weight = scope.weight();
+  MixIn mix(scope);
   bool met = false;
   for (const Message& message : messages) {
     if (!(message.weight > 0) || !message.payload) continue;
-    weight += message.weight;
-    shares[used++] = {&*message.payload, message.weight / weight};
-    met = true;
-    if (used == shares.size()) {
-      model::mix(scope.model().flat(), shares);
-      used = 0;
+    const double own = scope.weight();
+    scope.weight() += message.weight;
+    if (scope.model().has_merge()) {
+      scope.model().merge(own, *message.payload, message.weight);
+      met = true;
+    } else {
+      mix.add(*message.payload, message.weight / scope.weight());
     }
   }
-  if (used > 0) model::mix(scope.model().flat(), std::span(shares).first(used));
+  mix.done();
   if (met) scope.model().met();
-  scope.weight() = weight;
 }
 
 /// A message that carries the given part of this node's weight, and its parameters.
@@ -38,6 +69,28 @@ inline Message split(Scope& scope, PeerId to, double part, std::uint32_t kind = 
   const double moved = scope.weight() * part;
   scope.weight() -= moved;
   return {.to = to, .kind = kind, .weight = moved, .payload = scope.snapshot()};
+}
+
+// For rules to which the weight is a node's share of the group and no factor of its model: it must
+// not go with a leaver.
+
+/// Hands the weight of a node that goes to a live peer, with a copy of its model.
+inline void bequeath(Scope& scope, std::uint32_t kind) {
+  const auto peers = scope.peers();
+  if (peers.empty()) return;
+  const PeerId heir = peers[scope.generator().below(static_cast<std::uint32_t>(peers.size()))];
+  scope.send(split(scope, heir, 1, kind));
+}
+/// True if the message was such a one, delivered or returned; then its weight is this node's now.
+/// One without weight has just come and has no model yet: it takes that one.
+inline bool inherit(Scope& scope, const Message& message) {
+  if (!(message.weight > 0)) return false;
+  if (scope.weight() == 0) {
+    merge(scope, {&message, 1});
+  } else {
+    scope.weight() += message.weight;
+  }
+  return true;
 }
 
 }  // namespace gossamer::rule

@@ -6,6 +6,8 @@
 #include <gossamer/rule/rule.hpp>
 
 #include <cstdint>
+#include <span>
+#include <string>
 
 namespace gossamer::rule {
 
@@ -17,14 +19,24 @@ namespace gossamer::rule {
 /// still meanwhile. Momentum buffers stay local.
 ///
 /// Invariant  sum of x.
-/// Cost       2 (M - 1) vectors per tau steps over the group; every node waits for the slowest.
+/// Cost       2 (M - 1) vectors per tau steps over the group, through one node or, in `parts`,
+///            evenly; every node waits for the slowest.
 /// Threads    distinct objects: safe; one object from two threads: unsafe.
-/// Throws     ConfigError when tau is 0; nothing after construction.
+/// Throws     ConfigError when tau or parts is 0, and when a peer turns out to use another number
+/// of
+///            parts.
 /// Source     "PerSyn" in Blot et al., arXiv:1804.01852. Compare at p = 1 / tau.
 class PerSyn : public Neutral {
  public:
   explicit PerSyn(std::uint64_t tau) : tau_(tau) {
     if (tau == 0) throw ConfigError("PerSyn: tau must be at least 1, got 0");
+  }
+
+  /// Into how many pieces the parameters are cut, each reduced by another node; >= 1, on all nodes
+  /// the same. 1 is right within one process, the number of nodes on a network: see `ExactAverage`.
+  PerSyn& parts(std::uint32_t parts) {
+    average_ = ExactAverage(parts, "PerSyn");
+    return *this;
   }
 
   [[nodiscard]] std::string name() const { return "persyn"; }
@@ -46,6 +58,7 @@ class PerSyn : public Neutral {
     average_.on_returned(scope, message);
     take(scope);
   }
+  void on_leave(Scope& scope) { average_.on_leave(scope); }
   void on_peer_joined(Scope& scope, PeerId peer) { average_.on_peer_joined(scope, peer); }
   void on_peer_left(Scope& scope, const PeerLeft& gone) {
     average_.on_peer_left(scope, gone);

@@ -35,6 +35,7 @@ namespace gossamer::rule {
 ///     on_peer_joined
 ///     on_peer_left     finished (it still answers), left or lost
 ///     on_leave         this node goes while others go on: hand the weight over
+///     on_replaced      a rule around this one has put other parameters in place
 ///     checkpoint       save or restore the rule's own state
 ///
 /// Threads: all hooks of one rule object are called by one thread at a time.
@@ -43,6 +44,8 @@ struct Neutral {
   [[nodiscard]] bool needs_halves() const { return false; }
   /// All nodes take the same number of steps, since each waits for all others.
   [[nodiscard]] bool lockstep() const { return false; }
+  /// Models meet by `rule::merge` and in no other way, so a model may have a merge of its own.
+  [[nodiscard]] bool uses_merge() const { return false; }
 
   bool may_step(Scope&) { return true; }
   void before_step(Scope&) {}
@@ -55,6 +58,7 @@ struct Neutral {
   void on_peer_joined(Scope&, PeerId) {}
   void on_peer_left(Scope&, const PeerLeft&) {}
   void on_leave(Scope&) {}
+  void on_replaced(Scope&) {}
   void checkpoint(Archive&) {}
 };
 
@@ -70,6 +74,10 @@ concept needs_halves = requires(const T& r) {
 template <class T>
 concept lockstep = requires(const T& r) {
   { r.lockstep() } -> std::same_as<bool>;
+};
+template <class T>
+concept uses_merge = requires(const T& r) {
+  { r.uses_merge() } -> std::same_as<bool>;
 };
 template <class T>
 concept may_step = requires(T& r, Scope& s) {
@@ -116,6 +124,10 @@ concept on_leave = requires(T& r, Scope& s) {
   r.on_leave(s);
 };
 template <class T>
+concept on_replaced = requires(T& r, Scope& s) {
+  r.on_replaced(s);
+};
+template <class T>
 concept checkpoint = requires(T& r, Archive& archive) {
   r.checkpoint(archive);
 };
@@ -123,11 +135,11 @@ concept checkpoint = requires(T& r, Archive& archive) {
 
 /// A way for models to meet. Derive from `Neutral` and give it a `name()`.
 template <class T>
-concept Rule =
-    std::copy_constructible<T> && has::name<T> && has::needs_halves<T> && has::lockstep<T> &&
-    has::may_step<T> && has::before_step<T> && has::after_gradient<T> && has::may_apply<T> &&
-    has::before_apply<T> && has::after_step<T> && has::on_messages<T> && has::on_returned<T> &&
-    has::on_peer_joined<T> && has::on_peer_left<T> && has::on_leave<T> && has::checkpoint<T>;
+concept Rule = std::copy_constructible<T> && has::name<T> && has::needs_halves<T> &&
+    has::lockstep<T> && has::uses_merge<T> && has::may_step<T> && has::before_step<T> &&
+    has::after_gradient<T> && has::may_apply<T> && has::before_apply<T> && has::after_step<T> &&
+    has::on_messages<T> && has::on_returned<T> && has::on_peer_joined<T> && has::on_peer_left<T> &&
+    has::on_leave<T> && has::on_replaced<T> && has::checkpoint<T>;
 
 /// Says which hook a would-be rule lacks.
 template <class T>
@@ -136,6 +148,7 @@ consteval void check_rule() {
   static_assert(has::name<T>, "Rule needs: std::string name() const");
   static_assert(has::needs_halves<T>, "Rule needs: bool needs_halves() const");
   static_assert(has::lockstep<T>, "Rule needs: bool lockstep() const");
+  static_assert(has::uses_merge<T>, "Rule needs: bool uses_merge() const");
   static_assert(has::may_step<T>, "Rule needs: bool may_step(Scope& scope)");
   static_assert(has::before_step<T>, "Rule needs: void before_step(Scope& scope)");
   static_assert(has::after_gradient<T>, "Rule needs: void after_gradient(Scope& scope)");
@@ -151,6 +164,7 @@ consteval void check_rule() {
   static_assert(has::on_peer_left<T>,
                 "Rule needs: void on_peer_left(Scope& scope, const PeerLeft& gone)");
   static_assert(has::on_leave<T>, "Rule needs: void on_leave(Scope& scope)");
+  static_assert(has::on_replaced<T>, "Rule needs: void on_replaced(Scope& scope)");
   static_assert(has::checkpoint<T>, "Rule needs: void checkpoint(Archive& archive)");
 }
 
@@ -174,6 +188,7 @@ class AnyRule {
   [[nodiscard]] std::string name() const { return held_->name(); }
   [[nodiscard]] bool needs_halves() const { return held_->needs_halves(); }
   [[nodiscard]] bool lockstep() const { return held_->lockstep(); }
+  [[nodiscard]] bool uses_merge() const { return held_->uses_merge(); }
   bool may_step(Scope& scope) { return held_->may_step(scope); }
   void before_step(Scope& scope) { held_->before_step(scope); }
   void after_gradient(Scope& scope) { held_->after_gradient(scope); }
@@ -187,6 +202,7 @@ class AnyRule {
   void on_peer_joined(Scope& scope, PeerId peer) { held_->on_peer_joined(scope, peer); }
   void on_peer_left(Scope& scope, const PeerLeft& gone) { held_->on_peer_left(scope, gone); }
   void on_leave(Scope& scope) { held_->on_leave(scope); }
+  void on_replaced(Scope& scope) { held_->on_replaced(scope); }
   void checkpoint(Archive& archive) { held_->checkpoint(archive); }
 
  private:
@@ -196,6 +212,7 @@ class AnyRule {
     [[nodiscard]] virtual std::string name() const = 0;
     [[nodiscard]] virtual bool needs_halves() const = 0;
     [[nodiscard]] virtual bool lockstep() const = 0;
+    [[nodiscard]] virtual bool uses_merge() const = 0;
     virtual bool may_step(Scope& scope) = 0;
     virtual void before_step(Scope& scope) = 0;
     virtual void after_gradient(Scope& scope) = 0;
@@ -207,6 +224,7 @@ class AnyRule {
     virtual void on_peer_joined(Scope& scope, PeerId peer) = 0;
     virtual void on_peer_left(Scope& scope, const PeerLeft& gone) = 0;
     virtual void on_leave(Scope& scope) = 0;
+    virtual void on_replaced(Scope& scope) = 0;
     virtual void checkpoint(Archive& archive) = 0;
   };
 
@@ -219,6 +237,7 @@ class AnyRule {
     [[nodiscard]] std::string name() const override { return r.name(); }
     [[nodiscard]] bool needs_halves() const override { return r.needs_halves(); }
     [[nodiscard]] bool lockstep() const override { return r.lockstep(); }
+    [[nodiscard]] bool uses_merge() const override { return r.uses_merge(); }
     bool may_step(Scope& scope) override { return r.may_step(scope); }
     void before_step(Scope& scope) override { r.before_step(scope); }
     void after_gradient(Scope& scope) override { r.after_gradient(scope); }
@@ -234,6 +253,7 @@ class AnyRule {
     void on_peer_joined(Scope& scope, PeerId peer) override { r.on_peer_joined(scope, peer); }
     void on_peer_left(Scope& scope, const PeerLeft& gone) override { r.on_peer_left(scope, gone); }
     void on_leave(Scope& scope) override { r.on_leave(scope); }
+    void on_replaced(Scope& scope) override { r.on_replaced(scope); }
     void checkpoint(Archive& archive) override { r.checkpoint(archive); }
     T r;
   };

@@ -5,19 +5,23 @@
 #include <gossamer/generator.hpp>
 #include <gossamer/model/flat_model.hpp>
 #include <gossamer/model/snapshot.hpp>
+#include <gossamer/transport/health.hpp>
 #include <gossamer/transport/message.hpp>
 
+#include <chrono>
 #include <cstdint>
 #include <span>
 
 namespace gossamer::rule {
 
 using transport::Message;
+using transport::PeerHealth;
 using transport::PeerLeft;
 using transport::Reason;
 
-/// A rule's whole world: state in, state and messages out. No sockets, no threads, no clock; so a
-/// rule is deterministic given the generator, and a test can be the world.
+/// A rule's whole world: state in, state and messages out. No sockets, no threads, no clock but the
+/// transport's; so a rule is deterministic given the generator and what it is told, and a test can
+/// be the world.
 class Scope {
  public:
   Scope() = default;
@@ -28,8 +32,15 @@ class Scope {
   [[nodiscard]] virtual PeerId self() const = 0;
   /// The others that may be chosen, ascending, without this node.
   [[nodiscard]] virtual std::span<const PeerId> peers() const = 0;
-  /// What is known of a peer, perhaps a little stale.
+  /// What is known of a peer, perhaps a little stale; of this node itself, its counters.
   [[nodiscard]] virtual transport::Status status(PeerId peer) const = 0;
+  /// How this node's messages to a peer have fared.
+  [[nodiscard]] virtual PeerHealth health(PeerId peer) const = 0;
+  /// Time on the transport's clock.
+  [[nodiscard]] virtual std::chrono::nanoseconds now() const = 0;
+  /// In `after_step`: the time from the end of the step before, or from the making of the node, to
+  /// now.
+  [[nodiscard]] virtual std::chrono::nanoseconds since_last_step() const = 0;
   /// Completed local steps; in `after_step`, the one just taken included.
   [[nodiscard]] virtual std::uint64_t step() const = 0;
   /// The node's stream for gossip; nothing else draws from it.

@@ -5,6 +5,10 @@
 #include <gossamer/rule/exact_average.hpp>
 #include <gossamer/rule/rule.hpp>
 
+#include <cstdint>
+#include <span>
+#include <string>
+
 namespace gossamer::rule {
 
 /// Synchronous gradient averaging (the GoSGD slides' map-reduce; "FullySync" and "AllReduce" in the
@@ -16,12 +20,20 @@ namespace gossamer::rule {
 /// `model::Buffers`) are averaged with the gradients, every step.
 ///
 /// Invariant  all x are equal.
-/// Cost       2 (M - 1) vectors per step over the group; every node waits for the slowest.
+/// Cost       2 (M - 1) vectors per step over the group, through one node or, in `parts`, evenly;
+///            every node waits for the slowest.
 /// Threads    distinct objects: safe; one object from two threads: unsafe.
-/// Throws     nothing.
+/// Throws     ConfigError when parts is 0, and when a peer turns out to use another number.
 /// Needs      `GradientNode`, since it acts between gradient and apply.
 class Sync : public Neutral {
  public:
+  /// Into how many pieces the gradients are cut, each reduced by another node; >= 1, on all nodes
+  /// the same. 1 is right within one process, the number of nodes on a network: see `ExactAverage`.
+  Sync& parts(std::uint32_t parts) {
+    average_ = ExactAverage(parts, "Sync");
+    return *this;
+  }
+
   [[nodiscard]] std::string name() const { return "sync"; }
   [[nodiscard]] bool needs_halves() const { return true; }
   [[nodiscard]] bool lockstep() const { return true; }
@@ -29,7 +41,7 @@ class Sync : public Neutral {
   void after_gradient(Scope& scope) {
     model::Snapshot gradients = scope.blank();
     scope.model().copy_gradients_to(gradients.writable());
-    average_.contribute(scope, scope.step() + 1, std::move(gradients));
+    average_.contribute(scope, scope.step() + 1, gradients);
   }
   bool may_apply(Scope&) { return !average_.waiting(); }
   void before_apply(Scope& scope) { scope.model().set_gradients(average_.result()); }
@@ -38,6 +50,7 @@ class Sync : public Neutral {
     average_.on_messages(scope, messages);
   }
   void on_returned(Scope& scope, const Message& message) { average_.on_returned(scope, message); }
+  void on_leave(Scope& scope) { average_.on_leave(scope); }
   void on_peer_joined(Scope& scope, PeerId peer) { average_.on_peer_joined(scope, peer); }
   void on_peer_left(Scope& scope, const PeerLeft& gone) { average_.on_peer_left(scope, gone); }
 

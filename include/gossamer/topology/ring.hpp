@@ -1,22 +1,31 @@
 // SPDX-License-Identifier: MIT
-/// The next one round a ring.
+/// Round a ring.
 #pragma once
 
-#include <gossamer/topology/topology.hpp>
+#include <gossamer/topology/graph.hpp>
 
-#include <algorithm>
+#include <cstdint>
+#include <vector>
 
 namespace gossamer::topology {
 
-/// The live peer with the next higher number; after the highest, the lowest. A peer that goes is
-/// skipped: its neighbours become each other's.
-struct Ring {
-  std::optional<PeerId> operator()(rule::Scope& scope) const {
-    const auto peers = scope.peers();
-    if (peers.empty()) return std::nullopt;
-    const auto next = std::upper_bound(peers.begin(), peers.end(), scope.self());
-    return next != peers.end() ? *next : peers.front();
+/// The live peer with the next higher number; after the highest, the lowest. With `Way::both` the
+/// one before, too. A peer that goes is skipped: its neighbours become each other's.
+class Ring final : public Graph {
+ public:
+  enum class Way { next, both };
+
+  explicit Ring(Way way = Way::next) : way_(way) {}
+
+  void neighbours(Place place, Place members, std::uint64_t /*turn*/,
+                  std::vector<Place>& out) const override {
+    out.assign({(place + 1) % members});
+    if (way_ == Way::both) out.push_back((place + members - 1) % members);
+    tidy(place, out);
   }
+
+ private:
+  Way way_;
 };
 
 }  // namespace gossamer::topology

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gossamer/fwd.hpp>
+#include <gossamer/model/part.hpp>
 #include <gossamer/model/snapshot.hpp>
 
 #include <cstddef>
@@ -11,7 +12,8 @@
 
 namespace gossamer::transport {
 
-/// One message of a rule to another node's rule. A transport looks at `from` and `to` only.
+/// One message of a rule to another node's rule. A transport looks at `from` and `to`, and carries
+/// of the payload what `part` says.
 struct Message {
   PeerId from = 0;
   PeerId to = 0;
@@ -19,10 +21,13 @@ struct Message {
   std::uint64_t round = 0;  ///< the rule's own count
   double weight = 0;        ///< weight that moves with the message
   model::Snapshot payload;  ///< may be empty
+  /// The piece of the payload that the receiver may read: a transport that shares memory passes the
+  /// whole handle, any other one only that piece.
+  model::Part part = {};
 
-  /// Bytes that the message would take on a wire: payload and fixed fields.
-  [[nodiscard]] std::size_t bytes() const { return header_bytes + payload.bytes(); }
-  static constexpr std::size_t header_bytes = 32;
+  /// Bytes that the message would take on a wire: the payload's part and fixed fields.
+  [[nodiscard]] std::size_t bytes() const { return header_bytes + payload.bytes(part); }
+  static constexpr std::size_t header_bytes = 40;
 
   /// Called when it is in doubt whether the peer has it: it may stay here for long.
   void set_aside() { payload.set_aside(); }

@@ -21,8 +21,9 @@ namespace gossamer::transport {
 /// node's own `run()`, can be written as for any transport. A group of nodes does not wait; it runs
 /// each node's `advance()` as an event (`SimulatedGroup`).
 ///
-/// `settled()`, `status()` and `totals()` know at once what real nodes would learn by and by. The
-/// end of a life that has crashed does nothing any more.
+/// `settled()` and `totals()` know at once what real nodes would learn by and by; so does
+/// `status()`, unless `SimulatedOptions::status_delay` is set. The end of a life that has crashed
+/// does nothing any more.
 template <class Rules = DeliveryRules>
 class BasicSimulated {
  public:
@@ -39,7 +40,9 @@ class BasicSimulated {
     if (!alive()) return {};
     return world_->cluster_.place(self_).peers;
   }
-  void introduce(const std::string& model) { world_->introduce(self_, model); }
+  void introduce(const std::string& model, const model::Flat& /*shape*/) {
+    world_->introduce(self_, model);
+  }
   void send(Message message) {
     message.from = self_;
     if (alive()) world_->send(self_, std::move(message));
@@ -51,7 +54,8 @@ class BasicSimulated {
   void publish(const Status& status) {
     if (alive()) world_->publish(self_, status);
   }
-  [[nodiscard]] Status status(PeerId peer) const { return world_->status(peer); }
+  [[nodiscard]] Status status(PeerId peer) const { return world_->known_status(peer); }
+  [[nodiscard]] double speed(PeerId peer) const { return world_->speed(self_, peer); }
   [[nodiscard]] Totals totals() const { return world_->totals(); }
   void finish() {
     if (alive()) world_->finish(self_);

@@ -252,7 +252,9 @@ class Threads {
 
   [[nodiscard]] PeerId self() const noexcept { return self_; }
   [[nodiscard]] std::span<const PeerId> peers() const noexcept { return peers_; }
-  void introduce(const std::string& model) { hub_->introduce(self_, model); }
+  void introduce(const std::string& model, const model::Flat& /*shape*/) {
+    hub_->introduce(self_, model);
+  }
 
   void send(Message message) {
     message.from = self_;

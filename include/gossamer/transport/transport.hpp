@@ -2,6 +2,7 @@
 /// The contract that all transports share, as a concept, and one that holds any of them.
 #pragma once
 
+#include <gossamer/transport/health.hpp>
 #include <gossamer/transport/message.hpp>
 
 #include <chrono>
@@ -28,8 +29,8 @@ concept peers = requires(const T& t) {
   { t.peers() } -> std::same_as<std::span<const PeerId>>;
 };
 template <class T>
-concept introduce = requires(T& t, const std::string& model) {
-  { t.introduce(model) } -> std::same_as<void>;
+concept introduce = requires(T& t, const std::string& model, const model::Flat& shape) {
+  { t.introduce(model, shape) } -> std::same_as<void>;
 };
 template <class T>
 concept send = requires(T& t, Message m) {
@@ -87,8 +88,9 @@ concept close = requires(T& t, Reason reason) {
 /// `peers()`       the others that may be chosen, ascending: joined, not finished, not gone.
 ///                 Changes only when `poll()` returns PeerJoined or PeerLeft, which makes the old
 ///                 span invalid.
-/// `introduce(s)`  says what model this node has (`Layout::description()`), before anything is
-///                 sent; throws ConfigError, naming both sides, if a peer has another.
+/// `introduce(s, f)`  says what model this node has (`Layout::description()`) and what its payloads
+///                 look like, before anything is sent; throws ConfigError, naming both sides, if a
+///                 peer has another.
 /// `send(m)`       never blocks on a peer, never throws for a lost one.
 /// `poll()`        the next event, or nothing; never blocks.
 /// `wait(t)`       blocks until `poll()` has an event (true), or `wake()` was called or the time is
@@ -97,6 +99,7 @@ concept close = requires(T& t, Reason reason) {
 /// `now()`         time since the transport began.
 /// `publish(s)`    lets the others know, some time; `status(p)` is what is known of p.
 /// `totals()`      work done by everybody, as far as known.
+/// `speed(p)`      optional: bytes per second to p, as measured; 0: not yet.
 /// `finish()`      this node starts no more exchanges, but still answers; the others see PeerLeft.
 /// `settled()`     true once every live peer has finished and nothing is under way to anybody: from
 ///                 then on no event comes.
@@ -112,7 +115,9 @@ template <class T>
 consteval void check_transport() {
   static_assert(has::self<T>, "Transport needs: PeerId self() const");
   static_assert(has::peers<T>, "Transport needs: std::span<const PeerId> peers() const");
-  static_assert(has::introduce<T>, "Transport needs: void introduce(const std::string& model)");
+  static_assert(
+      has::introduce<T>,
+      "Transport needs: void introduce(const std::string& model, const model::Flat& shape)");
   static_assert(has::send<T>, "Transport needs: void send(Message message)");
   static_assert(has::poll<T>, "Transport needs: std::optional<Event> poll()");
   static_assert(has::wait<T>, "Transport needs: bool wait(Time deadline)");
@@ -139,7 +144,9 @@ class AnyTransport {
 
   [[nodiscard]] PeerId self() const { return held_->self(); }
   [[nodiscard]] std::span<const PeerId> peers() const { return held_->peers(); }
-  void introduce(const std::string& model) { held_->introduce(model); }
+  void introduce(const std::string& model, const model::Flat& shape) {
+    held_->introduce(model, shape);
+  }
   void send(Message message) { held_->send(std::move(message)); }
   std::optional<Event> poll() { return held_->poll(); }
   bool wait(Time deadline) { return held_->wait(deadline); }
@@ -147,6 +154,7 @@ class AnyTransport {
   [[nodiscard]] Time now() const { return held_->now(); }
   void publish(const Status& status) { held_->publish(status); }
   [[nodiscard]] Status status(PeerId peer) const { return held_->status(peer); }
+  [[nodiscard]] double speed(PeerId peer) const { return held_->speed(peer); }
   [[nodiscard]] Totals totals() const { return held_->totals(); }
   void finish() { held_->finish(); }
   bool settled() { return held_->settled(); }
@@ -157,7 +165,7 @@ class AnyTransport {
     virtual ~Interface() = default;
     [[nodiscard]] virtual PeerId self() const = 0;
     [[nodiscard]] virtual std::span<const PeerId> peers() const = 0;
-    virtual void introduce(const std::string& model) = 0;
+    virtual void introduce(const std::string& model, const model::Flat& shape) = 0;
     virtual void send(Message message) = 0;
     virtual std::optional<Event> poll() = 0;
     virtual bool wait(Time deadline) = 0;
@@ -165,6 +173,7 @@ class AnyTransport {
     [[nodiscard]] virtual Time now() const = 0;
     virtual void publish(const Status& status) = 0;
     [[nodiscard]] virtual Status status(PeerId peer) const = 0;
+    [[nodiscard]] virtual double speed(PeerId peer) const = 0;
     [[nodiscard]] virtual Totals totals() const = 0;
     virtual void finish() = 0;
     virtual bool settled() = 0;
@@ -176,7 +185,9 @@ class AnyTransport {
     explicit Held(T transport) : t(std::move(transport)) {}
     [[nodiscard]] PeerId self() const override { return t.self(); }
     [[nodiscard]] std::span<const PeerId> peers() const override { return t.peers(); }
-    void introduce(const std::string& model) override { t.introduce(model); }
+    void introduce(const std::string& model, const model::Flat& shape) override {
+      t.introduce(model, shape);
+    }
     void send(Message message) override { t.send(std::move(message)); }
     std::optional<Event> poll() override { return t.poll(); }
     bool wait(Time deadline) override { return t.wait(deadline); }
@@ -184,6 +195,7 @@ class AnyTransport {
     [[nodiscard]] Time now() const override { return t.now(); }
     void publish(const Status& status) override { t.publish(status); }
     [[nodiscard]] Status status(PeerId peer) const override { return t.status(peer); }
+    [[nodiscard]] double speed(PeerId peer) const override { return measured_speed(t, peer); }
     [[nodiscard]] Totals totals() const override { return t.totals(); }
     void finish() override { t.finish(); }
     bool settled() override { return t.settled(); }

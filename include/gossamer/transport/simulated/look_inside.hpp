@@ -38,6 +38,15 @@ struct LookInside : Rules {
     return link.mine_.epoch + link.out_.confirmed + link.out_.granted + link.in_.granted +
            link.in_.polled + (link.open_ ? 1 : 0);
   }
+  /// The session, and how many messages the peer has accepted in it.
+  template <class Link>
+  [[nodiscard]] static std::uint64_t epoch(const Link& link) {
+    return link.mine_.epoch;
+  }
+  template <class Link>
+  [[nodiscard]] static std::uint64_t accepted(const Link& link) {
+    return link.out_.granted;
+  }
   /// The life of the peer that `ledger(peer)` is of; 0: they have not met.
   template <class Link>
   [[nodiscard]] static std::uint64_t life(const Link& link) {

@@ -51,6 +51,9 @@ struct SimulatedOptions {
   /// Whom a node knows from the start, ascending, without itself; unset: everybody. In a large
   /// world name a few for each, for memory grows with the number of pairs.
   TORCH_ARG(std::function<std::vector<PeerId>(PeerId)>, peers_of) = nullptr;
+  /// How long it takes until the others know what a node publishes of itself (`Status`); >= 0. In
+  /// a real network that news rides on messages and heartbeats. `totals()` are known at once.
+  TORCH_ARG(Time, status_delay) = Time(0);
   /// What a link may hold.
   TORCH_ARG(DeliveryLimits, limits) = {};
   /// After how long a silence, beyond the way there and back, something is said again; > 0.
@@ -67,6 +70,10 @@ struct SimulatedOptions {
       throw ConfigError(
           c10::str("SimulatedOptions: resend_after and dead_after must be positive, got ",
                    resend_after_.count(), " ns and ", dead_after_.count(), " ns"));
+    }
+    if (status_delay_.count() < 0) {
+      throw ConfigError(c10::str("SimulatedOptions: status_delay must not be negative, got ",
+                                 status_delay_.count(), " ns"));
     }
     for (const double share : {noise_.loss, noise_.duplicate, noise_.reorder, link_.loss}) {
       if (!(share >= 0 && share <= 1)) {

@@ -55,6 +55,12 @@ struct SimulatedSide {
   std::uint64_t progress = 0;  // how far the link was when the time-out was set
   Time arrives{0};             // the last frame that was sent: when its last byte is there
   Time awaited{0};             // before that, nothing new can have reached the peer
+
+  double speed = 0;               // bytes per second, from an offer to its acceptance
+  std::uint64_t timed = 0;        // the offer that is being timed; 0: none,
+  std::uint64_t timed_epoch = 0;  // of that session,
+  std::size_t timed_bytes = 0;    // so long,
+  Time timed_since{0};            // since then
   SimulatedLink link;
   SimulatedChannel channel;
 
@@ -95,6 +101,7 @@ struct SimulatedPlace {
   SimulatedChannel uplink;
   SimulatedChannel downlink;
   Status status;
+  std::vector<std::pair<Time, Status>> news_of_status;  // known to others from then on, ascending
 
   [[nodiscard]] bool has_event() const {
     return delivery && (delivery->has_event() || !news.empty());
@@ -107,6 +114,7 @@ struct SimulatedPlace {
     finished = false;
     reason = Reason::left;
     status = {};
+    news_of_status.clear();
     left_behind = 0;
     woken = false;
   }

@@ -43,8 +43,9 @@ class BasicSimulated;
 ///
 /// Links come into being when two nodes first talk, so memory follows who meets whom.
 ///
-/// Three things are known to all at once, as no real network could: what a node publishes, that two
-/// models differ, and that everything is settled. All else travels in frames.
+/// Three things are known to all at once, as no real network could: what a node publishes (unless
+/// `status_delay` is set), that two models differ, and that everything is settled. All else travels
+/// in frames.
 ///
 /// Cost     what the event queue and delivery take per frame; nothing is allocated in steady state.
 /// Threads  one; `BasicSimulated::wake()` from any.
@@ -71,6 +72,20 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
   [[nodiscard]] bool is_running(PeerId id) const { return id < size() && cluster_.is_running(id); }
   [[nodiscard]] bool is_live(PeerId id) const { return id < size() && cluster_.is_live(id); }
   [[nodiscard]] const Status& status(PeerId id) const { return cluster_.place(id).status; }
+  /// The same as the other nodes know it.
+  [[nodiscard]] Status known_status(PeerId id) const {
+    if (options_.status_delay().count() == 0) return status(id);
+    Status known;
+    for (const auto& [from, status] : cluster_.place(id).news_of_status) {
+      if (from <= now()) known = status;
+    }
+    return known;
+  }
+  /// The bytes per second that x has measured on its link to y; 0: none yet.
+  [[nodiscard]] double speed(PeerId x, PeerId y) const {
+    const std::uint32_t* side = cluster_.place(x).side_to(y);
+    return side != nullptr ? cluster_.side(*side).speed : 0;
+  }
   [[nodiscard]] bool has_event(PeerId id) const { return cluster_.place(id).ready; }
   /// Messages of a node that are not known to have arrived, those in doubt with a peer that runs
   /// included.
@@ -120,6 +135,9 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
   std::function<void(std::uint32_t tag, std::uint32_t value, std::uint32_t ticket)> on_event;
   /// A node that had no event has one.
   std::function<void(PeerId)> on_ready;
+  /// A message leaves its node; a node takes an event. For those who only look on.
+  std::function<void(const Message&)> on_send;
+  std::function<void(PeerId, const Event&)> on_poll;
 
   /// Lets the next event happen, if it does so until `limit`. False if there is none.
   bool step(Time limit) {
@@ -196,6 +214,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
   void send(PeerId x, Message message) {
     auto& place = cluster_.place(x);
     if (place.holding) return calm_.box(x, std::move(message));
+    if (on_send) on_send(message);
     const PeerId y = message.to;
     const bool exists = y < size() && y != x;
     const std::uint32_t* known = exists ? place.side_to(y) : nullptr;
@@ -239,6 +258,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
       place.add_peer(joined->peer);
     }
     calm_.refresh(x);
+    if (on_poll) on_poll(x, *event);
     return event;
   }
 
@@ -256,6 +276,10 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
     totals_.steps += status.steps - known.steps;
     totals_.samples += status.samples - known.samples;
     known = status;
+    if (options_.status_delay().count() == 0) return;
+    auto& news = cluster_.place(x).news_of_status;
+    while (news.size() > 1 && news[1].first <= now()) news.erase(news.begin());
+    news.emplace_back(now() + options_.status_delay(), status);
   }
 
   void introduce(PeerId x, const std::string& model) {

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+/// The options that the examples without a network share: data, group, gossip, records.
+#pragma once
+
+#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/rule/rule.hpp>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace examples {
+
+/// What a run is to do, whatever its model.
+struct GossipOptions {
+  std::filesystem::path data;  ///< empty: GOSSAMER_DATA, else synthetic points
+  std::uint64_t seed = 1;
+  std::size_t nodes = 16;
+  std::string shares = "unequal";
+  std::string transport = "threads";
+  std::filesystem::path cluster;  ///< of the simulated transport; empty: equal nodes
+  std::string rule = "gosgd";
+  double probability = 1;
+  std::filesystem::path out;  ///< empty: runs/TIME
+  bool quiet = false;
+
+  [[nodiscard]] gossamer::rule::AnyRule make_rule() const;
+  /// The cluster of the simulated transport. Throws ConfigError for a file that is wrong.
+  [[nodiscard]] gossamer::SimulatedGroupOptions simulation() const;
+  /// What the record says of a run.
+  [[nodiscard]] nlohmann::ordered_json description() const;
+
+  /// Adds them to a program that takes these `rules`, names of rules in the library.
+  void add_to(CLI::App& app, const std::vector<std::string>& rules);
+};
+
+/// Reads the command line into what was added to `app`. Nothing if the run may begin; else the exit
+/// status: 0 after --help, 2 after one sentence on standard error that says what is wrong.
+std::optional<int> parse(CLI::App& app, GossipOptions& options, int argc, char** argv);
+
+}  // namespace examples

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+/// D-PSGD: every step, each node mixes its model with its neighbours'.
+#pragma once
+
+#include <gossamer/error.hpp>
+#include <gossamer/model/vectors.hpp>
+#include <gossamer/rule/graph.hpp>
+#include <gossamer/rule/merge.hpp>
+#include <gossamer/rule/rounds.hpp>
+#include <gossamer/rule/rule.hpp>
+
+#include <c10/util/StringUtil.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace gossamer::rule {
+
+/// Which parameters D-PSGD's neighbours exchange.
+enum class Mixing {
+  before_gradient,  ///< those before the step, as the paper: the exchange goes on meanwhile
+  after_gradient    ///< those after it ("adapt, then combine"): the gradient is mixed, too
+};
+
+/// Decentralized parallel SGD: synchronous mixing with a doubly stochastic matrix on a graph,
+///
+///     x_i <- sum over j of W_ij x_j - eta g(x_i)       (before_gradient, the paper's)
+///     x_i <- sum over j of W_ij (x_j - eta g(x_j))     (after_gradient)
+///
+/// with Metropolis weights W_ij = 1 / (1 + max(d_i, d_j)) between neighbours, d_i of them, and
+/// W_ii = what is left to 1. A node waits for its neighbours; one that dies releases those who
+/// wait, and counts for nothing where nothing of it came.
+///
+/// Invariant  sum of x, from round to round, also while peers come and go: two nodes move by the
+///            same, in opposite directions, or not at all. It fails, by W_ij (x_j - x_i), where a
+///            node's last message was mixed and the node then is lost.
+/// Cost       d vectors per node and step; one copy, and two passes per neighbour.
+/// Threads    distinct objects: safe; one object from two threads: unsafe.
+/// Throws     ConfigError when edges do not go both ways; what the graph throws.
+/// Source     Lian, Zhang, Zhang, Hsieh, Zhang, Liu, "Can decentralized algorithms outperform
+///            centralized algorithms?", NeurIPS 2017, arXiv:1705.09056, Algorithm 1.
+/// Differs    the paper leaves W open; the weights are those of Metropolis and Hastings, which on a
+///            ring are its thirds.
+class DPsgd : public Neutral {
+ public:
+  explicit DPsgd(Graph graph = RingGraph(), Mixing mixing = Mixing::before_gradient)
+      : graph_(std::move(graph)), mixing_(mixing) {}
+
+  [[nodiscard]] std::string name() const { return "d_psgd"; }
+  [[nodiscard]] bool lockstep() const { return true; }
+
+  bool may_step(Scope& scope) {
+    rounds_.start(scope);
+    return !own_;
+  }
+  void before_step(Scope& scope) {
+    if (mixing_ == Mixing::before_gradient) begin(scope, scope.step() + 1);
+  }
+  void after_step(Scope& scope) {
+    if (round_ < scope.step()) begin(scope, scope.step());
+  }
+
+  void on_messages(Scope& scope, std::span<const Message> messages) {
+    rounds_.start(scope);
+    for (const Message& message : messages) {
+      if (rounds_.on_message(scope, message) || inherit(scope, message)) continue;
+      rounds_.note(message);
+      inbox_.push_back(message);
+    }
+    try_mix(scope);
+  }
+  void on_returned(Scope& scope, const Message& message) {
+    if (rounds_.on_returned(scope, message) || inherit(scope, message)) return;
+    if (is_live(scope, message.to)) scope.send(message);  // somebody waits for it
+  }
+  void on_peer_joined(Scope& scope, PeerId) { rounds_.on_peer_joined(scope); }
+  void on_peer_left(Scope& scope, const PeerLeft& gone) {
+    rounds_.on_peer_left(scope, gone.peer);
+    try_mix(scope);
+  }
+  void on_leave(Scope& scope) { bequeath(scope, first_kind); }
+  void checkpoint(Archive& archive) {
+    rounds_.checkpoint(archive);
+    archive("last_round", round_);
+  }
+
+ private:
+  /// A message of parameters has its sender's number of neighbours in its kind.
+  static constexpr std::uint32_t first_kind = Rounds::first_free;
+
+  void begin(Scope& scope, std::uint64_t round) {
+    const Neighbourhood& near = graph_.around(scope, round - 1);
+    if (near.to != near.from) {
+      throw ConfigError(c10::str("DPsgd: needs a graph whose edges go both ways; in round ", round,
+                                 " node ", scope.self(), " sends to ", near.to.size(),
+                                 " peers that are not those it hears from"));
+    }
+    round_ = round;
+    neighbours_ = near.to;
+    if (!neighbours_.empty()) own_ = scope.snapshot();
+    const auto kind = first_kind + static_cast<std::uint32_t>(neighbours_.size());
+    for (const PeerId peer : neighbours_) {
+      scope.send({.to = peer, .kind = kind, .round = round, .payload = own_});
+      rounds_.sent(peer, round);
+    }
+    rounds_.expect(scope, round, neighbours_);
+    try_mix(scope);
+  }
+
+  /// When all is there, x <- x + sum over neighbours of W (theirs - own), in the order of their
+  /// numbers.
+  void try_mix(Scope& scope) {
+    if (!own_ || !rounds_.all_there(round_)) return;
+    std::sort(inbox_.begin(), inbox_.end(),
+              [](const Message& a, const Message& b) { return a.from < b.from; });
+    model::Snapshot difference = scope.blank();
+    for (const Message& message : inbox_) {
+      if (message.round != round_ || !is_neighbour(message.from)) continue;
+      const std::uint32_t theirs = message.kind - first_kind;
+      const auto most = std::max<std::uint64_t>(theirs, neighbours_.size());
+      model::difference(difference.writable(), *message.payload, *own_);
+      model::add(scope.model().flat(), *difference, 1 / (1 + static_cast<double>(most)));
+    }
+    std::erase_if(inbox_, [this](const Message& message) { return message.round <= round_; });
+    own_ = {};
+    scope.model().met();
+  }
+
+  [[nodiscard]] bool is_neighbour(PeerId peer) const {
+    return std::binary_search(neighbours_.begin(), neighbours_.end(), peer);
+  }
+
+  Graph graph_;
+  Mixing mixing_;
+  Rounds rounds_;
+  std::uint64_t round_ = 0;         // the last that was begun
+  std::vector<PeerId> neighbours_;  // in it
+  model::Snapshot own_;             // what they were sent, until theirs are mixed in
+  std::vector<Message> inbox_;
+};
+
+}  // namespace gossamer::rule

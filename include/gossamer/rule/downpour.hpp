@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+/// DOWNPOUR: workers add what they have learnt to a centre, and start again from it.
+#pragma once
+
+#include <gossamer/error.hpp>
+#include <gossamer/model/pull.hpp>
+#include <gossamer/rule/centre.hpp>
+#include <gossamer/rule/roles.hpp>
+#include <gossamer/rule/rule.hpp>
+#include <gossamer/rule/statistics.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+
+namespace gossamer::rule {
+
+/// DOWNPOUR SGD, a baseline for EASGD: before each of its steps 0, tau, 2 tau, ... a worker sends
+/// what its steps have added up to since it last fetched the centre variable c; c takes all of it
+/// in, and the worker, which waits for it, goes on from there:
+///
+///     worker   d = x - (c as last fetched)
+///     centre   c <- c + d
+///     worker   x <- c
+///
+/// The centre is the live node with the lowest number (see `Centre`) and takes no steps. A worker
+/// whose centre is gone, or whose message comes back, trains on and sends it all the next time.
+/// Before anything else it fetches c, and does so again when it is resumed from a checkpoint: steps
+/// that were not sent then are lost.
+///
+/// Invariant  c, with all d under way and all that is not sent yet, is where the group began plus
+///            all steps. What is not sent is lost with its worker, and c with a centre that is
+///            lost: the next one has its own x. A centre that only seemed lost can have taken in
+///            what is then sent to another, too.
+/// Cost       2 vectors per worker and tau steps, all through the centre's link; a worker waits for
+///            the way there and back, and keeps a copy of c.
+/// Needs      nodes that run by themselves (`GossipNode`), as EASGD.
+/// Threads    distinct objects: safe; one object from two threads: unsafe.
+/// Throws     ConfigError when tau is 0; nothing after construction.
+/// Source     Dean et al., "Large scale distributed deep networks", NIPS 2012, in the form in which
+///            Zhang, Choromanska, LeCun, arXiv:1412.6651, compare EASGD with it.
+/// Differs    one centre, not shards of it, and plain sums of the workers' steps, not AdaGrad. Of
+///            averaged buffers c goes towards the worker's by 1 / workers: sums of variances make
+///            no sense.
+class Downpour : public Neutral {
+ public:
+  explicit Downpour(std::uint64_t tau = 10) : tau_(tau) {
+    if (tau == 0) throw ConfigError("Downpour: tau must be at least 1, got 0");
+  }
+
+  [[nodiscard]] std::string name() const { return "downpour"; }
+
+  bool may_step(Scope& scope) {
+    centre_.settle_in(scope);
+    if (Centre::is(scope)) return false;
+    if (asked_) return false;
+    if (scope.peers().empty()) return true;
+    const bool due = once_(scope) && scope.step() % tau_ == 0;
+    if (fetched_ && !due) return true;
+    push(scope);
+    return false;
+  }
+
+  void on_messages(Scope& scope, std::span<const Message> messages) {
+    for (const Message& message : messages) {
+      if (message.kind == handover) {
+        centre_.on_message(scope, message);
+      } else if (message.kind == steps) {
+        serve(scope, message);
+      } else if (message.round == round_) {
+        if (asked_ == message.from) asked_.reset();
+        if (!message.payload) continue;
+        scope.model().flat().copy_from(*message.payload);
+        scope.model().met();
+        fetched_ = message.payload;
+      }
+    }
+  }
+
+  void on_returned(Scope& scope, const Message& message) {
+    scope.weight() += message.weight;
+    if (message.kind == steps && message.round == round_) asked_.reset();
+    if (message.kind == variable && is_live(scope, message.to)) scope.send(message);  // it waits
+  }
+
+  void on_peer_joined(Scope& scope, PeerId newcomer) {
+    if (!centre_.on_peer_joined(scope, newcomer, handover)) return;
+    fetched_ = scope.snapshot();  // from here on it is a worker
+  }
+  void on_peer_left(Scope&, const PeerLeft& gone) {
+    if (asked_ == gone.peer) asked_.reset();
+  }
+  void on_leave(Scope& scope) { centre_.on_leave(scope, handover); }
+  void checkpoint(Archive& archive) {
+    once_.checkpoint(archive);
+    centre_.checkpoint(archive);
+  }
+
+ private:
+  enum Kind : std::uint32_t { variable = 1, steps = 2, handover = 3 };
+
+  void push(Scope& scope) {
+    Message message{.to = Centre::of(scope), .kind = steps, .round = ++round_, .payload = {}};
+    if (fetched_) {
+      model::Snapshot d = scope.blank();
+      model::difference(d.writable(), scope.model().flat(), *fetched_);
+      for (const model::Slot& slot : scope.model().layout().slots) {
+        if (slot.is_buffer) slot.view(*d).copy_(slot.view(scope.model().flat()));
+      }
+      message.payload = std::move(d);
+    }
+    asked_ = message.to;
+    scope.send(std::move(message));
+  }
+
+  void serve(Scope& scope, const Message& request) {
+    centre_.settle_in(scope);
+    Message answer{.to = request.from, .kind = variable, .round = request.round, .payload = {}};
+    if (scope.weight() > 0) {  // else it has no model yet, or goes
+      centre_.has_served();
+      if (request.payload) take_in(scope, *request.payload);
+      answer.payload = scope.snapshot();
+    }
+    scope.send(std::move(answer));
+  }
+
+  static void take_in(Scope& scope, const model::Flat& d) {
+    const double part = 1 / static_cast<double>(Centre::workers(scope));
+    const auto nearer = [&](const model::Slot& slot) {
+      return slot.view(scope.model().flat()).lerp(slot.view(d), part);
+    };
+    with_statistics(scope, nearer, [&] { model::add(scope.model().flat(), d); });
+    scope.model().met();
+  }
+
+  std::uint64_t tau_;
+  Centre centre_;
+  OncePerStep once_;
+  model::Snapshot fetched_;  // c as this worker knows it; none yet: it fetches first
+  std::optional<PeerId> asked_;
+  std::uint64_t round_ = 0;
+};
+
+}  // namespace gossamer::rule

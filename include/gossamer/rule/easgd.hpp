@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: MIT
+/// EASGD and EAMSGD: workers and a centre that pull at each other.
+#pragma once
+
+#include <gossamer/error.hpp>
+#include <gossamer/rule/centre.hpp>
+#include <gossamer/rule/elastic_exchange.hpp>
+#include <gossamer/rule/roles.hpp>
+#include <gossamer/rule/rule.hpp>
+
+#include <c10/util/StringUtil.h>
+#include <spdlog/logger.h>
+#include <torch/arg.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace gossamer::rule {
+
+/// What the rules with a centre are told.
+struct EasgdOptions {
+  /// Steps of a worker from one exchange to the next, >= 1. The paper's sweeps have 1, 4, 10, 16,
+  /// 64.
+  TORCH_ARG(std::uint64_t, tau) = 10;
+  /// How far the centre goes towards the workers when each has pulled once, in (0, 1] unless
+  /// `alpha` is set. The authors' code has 0.9.
+  TORCH_ARG(double, beta) = 0.9;
+  /// Strength of one pull, > 0; 0: beta / workers, of those that are live.
+  TORCH_ARG(double, alpha) = 0;
+  /// Whether the centre waits for all workers and answers them at once, and they wait for it.
+  TORCH_ARG(bool, synchronous) = false;
+  /// Step size times the largest curvature of the loss, to be told when alpha lies outside the
+  /// bound of stability; 0: it is not looked at.
+  TORCH_ARG(double, eta) = 0;
+  /// Where that is said; `nullptr`: nowhere.
+  TORCH_ARG(std::shared_ptr<spdlog::logger>, logger) = nullptr;
+  /// Probability that a worker leaves an exchange out, in [0, 1]: to study workers that fail to
+  /// get through. Only where nobody waits for it.
+  TORCH_ARG(double, drop) = 0;
+
+ public:
+  /// Throws ConfigError for a value that cannot work.
+  void check() const {
+    if (tau_ == 0) throw ConfigError("EasgdOptions: tau must be at least 1, got 0");
+    if (!(alpha_ >= 0)) {
+      throw ConfigError(c10::str("EasgdOptions: alpha must not be negative, got ", alpha_));
+    }
+    if (alpha_ == 0 && !(beta_ > 0 && beta_ <= 1)) {
+      throw ConfigError(c10::str("EasgdOptions: beta must lie in (0, 1], got ", beta_));
+    }
+    if (!(eta_ >= 0 && eta_ <= 2)) {
+      throw ConfigError(
+          c10::str("EasgdOptions: eta must lie in [0, 2], or no alpha is stable, got ", eta_));
+    }
+    if (!(drop_ >= 0 && drop_ <= 1)) {
+      throw ConfigError(c10::str("EasgdOptions: drop must lie in [0, 1], got ", drop_));
+    }
+    if (synchronous_ && drop_ > 0) {
+      throw ConfigError(c10::str(
+          "EasgdOptions: drop must be 0 where the centre waits for all workers, got ", drop_));
+    }
+  }
+};
+
+/// The largest alpha at which a worker and the centre that pull in turn come together on
+/// f = x^2 / 2, where eta is the step size (Zhang, Choromanska, LeCun, section 4): from the map
+/// (x, c) -> (x - eta x - alpha (x - c), c + alpha (x - c)), whose eigenvalues must not be below
+/// -1. Exact for one worker. With several in a round robin the boundary is found up to 6 % higher
+/// (see the tests), so this is on the safe side.
+constexpr double easgd_largest_alpha(double eta) { return (4 - 2 * eta) / (4 - eta); }
+
+/// The same when all workers pull at once, from the map of their mean and the centre, in which the
+/// centre goes by workers x alpha. Derived here.
+constexpr double easgd_largest_alpha(double eta, std::size_t workers) {
+  const auto p = static_cast<double>(workers);
+  return (4 - 2 * eta) / (2 + p * (2 - eta));
+}
+
+/// The strengths of a pull: x <- x - worker (x - c), c <- c + centre (x - c). `worker` > 0.
+struct PullWeights {
+  double worker;
+  double centre;
+};
+
+/// EASGD's own weighting: alpha both ways, for every worker.
+struct EqualWeights {
+  static constexpr bool needs_distance = false;
+  static constexpr const char* name = "easgd";
+  /// The centre's strength of the last pull with that worker, by the worker's.
+  [[nodiscard]] double part(PeerId) const { return 1; }
+  void forget(PeerId) {}
+  void checkpoint(Archive&) {}
+};
+
+/// Elastic averaging SGD around a centre c, the parameters of the live node with the lowest number
+/// (see `Centre` for what becomes of them when it goes). Each worker, before each of its steps
+/// 0, tau, 2 tau, ..., sends its x to the centre, takes the step while the answer is under way, and
+/// applies it after the step:
+///
+///     x <- x - eta g(x) - alpha (x - c)
+///     c <- c            + alpha (x - c)         alpha = beta / workers
+///
+/// Synchronous: c waits for all live workers, takes their x at once, and each waits for its answer
+/// before its next step: c <- (1 - beta) c + beta (mean of x). A worker that goes releases the
+/// others. Asynchronous: each in its turn.
+///
+/// EAMSGD is EASGD whose local step is Nesterov's: give the node `torch::optim::SGD` with momentum
+/// (the paper: 0.99) and `nesterov(true)`. What LibTorch calls the parameters is then the paper's
+/// look-ahead point x + delta v, and that is what pulls.
+///
+/// Invariant  sum of x over workers, centre and answers under way, as `ElasticExchange`. Equal
+/// nodes
+///            stay equal, bit for bit.
+/// Cost       2 vectors per worker and tau steps, all through the centre's link; one pass over x at
+///            either end.
+/// Needs      nodes that run by themselves (`GossipNode`), since the centre takes no steps. In
+///            somebody's own loop (`Gossip`) it would stand in `step()` until the others have
+///            ended.
+/// Threads    distinct objects: safe; one object from two threads: unsafe.
+/// Throws     ConfigError for options that cannot work; nothing after construction.
+/// Source     Zhang, Choromanska, LeCun, "Deep learning with elastic averaging SGD", NIPS 2015,
+///            arXiv:1412.6651, equations 5 and 6, algorithms 1 and 2, and the first author's code.
+/// Differs    there a worker fetches c, computes the pull, and sends it; here it sends x, and the
+///            centre computes the pull with c as it then is: as many vectors, and none is torn. A
+///            worker whose last exchange is still under way lets the next one pass.
+template <class Weights>
+class BasicEasgd : public Neutral {
+ public:
+  explicit BasicEasgd(EasgdOptions options = {}, Weights weights = Weights())
+      : options_((options.check(), std::move(options))), weights_(std::move(weights)) {}
+
+  [[nodiscard]] std::string name() const {
+    return std::string(Weights::name) + (options_.synchronous() ? "_sync" : "");
+  }
+  [[nodiscard]] const EasgdOptions& options() const noexcept { return options_; }
+
+  bool may_step(Scope& scope) {
+    centre_.settle_in(scope);
+    if (Centre::is(scope)) return false;
+    if (options_.synchronous() && exchange_.waiting()) return false;
+    if (once_(scope) && scope.step() % options_.tau() == 0) exchange(scope);
+    return true;
+  }
+
+  void on_messages(Scope& scope, std::span<const Message> messages) {
+    for (const Message& message : messages) {
+      if (message.kind == handover) {
+        centre_.on_message(scope, message);
+      } else if (message.kind != ElasticExchange::request) {
+        exchange_.on_reply(scope, message);
+      } else if (scope.weight() == 0) {
+        ElasticExchange::refuse(scope, message);  // this node has no model yet, or goes
+      } else if (options_.synchronous() && Centre::is(scope)) {
+        held_.push_back(message);
+      } else {
+        serve(scope, {&message, 1});
+      }
+    }
+    serve_all(scope);
+  }
+
+  void on_returned(Scope& scope, const Message& message) {
+    scope.weight() += message.weight;
+    if (message.kind != handover) {
+      exchange_.on_returned(scope, message, weights_.part(message.to));
+    }
+  }
+
+  void on_peer_joined(Scope& scope, PeerId newcomer) {
+    if (!centre_.on_peer_joined(scope, newcomer, handover)) return;
+    for (const Message& message : std::exchange(held_, {})) {
+      ElasticExchange::refuse(scope, message);
+    }
+  }
+  void on_peer_left(Scope& scope, const PeerLeft& gone) {
+    exchange_.on_peer_left(gone, !options_.synchronous());
+    if (gone.reason != Reason::finished) {
+      std::erase_if(held_, [&](const Message& message) { return message.from == gone.peer; });
+      weights_.forget(gone.peer);
+    }
+    serve_all(scope);
+  }
+  void on_leave(Scope& scope) {
+    for (const Message& message : std::exchange(held_, {})) {
+      ElasticExchange::refuse(scope, message);
+    }
+    centre_.on_leave(scope, handover);
+  }
+  void checkpoint(Archive& archive) {
+    once_.checkpoint(archive);
+    centre_.checkpoint(archive);
+    weights_.checkpoint(archive);
+  }
+
+ private:
+  static constexpr std::uint32_t handover = 4;
+
+  void exchange(Scope& scope) {
+    if (scope.peers().empty() || exchange_.waiting() || !scope.has_room()) return;
+    if (options_.drop() > 0 && scope.generator().uniform() < options_.drop()) return;
+    exchange_.ask(scope, Centre::of(scope));
+  }
+
+  /// The synchronous centre, once all live workers have asked.
+  void serve_all(Scope& scope) {
+    if (held_.empty()) return;
+    for (const PeerId peer : scope.peers()) {
+      const auto of_peer = [peer](const Message& message) { return message.from == peer; };
+      if (std::none_of(held_.begin(), held_.end(), of_peer)) return;
+    }
+    const std::vector<Message> all = std::exchange(held_, {});
+    serve(scope, all);
+  }
+
+  void serve(Scope& scope, std::span<const Message> requests) {
+    centre_.settle_in(scope);
+    centre_.has_served();
+    const double alpha = strength(scope);
+    if constexpr (Weights::needs_distance) {
+      for (const Message& one : requests) {
+        const PullWeights h = weights_(one.from, distance(scope, *one.payload), alpha);
+        ElasticExchange::reply(scope, {&one, 1}, h.worker, h.centre / h.worker);
+      }
+    } else {
+      ElasticExchange::reply(scope, requests, alpha);
+    }
+  }
+
+  /// ||x - c|| over the parameters.
+  static double distance(Scope& scope, const model::Flat& x) {
+    model::Snapshot apart = scope.blank();
+    model::difference(apart.writable(), x, scope.model().flat());
+    double squares = 0;
+    for (const model::Slot& slot : scope.model().layout().slots) {
+      if (slot.is_buffer) continue;
+      const double norm = slot.view(*apart).norm().item().toDouble();
+      squares += norm * norm;
+    }
+    return std::sqrt(squares);
+  }
+
+  [[nodiscard]] double strength(const Scope& scope) {
+    const std::size_t workers = Centre::workers(scope);
+    const double alpha =
+        options_.alpha() > 0 ? options_.alpha() : options_.beta() / static_cast<double>(workers);
+    warn(alpha, workers);
+    return alpha;
+  }
+
+  void warn(double alpha, std::size_t workers) {
+    if (warned_ || options_.eta() == 0 || !options_.logger()) return;
+    const double bound = options_.synchronous() ? easgd_largest_alpha(options_.eta(), workers)
+                                                : easgd_largest_alpha(options_.eta());
+    if (alpha <= bound) return;
+    warned_ = true;
+    options_.logger()->warn(c10::str(name(), ": alpha ", alpha, " with eta ", options_.eta(),
+                                     " lies above the bound of stability ", bound,
+                                     ": workers and centre may run away from each other"));
+  }
+
+  EasgdOptions options_;
+  Weights weights_;
+  Centre centre_;
+  ElasticExchange exchange_;
+  OncePerStep once_;
+  std::vector<Message> held_;  // requests that wait for the others', at a synchronous centre
+  bool warned_ = false;
+};
+
+/// EASGD with the same strength for all exchanges.
+using Easgd = BasicEasgd<EqualWeights>;
+
+}  // namespace gossamer::rule

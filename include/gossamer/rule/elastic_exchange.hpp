@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+/// One elastic pull between two nodes, in two messages: what the elastic rules are made of.
+#pragma once
+
+#include <gossamer/model/pull.hpp>
+#include <gossamer/rule/roles.hpp>
+#include <gossamer/rule/scope.hpp>
+#include <gossamer/rule/statistics.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace gossamer::rule {
+
+/// The asker i sends its x_i; the other, k, computes the pull once, takes its side of it at once,
+/// and answers with it; the asker takes its own side, whatever its parameters are by then:
+///
+///     i -> k   x_i
+///     k        d = t (x_i - x_k),  x_k <- x_k + part d
+///     k -> i   d
+///     i        x_i <- x_i - d
+///
+/// With part = 1, x_i + x_k stays what it was, whatever both did meanwhile; an answer under way
+/// stands for -d. A request that comes back has changed nothing. An answer that comes back is
+/// undone (x_k <- x_k - part d), and if the asker is still there it is told that there will be
+/// none. If k is lost with its answer, its side is lost too, and the asker, who hears of the loss,
+/// has none; if it is lost afterwards, both have theirs. So the sum over the live ones, what is
+/// under way and what the lost ones last had is conserved at any time, up to the rounding of x_k +
+/// d and x_i - d.
+///
+/// Of averaged buffers the asker gets x_i - d as a whole, and a return does not undo k's: they are
+/// averages of what was sent, not sums that are conserved.
+///
+/// Cost      two vectors per exchange; one pass over x on each side.
+/// Threads   as a rule.
+class ElasticExchange {
+ public:
+  enum Kind : std::uint32_t { request = 1, answer = 2, refusal = 3 };
+
+  /// Asks `peer`; one question at a time.
+  void ask(Scope& scope, PeerId peer) {
+    asked_ = peer;
+    scope.send({.to = peer, .kind = request, .round = ++round_, .payload = scope.snapshot()});
+  }
+  /// A question of this node is not answered yet.
+  [[nodiscard]] bool waiting() const noexcept { return asked_.has_value(); }
+  [[nodiscard]] std::optional<PeerId> asked() const noexcept { return asked_; }
+
+  /// Answers requests, with this node's parameters as they were before the first of them.
+  static void reply(Scope& scope, std::span<const Message> requests, double t, double part = 1) {
+    std::vector<model::Snapshot> differences;
+    std::vector<model::Pull> pulls;
+    for (const Message& one : requests) {
+      differences.push_back(scope.blank());
+      pulls.push_back({&*one.payload, &*differences.back()});
+    }
+    model::pull(scope.model().flat(), pulls, t, part);
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      for (const model::Slot& slot : scope.model().layout().slots) {
+        if (!slot.is_buffer) continue;
+        const at::Tensor d = slot.view(*differences[i]);
+        d.neg_().add_(slot.view(*requests[i].payload));
+      }
+      scope.send({.to = requests[i].from,
+                  .kind = answer,
+                  .round = requests[i].round,
+                  .payload = std::move(differences[i])});
+    }
+    if (!requests.empty()) scope.model().met();
+  }
+  static void refuse(Scope& scope, const Message& request) {
+    scope.send({.to = request.from, .kind = refusal, .round = request.round, .payload = {}});
+  }
+
+  /// For an answer or a refusal.
+  void on_reply(Scope& scope, const Message& message) {
+    if (message.kind == answer) {
+      const auto as_sent = [&](const model::Slot& slot) { return slot.view(*message.payload); };
+      with_statistics(scope, as_sent, [&] { subtract(scope, message, 1); });
+    }
+    if (asked_ == message.from && round_ == message.round) asked_.reset();
+  }
+
+  /// For each of the three kinds. `part` is that of the answer.
+  void on_returned(Scope& scope, const Message& message, double part = 1) {
+    if (message.kind == request) {
+      if (asked_ == message.to && round_ == message.round) asked_.reset();
+      return;
+    }
+    if (message.kind == answer) {
+      const auto as_is = [&](const model::Slot& slot) {
+        return slot.view(scope.model().flat()).clone();
+      };
+      with_statistics(scope, as_is, [&] { subtract(scope, message, part); });
+    }
+    if (is_live(scope, message.to)) {
+      scope.send({.to = message.to, .kind = refusal, .round = message.round, .payload = {}});
+    }
+  }
+
+  /// A peer that has finished still answers, some time; one that is gone does not.
+  void on_peer_left(const PeerLeft& gone, bool is_patient = true) {
+    if (asked_ != gone.peer || (is_patient && gone.reason == Reason::finished)) return;
+    asked_.reset();  // an answer that comes all the same is taken as any other
+  }
+
+ private:
+  static void subtract(Scope& scope, const Message& message, double part) {
+    model::add(scope.model().flat(), *message.payload, -part);
+    scope.model().met();
+  }
+
+  std::optional<PeerId> asked_;
+  std::uint64_t round_ = 0;  // of the last question, so that late answers are told from due ones
+};
+
+}  // namespace gossamer::rule

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+/// Elastic Gossip: two nodes pull at each other, and their sum stays what it was.
+#pragma once
+
+#include <gossamer/error.hpp>
+#include <gossamer/rule/elastic_exchange.hpp>
+#include <gossamer/rule/roles.hpp>
+#include <gossamer/rule/rule.hpp>
+#include <gossamer/schedule/bernoulli.hpp>
+#include <gossamer/topology/uniform.hpp>
+
+#include <c10/util/StringUtil.h>
+
+#include <algorithm>
+#include <span>
+#include <string>
+#include <utility>
+
+namespace gossamer::rule {
+
+/// Elastic Gossip: before a step, perhaps, ask a peer for a symmetric pull of strength alpha.
+///
+///     x_i <- x_i - eta g(x_i) - alpha (x_i - x_k)
+///     x_k <- x_k              + alpha (x_i - x_k)
+///
+/// x_i is what i had before its step; it travels while the step is computed, and i's side is
+/// applied after that step, or a later one if the answer comes late. alpha = 1/2 averages the pair.
+///
+/// Two who ask each other at once meet once: the request of the lower number counts. A node that
+/// waits for an answer trains on, asks nobody else, and answers one request, with min(alpha, 1 -
+/// alpha), and refuses others. Else it would be moved several times for one difference and could
+/// overshoot; so what pulls make of x is a mean of what nodes had, at any rate of exchange.
+///
+/// Invariant  sum of x over nodes and answers under way (each counts as -d), up to rounding: also
+///            when a node trains on, is lost or leaves between the two messages; see
+///            `ElasticExchange` for who then has what. A leaver takes its x with it.
+/// Cost       two messages per exchange, each with a vector: one copy of x, one pass over it at
+///            either end.
+/// Threads    distinct objects: safe; one object from two threads: unsafe.
+/// Throws     ConfigError when alpha is not inside (0, 1) or the probability not in [0, 1]; nothing
+///            after construction.
+/// Source     Pramod, "Elastic gossip: distributing neural network training using gossip-like
+///            protocols", arXiv:1812.02407, and the author's code. alpha = 0.5 and probabilities
+///            from 1/512 to 1/8 are used there.
+/// Differs    the paper's groups are synchronous, and both sides of a pull are applied after a
+///            step; here k applies its own at once, between two of its steps. There a node that is
+///            chosen by several meets all of them with one x, which overshoots when alpha times
+///            their number exceeds 1; here it meets them in turn, or refuses.
+class ElasticGossip : public Neutral {
+ public:
+  explicit ElasticGossip(double probability = 0.03125, double alpha = 0.5)
+      : ElasticGossip(schedule::Bernoulli(probability), topology::Uniform{}, alpha) {}
+  explicit ElasticGossip(schedule::Any when, topology::Any whom = topology::Uniform{},
+                         double alpha = 0.5)
+      : when_(std::move(when)), whom_(std::move(whom)), alpha_(alpha) {
+    if (!(alpha > 0 && alpha < 1)) {
+      throw ConfigError(c10::str("ElasticGossip: alpha must lie in (0, 1), got ", alpha));
+    }
+  }
+
+  [[nodiscard]] std::string name() const { return "elastic_gossip"; }
+  [[nodiscard]] double alpha() const noexcept { return alpha_; }
+
+  bool may_step(Scope& scope) {
+    if (once_(scope) && when_(scope) && !exchange_.waiting() && scope.has_room()) {
+      if (const auto peer = whom_(scope)) exchange_.ask(scope, *peer);
+      has_met_ = false;
+    }
+    return true;
+  }
+
+  void on_messages(Scope& scope, std::span<const Message> messages) {
+    for (const Message& message : messages) {
+      if (message.kind == bequest) {
+        inherit(scope, message);
+      } else if (message.kind != Exchange::request) {
+        exchange_.on_reply(scope, message);
+      } else if (const double alpha = strength_for(scope, message.from); alpha > 0) {
+        Exchange::reply(scope, {&message, 1}, alpha);
+      } else {
+        Exchange::refuse(scope, message);
+      }
+    }
+  }
+
+  void on_returned(Scope& scope, const Message& message) {
+    scope.weight() += message.weight;
+    if (message.kind != bequest) exchange_.on_returned(scope, message);
+  }
+  void on_peer_left(Scope&, const PeerLeft& gone) { exchange_.on_peer_left(gone); }
+  void on_leave(Scope& scope) { bequeath(scope, bequest); }
+  void checkpoint(Archive& archive) { once_.checkpoint(archive); }
+
+ private:
+  /// How strongly this node and one that asks may pull at each other; 0: not now.
+  double strength_for(Scope& scope, PeerId asker) {
+    // If both ask, the lower one's counts; one without weight has no model yet, or goes.
+    if ((exchange_.asked() == asker && scope.self() < asker) || scope.weight() == 0) return 0;
+    if (!exchange_.waiting()) return alpha_;
+    return std::exchange(has_met_, true) ? 0 : std::min(alpha_, 1 - alpha_);
+  }
+
+  using Exchange = ElasticExchange;
+  static constexpr std::uint32_t bequest = 4;
+
+  schedule::Any when_;
+  topology::Any whom_;
+  double alpha_;
+  OncePerStep once_;
+  bool has_met_ = false;  // answered somebody since it asked
+  Exchange exchange_;
+};
+
+}  // namespace gossamer::rule

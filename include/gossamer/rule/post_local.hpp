@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+/// Local SGD and post-local SGD: combinations of other rules.
+#pragma once
+
+#include <gossamer/rule/persyn.hpp>
+#include <gossamer/rule/sync.hpp>
+#include <gossamer/rule/then.hpp>
+
+#include <cstdint>
+
+namespace gossamer::rule {
+
+/// Local SGD is what the GoSGD papers call PerSyn.
+using LocalSgd = PerSyn;
+
+/// Post-local SGD: synchronous SGD for the first `steps` steps, then local SGD with an average
+/// every tau steps (of those since the beginning).
+///
+/// Invariant, cost, threads, throws   as `Sync` and then `PerSyn`.
+/// Needs      `GradientNode`.
+/// Source     Lin, Stich, Patel, Jaggi, "Don't use large mini-batches, use local SGD", ICLR 2020,
+///            arXiv:1808.07217. From memory: fidelity to the paper is not claimed.
+inline Then post_local(std::uint64_t steps, std::uint64_t tau) {
+  return Then(Sync(), steps, PerSyn(tau)).name("post_local");
+}
+
+}  // namespace gossamer::rule

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+/// Push-sum with gradients: any schedule, any topology, nobody waits.
+#pragma once
+
+#include <gossamer/rule/debiased_step.hpp>
+#include <gossamer/rule/gosgd.hpp>
+
+#include <utility>
+
+namespace gossamer::rule {
+
+/// Push-sum with a gradient step at the de-biased parameters z = s / w:
+///
+///     step      s <- s - eta g(z)           that is, z <- z - eta g(z) / w
+///     sender    (s, w) <- (s, w) / 2,       message = (s, w)
+///     receiver  (s, w) <- (s, w) + (s', w')
+///
+/// The exchange is GoSGD's, in which a weight is w / M; here each node's gradients count the same,
+/// there they count by weight. A node of little weight takes long steps: where weights vary much
+/// (random peers), GoSGD is the stable one of the two.
+///
+/// Invariant  sum of w, and sum of s, over nodes and messages in flight; a step adds -eta g to it.
+/// Cost       as GoSGD; one copy and one pass per step while w is not 1.
+/// Threads    distinct objects: safe; one object from two threads: unsafe.
+/// Throws     ConfigError when the probability is outside [0, 1]; nothing after construction.
+/// Source     Kempe, Dobra, Gehrke, "Gossip-based computation of aggregate information", FOCS 2003
+///            (the exchange); Assran, Loizou, Ballas, Rabbat, "Stochastic Gradient Push for
+///            distributed deep learning", ICML 2019, arXiv:1811.10792 (the step).
+/// Differs    Kempe's nodes push every round and count themselves among the peers; for the second
+///            paper's rounds and graphs see `Sgp`.
+class PushSum : public GoSgd {
+ public:
+  using GoSgd::GoSgd;
+
+  [[nodiscard]] std::string name() const { return "push_sum"; }
+
+  void before_step(Scope& scope) {
+    step_.start(scope);
+    step_.begin(scope, scope.weight());
+  }
+  void after_step(Scope& scope) {
+    step_.end(scope);
+    GoSgd::after_step(scope);
+  }
+  void on_messages(Scope& scope, std::span<const Message> messages) {
+    step_.start(scope);
+    GoSgd::on_messages(scope, messages);
+  }
+  void on_peer_joined(Scope& scope, PeerId peer) {
+    step_.on_peer_joined(scope);
+    GoSgd::on_peer_joined(scope, peer);
+  }
+  void on_peer_left(Scope& scope, const PeerLeft& gone) {
+    step_.on_peer_left(scope, gone);
+    GoSgd::on_peer_left(scope, gone);
+  }
+  void checkpoint(Archive& archive) { step_.checkpoint(archive); }
+
+ private:
+  DebiasedStep step_;
+};
+
+}  // namespace gossamer::rule

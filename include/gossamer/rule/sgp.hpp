@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+/// Stochastic Gradient Push: push-sum by rounds on a directed graph, synchronous or overlapping.
+#pragma once
+
+#include <gossamer/rule/ahead.hpp>
+#include <gossamer/rule/debiased_step.hpp>
+#include <gossamer/rule/graph.hpp>
+#include <gossamer/rule/rounds.hpp>
+#include <gossamer/rule/rule.hpp>
+#include <gossamer/topology/uniform.hpp>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+
+namespace gossamer::rule {
+
+/// Stochastic Gradient Push (SGP), and with `overlap` > 0 Overlap SGP (OSGP). Numerator s_i,
+/// weight w_i, parameters z_i = s_i / w_i; every step is a round, in which node i has d_i
+/// out-neighbours:
+///
+///     step      s_i <- s_i - eta g(z_i)
+///     send      (s_i, w_i) / (d_i + 1) to each out-neighbour; as much is kept
+///     receive   (s_i, w_i) <- (s_i, w_i) + sum of what in-neighbours sent
+///
+/// Before the next step a node waits for what its in-neighbours sent in this round (SGP), or
+/// `overlap` rounds ago (OSGP). SGP is the paper's iteration, exactly, in whatever order messages
+/// come; OSGP merges what has come, so that no message is more than `overlap` rounds late.
+///
+/// A peer that dies releases who waits for it; what was on its way to it comes home and is merged.
+/// The graph's places are the live nodes in the order of their numbers, as each node sees them.
+///
+/// Invariant  sum of w, and sum of s, over nodes and messages in flight; a step adds -eta g to it.
+/// Cost       d vectors per node and step; a node waits for its in-neighbours, at most. One copy
+///            and one pass per step where w is not 1 (it is 1 when each node has as many in- as
+///            out-neighbours and none is lost), as much where others are ahead.
+/// Threads    distinct objects: safe; one object from two threads: unsafe.
+/// Throws     what the graph throws.
+/// Source     Assran, Loizou, Ballas, Rabbat, "Stochastic Gradient Push for distributed deep
+///            learning", ICML 2019, arXiv:1811.10792, Algorithms 1 and 2.
+/// Differs    weights always travel; the authors' code leaves them out where they stay 1. Buffers
+///            of momentum stay local, as theirs. The authors' default graph also goes through the
+///            distances backwards.
+class Sgp : public Neutral {
+ public:
+  explicit Sgp(Graph graph = ExponentialGraph(1), std::uint64_t overlap = 0)
+      : graph_(std::move(graph)), overlap_(overlap) {}
+
+  [[nodiscard]] std::string name() const { return overlap_ > 0 ? "osgp" : "sgp"; }
+  [[nodiscard]] bool lockstep() const { return true; }
+
+  bool may_step(Scope& scope) {
+    start(scope);
+    return scope.step() <= overlap_ || rounds_.all_there(scope.step() - overlap_);
+  }
+  void before_step(Scope& scope) {
+    start(scope);
+    const double weight = ahead_.weight_without(scope);
+    ahead_.hide(scope);
+    step_.begin(scope, weight);
+  }
+  void after_step(Scope& scope) {
+    ahead_.take_out(scope);
+    step_.end(scope);
+    push(scope);
+    ahead_.show(scope, scope.step());
+  }
+
+  void on_messages(Scope& scope, std::span<const Message> messages) {
+    start(scope);
+    step_.forget();
+    // With an overlap, no message is too early.
+    const std::uint64_t round = overlap_ > 0 ? UINT64_MAX : scope.step();
+    for (const Message& message : messages) {
+      if (!rounds_.on_message(scope, message)) rounds_.note(message);
+    }
+    ahead_.merge(scope, messages, round);
+  }
+  void on_returned(Scope& scope, const Message& message) {
+    if (rounds_.on_returned(scope, message)) return;
+    if (is_live(scope, message.to)) {
+      scope.send(message);  // somebody waits for it
+    } else {
+      Message home = message;
+      home.round = 0;
+      ahead_.merge(scope, {&home, 1}, 0);
+    }
+  }
+  void on_peer_joined(Scope& scope, PeerId) {
+    step_.on_peer_joined(scope);
+    rounds_.on_peer_joined(scope);
+  }
+  void on_peer_left(Scope& scope, const PeerLeft& gone) {
+    step_.on_peer_left(scope, gone);
+    rounds_.on_peer_left(scope, gone.peer);
+  }
+  void on_leave(Scope& scope) {
+    ahead_.whole(scope);
+    const auto peer = topology::Uniform{}(scope);
+    if (peer) scope.send(split(scope, *peer, 1, share));
+  }
+  void on_replaced(Scope& scope) { ahead_.replaced(scope); }
+  void checkpoint(Archive& archive) {
+    step_.checkpoint(archive);
+    rounds_.checkpoint(archive);
+  }
+
+ private:
+  void start(Scope& scope) {
+    step_.start(scope);
+    rounds_.start(scope);
+  }
+
+  static constexpr std::uint32_t share = Rounds::first_free;
+
+  void push(Scope& scope) {
+    const std::uint64_t round = scope.step();
+    const Neighbourhood& near = graph_.around(scope, round - 1);
+    if (!near.to.empty()) {
+      const double part = scope.weight() / static_cast<double>(near.to.size() + 1);
+      const model::Snapshot copy = scope.snapshot();
+      for (const PeerId peer : near.to) {
+        scope.weight() -= part;
+        scope.send({.to = peer, .kind = share, .round = round, .weight = part, .payload = copy});
+        rounds_.sent(peer, round);
+      }
+    }
+    rounds_.expect(scope, round, near.from);
+  }
+
+  Graph graph_;
+  std::uint64_t overlap_;
+  DebiasedStep step_;
+  Rounds rounds_;
+  Ahead ahead_;
+};
+
+}  // namespace gossamer::rule

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT
+/// SlowMo: any rule, and every tau steps an exact average with momentum of its own.
+#pragma once
+
+#include <gossamer/error.hpp>
+#include <gossamer/model/mix.hpp>
+#include <gossamer/model/vectors.hpp>
+#include <gossamer/rule/channel.hpp>
+#include <gossamer/rule/exact_average.hpp>
+#include <gossamer/rule/kept_flat.hpp>
+#include <gossamer/rule/merge.hpp>
+#include <gossamer/rule/rule.hpp>
+
+#include <c10/util/StringUtil.h>
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <utility>
+
+namespace gossamer::rule {
+
+/// Slow momentum around a base rule. After every tau steps, with x_0 where they began and eta the
+/// learning rate,
+///
+///     x_tau <- mean of all nodes' x    (each node's own with `exact_average(false)`)
+///
+///     u     <- beta u + (x_0 - x_tau) / eta
+///
+///     x     <- x_0 - alpha eta u       where the next tau steps begin
+///
+/// Special cases, to the bit: alpha = 1, beta = 0 around `None` is `PerSyn` (local SGD); one node
+/// and beta = 0 is Lookahead. beta > 0 around `None` is BMUF.
+///
+/// The base optimizer's buffers: kept, unless the node resets them in `on_restart()`, which is
+/// called after each outer step; averaged, if the model lists them among its buffers
+/// (`model::Buffers::average`). Buffers of the model take the mean and no momentum.
+///
+/// Invariant  all x are equal after an outer step, if they were at the start. The base rule's
+///            weights stay as they are, and what it has under way arrives afterwards.
+/// Cost       2 (M - 1) vectors per tau steps over the group, and a wait for the slowest (none
+///            without the exact average); two vectors of memory, two more and some passes at an
+///            outer step.
+/// Threads    distinct objects: safe; one object from two threads: unsafe.
+/// Throws     ConfigError when tau is 0, alpha is not above 0, or beta is outside [0, 1).
+/// Source     Wang, Tantia, Ballas, Rabbat, "SlowMo: improving communication-efficient distributed
+///            SGD with slow momentum", ICLR 2020, arXiv:1910.00643, Algorithm 1.
+/// Differs    keeps eta u, so that eta matters where it changes only: see `learning_rate()`. A
+///            newcomer begins without slow momentum, and differs from the others by what of theirs
+///            is left (beta^k after k outer steps). In somebody's own loop (`Gossip`) the first
+///            stretch begins after the first step.
+class SlowMo : public Neutral {
+ public:
+  /// The paper's defaults; it has tau = 12 for local SGD and 48 for SGP, beta from 0.4 to 0.8.
+  explicit SlowMo(AnyRule base, std::uint64_t tau = 12, double alpha = 1, double beta = 0.5)
+      : base_(std::move(base)), tau_(tau), alpha_(alpha), beta_(beta) {
+    if (tau == 0) throw ConfigError("SlowMo: tau must be at least 1, got 0");
+    if (!(alpha > 0)) throw ConfigError(c10::str("SlowMo: alpha must be above 0, got ", alpha));
+    if (!(beta >= 0 && beta < 1)) {
+      throw ConfigError(c10::str("SlowMo: beta must lie in [0, 1), got ", beta));
+    }
+    name_ = "slowmo(" + base_.name() + ")";
+  }
+
+  /// False: each node goes on from its own parameters, and nobody waits for it.
+  SlowMo& exact_average(bool yes) {
+    averages_ = yes;
+    return *this;
+  }
+  /// The learning rate of the tau steps that end with step number `step`; constant if not set.
+  SlowMo& learning_rate(std::function<double(std::uint64_t step)> eta) {
+    eta_ = std::move(eta);
+    return *this;
+  }
+  /// What a combination is called, in records and checkpoints.
+  SlowMo& name(std::string name) {
+    name_ = std::move(name);
+    return *this;
+  }
+
+  [[nodiscard]] std::string name() const { return name_; }
+  [[nodiscard]] bool needs_halves() const { return base_.needs_halves(); }
+  [[nodiscard]] bool lockstep() const { return averages_ || base_.lockstep(); }
+
+  bool may_step(Scope& scope) {
+    start(scope);
+    if (!average_.waiting()) {
+      Channel base(scope, 0);
+      if (!base_.may_step(base)) return false;
+      const std::uint64_t round = scope.step() / tau_;
+      if (scope.step() % tau_ == 0 && round > done_) {
+        if (averages_) {
+          Channel own(scope, 1);
+          average_.contribute(own, round, scope.snapshot());
+          take(scope);
+        } else {
+          outer_step(scope, scope.model().flat(), round);
+        }
+      }
+    }
+    return !average_.waiting();
+  }
+  void before_step(Scope& scope) {
+    Channel base(scope, 0);
+    base_.before_step(base);
+  }
+  void after_gradient(Scope& scope) {
+    Channel base(scope, 0);
+    base_.after_gradient(base);
+  }
+  bool may_apply(Scope& scope) {
+    Channel base(scope, 0);
+    return base_.may_apply(base);
+  }
+  void before_apply(Scope& scope) {
+    Channel base(scope, 0);
+    base_.before_apply(base);
+  }
+  void after_step(Scope& scope) {
+    start(scope);
+    Channel base(scope, 0);
+    base_.after_step(base);
+  }
+  void on_messages(Scope& scope, std::span<const Message> messages) {
+    start(scope);
+    if (const auto theirs = Channel::unmarked(messages, 0); !theirs.empty()) {
+      Channel base(scope, 0);
+      base_.on_messages(base, theirs);
+    }
+    auto own = Channel::unmarked(messages, 1);
+    std::erase_if(own, [&scope](const Message& message) { return inherit(scope, message); });
+    if (own.empty()) return;
+    Channel channel(scope, 1);
+    average_.on_messages(channel, own);
+    take(scope);
+  }
+  void on_returned(Scope& scope, const Message& message) {
+    Channel channel(scope, Channel::part_of(message));
+    if (Channel::part_of(message) == 0) {
+      base_.on_returned(channel, Channel::unmarked(message));
+    } else if (!inherit(scope, message)) {
+      average_.on_returned(channel, Channel::unmarked(message));
+      take(scope);
+    }
+  }
+  void on_peer_joined(Scope& scope, PeerId peer) {
+    Channel base(scope, 0);
+    base_.on_peer_joined(base, peer);
+    Channel own(scope, 1);
+    average_.on_peer_joined(own, peer);
+  }
+  void on_peer_left(Scope& scope, const PeerLeft& gone) {
+    Channel base(scope, 0);
+    base_.on_peer_left(base, gone);
+    Channel own(scope, 1);
+    average_.on_peer_left(own, gone);
+    take(scope);
+  }
+  void on_leave(Scope& scope) {
+    Channel base(scope, 0);
+    base_.on_leave(base);
+    Channel own(scope, 1);
+    if (scope.weight() > 0) bequeath(own, 0);  // a base whose weights stay where they are
+  }
+  void on_replaced(Scope& scope) {
+    Channel base(scope, 0);
+    base_.on_replaced(base);
+  }
+  void checkpoint(Archive& archive) {
+    archive.within("base", [&] { base_.checkpoint(archive); });
+    archive("done", done_);
+    archive("last_eta", last_eta_);
+    begin_.checkpoint(archive, "begin");
+    momentum_.checkpoint(archive, "momentum");
+  }
+
+ private:
+  /// Where the first tau steps begin; a newcomer has no parameters before it has weight.
+  void start(Scope& scope) {
+    if (!begin_.exists() && scope.weight() > 0) begin_.get(scope).copy_from(scope.model().flat());
+  }
+
+  /// Goes on from the mean as soon as it is there.
+  void take(Scope& scope) {
+    if (average_.waiting() || average_.round() <= done_) return;
+    outer_step(scope, average_.result(), average_.round());
+  }
+
+  void outer_step(Scope& scope, const model::Flat& mean, std::uint64_t round) {
+    const model::FlatModel& model = scope.model();
+    const model::Flat& begin = begin_.get(scope);
+    model::Snapshot next = scope.blank();
+    next.writable().copy_from(begin);
+    model::mix(*next, mean, alpha_);
+    if (beta_ > 0) {
+      const double eta = eta_ ? eta_(scope.step()) : 1;
+      const double kept = last_eta_ > 0 ? beta_ * eta / last_eta_ : 0;
+      last_eta_ = eta;
+      const model::Flat& momentum = momentum_.get(scope);  // eta u
+      model::add(*next, momentum, -alpha_ * kept);
+      model::Snapshot way = scope.blank();
+      model::difference(way.writable(), begin, mean);
+      model::add(*way, momentum, kept);
+      momentum.copy_from(*way);
+    }
+    model.copy_buffers(*next, mean);
+    model.flat().copy_from(*next);
+    begin.copy_from(*next);
+    done_ = round;
+    on_replaced(scope);
+    model.met();
+    model.restarted();
+  }
+
+  AnyRule base_;
+  std::uint64_t tau_;
+  double alpha_;
+  double beta_;
+  bool averages_ = true;
+  std::function<double(std::uint64_t)> eta_;
+  std::string name_;
+
+  std::uint64_t done_ = 0;  // the last outer step
+  double last_eta_ = 0;
+  KeptFlat begin_;
+  KeptFlat momentum_;
+  ExactAverage average_;
+};
+
+}  // namespace gossamer::rule

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+/// A graph from a GraphML file. Needs TinyXML-2, hence not part of gossamer.hpp.
+#pragma once
+
+#include <gossamer/topology/edge_list.hpp>
+
+#include <tinyxml2.h>
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gossamer::topology {
+
+namespace detail {
+
+/// Walks through the first graph of a GraphML document.
+class GraphmlReader {
+ public:
+  GraphmlReader(std::string_view text, const std::string& where) : where_(where) {
+    if (document_.Parse(text.data(), text.size()) != tinyxml2::XML_SUCCESS) {
+      refuse(document_.ErrorLineNum(), std::string("is not XML: ") + document_.ErrorName());
+    }
+  }
+
+  EdgeList read() {
+    const Element* root = document_.RootElement();
+    if (root == nullptr || name_of(root) != "graphml") {
+      refuse(line_of(root), "the outermost element must be <graphml>, got " + shown(root));
+    }
+    const Element* graph = root->FirstChildElement("graph");
+    if (graph == nullptr) refuse(line_of(root), "must have a <graph>, got none");
+    directed_ = is_one_of(graph, "edgedefault", "directed", "undirected");
+    for (const Element* one = graph->FirstChildElement("node"); one != nullptr;
+         one = one->NextSiblingElement("node")) {
+      add_node(one);
+    }
+    for (const Element* one = graph->FirstChildElement(); one != nullptr;
+         one = one->NextSiblingElement()) {
+      if (name_of(one) == "edge") add_edge(one);
+      if (name_of(one) == "hyperedge") refuse(line_of(one), "must be an <edge>, got <hyperedge>");
+    }
+    EdgeList list(edges_, Edges::one_way, where_);
+    if (list.size() < numbers_.size()) {
+      throw ConfigError(where_ + ": the graph is not in one piece: its last node has no edge");
+    }
+    return list;
+  }
+
+ private:
+  using Element = tinyxml2::XMLElement;
+
+  [[noreturn]] void refuse(int line, const std::string& what) const {
+    throw ConfigError(where_ + ":" + std::to_string(line) + ": " + what);
+  }
+  static int line_of(const Element* element) {
+    return element != nullptr ? element->GetLineNum() : 1;
+  }
+  static std::string_view name_of(const Element* element) { return element->Name(); }
+  static std::string shown(const Element* element) {
+    return element != nullptr ? "<" + std::string(element->Name()) + ">" : "nothing";
+  }
+
+  [[nodiscard]] std::string attribute(const Element* element, const char* name) const {
+    const char* value = element->Attribute(name);
+    if (value == nullptr) {
+      refuse(line_of(element),
+             shown(element) + " must have the attribute '" + name + "', got none");
+    }
+    return value;
+  }
+  /// True for the first value, false for the second.
+  [[nodiscard]] bool is_one_of(const Element* element, const char* name, const char* yes,
+                               const char* no) const {
+    const std::string value = attribute(element, name);
+    if (value != yes && value != no) {
+      refuse(line_of(element),
+             std::string(name) + " must be '" + yes + "' or '" + no + "', got '" + value + "'");
+    }
+    return value == yes;
+  }
+
+  void add_node(const Element* node) {
+    const std::string id = attribute(node, "id");
+    if (!numbers_.emplace(id, static_cast<PeerId>(numbers_.size())).second) {
+      refuse(line_of(node), "node '" + id + "' is there twice");
+    }
+  }
+  void add_edge(const Element* edge) {
+    const PeerId from = number(edge, "source");
+    const PeerId to = number(edge, "target");
+    if (from == to) refuse(line_of(edge), "a node must not be its own neighbour");
+    bool one_way = directed_;
+    if (edge->Attribute("directed") != nullptr) {
+      one_way = is_one_of(edge, "directed", "true", "false");
+    }
+    edges_.emplace_back(from, to);
+    if (!one_way) edges_.emplace_back(to, from);
+  }
+  [[nodiscard]] PeerId number(const Element* edge, const char* end) const {
+    const std::string id = attribute(edge, end);
+    const auto at = numbers_.find(id);
+    if (at == numbers_.end()) {
+      refuse(line_of(edge), std::string(end) + " must be a node of the graph, got '" + id + "'");
+    }
+    return at->second;
+  }
+
+  const std::string& where_;
+  tinyxml2::XMLDocument document_;
+  bool directed_ = false;
+  std::map<std::string, PeerId> numbers_;
+  std::vector<EdgeList::Edge> edges_;
+};
+
+}  // namespace detail
+
+/// Reads GraphML (http://graphml.graphdrawing.org), as NetworkX, igraph, Gephi and yEd write it:
+/// the first graph of the text. Its nodes get the numbers 0, 1, ... in the order in which they
+/// stand there; edges go one way or both, as they say or as `edgedefault` says; keys and data are
+/// passed over. Throws ConfigError, which names `where` (the file, say), the line, and what it
+/// should be.
+inline EdgeList parse_graphml(std::string_view text, const std::string& where) {
+  return detail::GraphmlReader(text, where).read();
+}
+
+/// Reads GraphML from a file.
+inline EdgeList read_graphml(const std::filesystem::path& path) {
+  return parse_graphml(read_graph_file(path), path.string());
+}
+
+}  // namespace gossamer::topology

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+/// What the parts of a member share: its links, its lines, its roster, and what it has to say.
+#pragma once
+
+#include <gossamer/generator.hpp>
+#include <gossamer/transport/delivery.hpp>
+#include <gossamer/transport/member/line.hpp>
+#include <gossamer/transport/member/options.hpp>
+#include <gossamer/transport/member/roster.hpp>
+#include <gossamer/transport/simulated/look_inside.hpp>
+#include <gossamer/transport/wire/body.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace gossamer::transport {
+
+/// Something that the user should know.
+struct MemberNote {
+  bool warning = false;
+  std::string text;
+};
+
+/// How often what happened to a member.
+struct MemberCounts {
+  std::uint64_t refused = 0;     ///< connections that were refused, by either side
+  std::uint64_t malformed = 0;   ///< connections that spoke another language
+  std::uint64_t bad_offers = 0;  ///< messages that nobody would take
+  std::uint64_t suspicions = 0;  ///< peers taken for dead
+  std::uint64_t reconnects = 0;  ///< connections to a peer that had had one before
+};
+
+/// See the parts: `MemberHandshake`, `MemberDialer`, `MemberLinks`, `MemberCalm`.
+struct MemberState {
+  using Look = LookInside<DeliveryRules>;
+  using LinkDelivery = BasicDelivery<Message, Look>;
+
+  explicit MemberState(MemberOptions o)
+      : options((o.timers.check(), std::move(o))),
+        delivery(options.number, options.incarnation, options.limits),
+        random(options.seed, (std::uint64_t{1} << 40U) + options.number) {}
+
+  MemberOptions options;
+  LinkDelivery delivery;
+  Roster roster;
+  std::map<LineId, MemberLine> lines;
+  std::map<PeerId, MemberPeer> links;  // those whom `delivery` has met
+  std::vector<PeerId> peers;           // as the node was told, ascending
+  std::deque<PeerLeft> news;           // of peers that have finished
+  Generator random;
+
+  std::string model;             // description; empty: none yet
+  std::uint64_t model_mark = 0;  // its fingerprint
+  std::map<PeerId, std::string> other_models;
+
+  wire::Report own;
+  std::size_t polled = 0;  // events handed out and not known to be dealt with
+  bool finished = false;
+  bool closing = false;
+  Reason reason = Reason::left;
+  double left_behind = 0;          // weight that came home after `close()`
+  std::uint64_t earlier_life = 0;  // of this node, that a peer has heard of
+  std::uint64_t pings = 0;
+
+  MemberCounts counts;
+  std::vector<MemberNote> notes;
+  std::string trouble;       // why the node cannot take part; empty: it can
+  std::string last_refusal;  // by a peer
+  std::vector<LineId> due;   // lines that may have something to say
+
+  [[nodiscard]] PeerId self() const { return options.number; }
+  [[nodiscard]] MemberLine* line(LineId id) {
+    const auto at = lines.find(id);
+    return at != lines.end() ? &at->second : nullptr;
+  }
+  [[nodiscard]] MemberPeer* link(PeerId peer) {
+    const auto at = links.find(peer);
+    return at != links.end() ? &at->second : nullptr;
+  }
+  [[nodiscard]] const auto& inner(PeerId peer) const { return Look::link(delivery, peer); }
+  [[nodiscard]] std::size_t outgoing(PeerId peer) const { return Look::outgoing(inner(peer)); }
+
+  /// The line may have something to say.
+  void speak(MemberLine& line) {
+    if (!std::exchange(line.listed, true)) due.push_back(line.id);
+  }
+  /// After whatever concerned the link to a peer.
+  void touch(PeerId id) {
+    MemberPeer* peer = link(id);
+    if (peer == nullptr) return;
+    const bool known = Look::knows(inner(id));
+    if (peer->known && !known) {
+      peer->finish_told = peer->finish_said = peer->finish_seen = false;
+      peer->calm = false;
+    }
+    peer->known = known;
+    peer->met = peer->met || known;
+    if (MemberLine* line = this->line(peer->line)) speak(*line);
+  }
+  [[nodiscard]] bool must_say_finished(const MemberPeer& peer) const {
+    return peer.known && !peer.finish_seen && finished && !closing;
+  }
+
+  void note(bool warning, std::string text) {
+    constexpr std::size_t most = 1000;  // nobody fetches them: they are of no use
+    if (notes.size() < most) notes.push_back({warning, std::move(text)});
+  }
+  /// Notes what happened once per life of a node, however often it happens.
+  void note_once(PeerId node, std::uint64_t incarnation, int what, std::string text) {
+    constexpr std::size_t most = 10'000;
+    if (noted_.size() < most && noted_.emplace(node, incarnation, what).second) {
+      note(true, std::move(text));
+    }
+  }
+  [[nodiscard]] std::string name() const { return "node " + std::to_string(self()); }
+
+  /// What this node says of itself.
+  [[nodiscard]] wire::Entry own_entry() const {
+    wire::Entry entry;
+    entry.node = self();
+    entry.incarnation = options.incarnation;
+    entry.report = own;
+    entry.address = options.address;
+    return entry;
+  }
+  /// Tells all but `except` of a member, which may be this node.
+  void spread(PeerId about, LineId except = 0) {
+    for (auto& [id, line] : lines) {
+      if (id == except || !line.up()) continue;
+      line.members_due.insert(about);
+      speak(line);
+    }
+  }
+
+ private:
+  std::set<std::tuple<PeerId, std::uint64_t, int>> noted_;
+};
+
+}  // namespace gossamer::transport

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+/// One connection of an endpoint: its stream, and what it needs to be woken and ended.
+#pragma once
+
+#include <gossamer/transport/member/line.hpp>
+#include <gossamer/transport/tcp/output.hpp>
+#include <gossamer/transport/tcp/secure_error.hpp>
+#include <gossamer/transport/tcp/stream.hpp>
+
+#include <asio/ip/address.hpp>
+#include <asio/steady_timer.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+namespace gossamer::transport {
+
+/// Bytes and frames of one peer's connections.
+struct TcpTraffic {
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t bytes_received = 0;
+  std::uint64_t frames_sent = 0;
+  std::uint64_t frames_received = 0;
+};
+
+/// Held by its two coroutines and by its endpoint. Only the endpoint's thread looks at it.
+struct TcpConnection {
+  TcpConnection(LineId number, Stream::Socket socket, std::shared_ptr<const TlsContext> tls,
+                std::optional<MemberDial> dialed, std::uint64_t run)
+      : id(number),
+        dial(std::move(dialed)),
+        stream(std::move(socket), std::move(tls)),
+        output(stream, run),
+        wakeup(stream.get_executor()),
+        patience(stream.get_executor()) {
+    std::error_code gone;
+    from = stream.socket().remote_endpoint(gone).address();
+    wakeup.expires_at(asio::steady_timer::time_point::max());
+  }
+
+  LineId id;
+  std::optional<MemberDial> dial;  // if this side made it
+  Stream stream;
+  TcpOutput output;
+  asio::steady_timer wakeup;    // cancelled when there may be something to write
+  asio::steady_timer patience;  // ends what takes too long
+  bool secured = false;         // the stream's handshake is done
+  bool greeted = false;         // the peer has sent a frame that makes sense
+  bool ended = false;
+  std::optional<SecureError> failure;
+  asio::ip::address from;
+  std::optional<PeerId> peer;
+};
+
+}  // namespace gossamer::transport

@@ -1,0 +1,482 @@
+// SPDX-License-Identifier: MIT
+/// The thread of a node on TCP: it listens, dials, reads and writes what a `Member` says.
+#pragma once
+
+#include <gossamer/error.hpp>
+#include <gossamer/model/snapshot.hpp>
+#include <gossamer/transport/member.hpp>
+#include <gossamer/transport/tcp/address_policy.hpp>
+#include <gossamer/transport/tcp/attempts.hpp>
+#include <gossamer/transport/tcp/connection.hpp>
+#include <gossamer/transport/tcp/host_port.hpp>
+#include <gossamer/transport/tcp/input.hpp>
+#include <gossamer/transport/tcp/listener.hpp>
+#include <gossamer/transport/tcp/options.hpp>
+#include <gossamer/transport/tcp/stream.hpp>
+#include <gossamer/transport/wire/parse.hpp>
+
+#include <asio/awaitable.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/io_context.hpp>
+#include <asio/post.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
+#include <spdlog/logger.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace gossamer::transport {
+
+/// What a node on TCP knows of one peer.
+struct TcpPeer : MemberView {
+  TcpTraffic traffic;
+};
+
+/// One thread that does all input and output, and a mutex around the `Member`. The node's thread
+/// never waits for the network: it changes the member and wakes the other one.
+class TcpEndpoint {
+ public:
+  /// Listens from now on. Throws ConfigError if it cannot.
+  explicit TcpEndpoint(const TcpOptions& options)
+      : options_((options.check(), options)),
+        tls_(TlsContext::make(options.security())),
+        run_(wire::fingerprint(options.run())),
+        attempts_({.burst = static_cast<double>(options.handshakes())}),
+        listener_(io_, options_),
+        ticker_(io_),
+        member_(member_options()) {
+    asio::co_spawn(io_, accept(), asio::detached);
+    asio::co_spawn(io_, tick(), asio::detached);
+    thread_ = std::thread([this] { io_.run(); });
+  }
+  TcpEndpoint(const TcpEndpoint&) = delete;
+  TcpEndpoint& operator=(const TcpEndpoint&) = delete;
+  /// As by a crash: no farewell.
+  ~TcpEndpoint() {
+    io_.stop();
+    thread_.join();
+  }
+
+  [[nodiscard]] Time now() const { return std::chrono::steady_clock::now() - begin_; }
+  /// Where others dial this node.
+  [[nodiscard]] const std::string& address() const { return listener_.advertised(); }
+  [[nodiscard]] const Member& unlocked() const { return member_; }
+
+  /// Calls `f(member)`, alone, and then has written what there is to say.
+  template <class F>
+  auto with(F f) {
+    const std::lock_guard lock(mutex_);
+    struct AtEnd {
+      TcpEndpoint& endpoint;
+      ~AtEnd() { endpoint.kick(); }
+    } at_end{*this};
+    return f(member_);
+  }
+
+  /// Until `done(member)`, or the time is `deadline`; looks after each change. What it was.
+  template <class Done>
+  bool wait_until(Time deadline, Done done) {
+    std::unique_lock lock(mutex_);
+    kick();
+    const Time latest = now() + std::chrono::hours(24 * 365);  // further would overflow
+    return changed_.wait_until(lock, begin_ + std::min(deadline, latest),
+                               [&] { return done(member_); });
+  }
+  /// Until there is an event (true), or `wake()` was called or the time is `deadline`.
+  bool wait(Time deadline) {
+    bool any = false;
+    wait_until(deadline, [&](Member& member) {
+      any = member.has_event();
+      return std::exchange(woken_, false) || any;
+    });
+    return any;
+  }
+  void wake() {
+    const std::lock_guard lock(mutex_);
+    woken_ = true;
+    changed_.notify_all();
+  }
+
+  /// The shape of payloads; before anything is sent or received.
+  void shape(const model::Flat& shape) {
+    const std::lock_guard lock(mutex_);
+    pool_.emplace(shape);
+    model_bytes_ = shape.bytes();
+  }
+  /// Whether the farewell is over; after `Member::close()`.
+  [[nodiscard]] bool is_gone() const { return gone_; }
+  /// All members that were ever heard of.
+  [[nodiscard]] std::vector<TcpPeer> view() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<TcpPeer> all;
+    for (MemberView& one : member_.view()) {
+      const auto at = traffic_.find(one.peer);
+      all.push_back({std::move(one), at != traffic_.end() ? at->second : TcpTraffic{}});
+    }
+    return all;
+  }
+  /// Strangers, and what came of them.
+  [[nodiscard]] Attempts::Record attempts() const {
+    const std::lock_guard lock(mutex_);
+    return attempts_.total();
+  }
+  /// Breaks all connections, as a network may; they are made again.
+  void break_connections() {
+    asio::post(io_, [this] {
+      for (const auto& [id, connection] : std::map(connections_)) end(connection, "broken");
+    });
+  }
+
+ private:
+  using Connection = std::shared_ptr<TcpConnection>;
+
+  MemberOptions member_options() const {
+    MemberOptions member;
+    member.number = options_.number();
+    member.incarnation = static_cast<std::uint64_t>(
+        std::chrono::system_clock::now().time_since_epoch() / std::chrono::nanoseconds(1));
+    member.founders = options_.founders();
+    member.run = options_.run();
+    member.address = listener_.advertised();
+    member.contacts = options_.contacts();
+    member.timers = options_.timers();
+    member.limits = options_.limits();
+    member.seed = member.incarnation;
+    return member;
+  }
+
+  // Any thread, with the mutex.
+
+  void kick() {
+    if (member_.has_speakers() && !kicked_.exchange(true)) {
+      asio::post(io_, [this] { pump(false); });
+    }
+  }
+
+  // The endpoint's thread.
+
+  /// After whatever happened: lets lines speak, dials, wakes the node, logs.
+  void pump(bool may_dial) {
+    kicked_ = false;
+    std::vector<LineId> speakers;
+    std::vector<MemberDial> dials;
+    std::vector<MemberNote> notes;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!going_ && member_.may_go()) {
+        going_ = true;
+        member_.go();
+      }
+      speakers = member_.speakers();
+      if (may_dial && !going_) dials = member_.dials(now());
+      notes = member_.notes();
+      const bool settled = member_.is_settled();
+      if (settled && !settled_) woken_ = true;
+      settled_ = settled;
+      if (going_ && connections_.empty()) gone_ = true;
+      changed_.notify_all();
+    }
+    for (const LineId id : speakers) {
+      const auto at = connections_.find(id);
+      if (at != connections_.end()) at->second->wakeup.cancel();
+    }
+    for (MemberDial& dial : dials) {
+      asio::co_spawn(io_, this->dial(std::move(dial)), asio::detached);
+    }
+    for (const MemberNote& note : notes) log(note.warning, note.text);
+  }
+
+  void log(bool warning, const std::string& text) const {
+    if (!options_.logger()) return;
+    options_.logger()->log(warning ? spdlog::level::warn : spdlog::level::info, text);
+  }
+
+  asio::awaitable<void> tick() {
+    std::error_code error;
+    while (true) {
+      ticker_.expires_after(options_.timers().tick());
+      co_await ticker_.async_wait(asio::redirect_error(asio::use_awaitable, error));
+      {
+        const std::lock_guard lock(mutex_);
+        member_.tick(now());
+      }
+      pump(true);
+    }
+  }
+
+  asio::awaitable<void> accept() {
+    std::error_code error;
+    while (true) {
+      auto socket = co_await listener_.acceptor().async_accept(
+          asio::redirect_error(asio::use_awaitable, error));
+      if (error) {  // no file descriptors, say: later, perhaps
+        asio::steady_timer pause(io_, std::chrono::milliseconds(50));
+        co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
+        continue;
+      }
+      const auto from = socket.remote_endpoint(error);
+      bool may = false;
+      if (!error) {
+        const std::lock_guard lock(mutex_);
+        may = attempts_.begin(from.address(), now());
+      }
+      if (may) start(std::move(socket), std::nullopt);
+    }
+  }
+
+  asio::awaitable<void> dial(MemberDial dial) {
+    TcpDialed dialed = co_await listener_.dial(dial.address);
+    if (dialed.socket) {
+      start(std::move(*dialed.socket), std::move(dial));
+      co_return;
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      member_.dial_failed(dial, dialed.refused, dialed.why, now());
+    }
+    pump(true);
+  }
+
+  void start(Stream::Socket socket, std::optional<MemberDial> dial) {
+    std::error_code ignored;
+    socket.set_option(asio::ip::tcp::no_delay(true), ignored);
+    auto connection = std::make_shared<TcpConnection>(++last_line_, std::move(socket), tls_,
+                                                      std::move(dial), run_);
+    connections_.emplace(connection->id, connection);
+    asio::co_spawn(io_, serve(std::move(connection)), asio::detached);
+  }
+
+  /// The life of a connection.
+  asio::awaitable<void> serve(Connection c) {
+    std::string why;
+    try {
+      expect_end(c, options_.timers().handshake, "its handshake took too long");
+      std::error_code error;
+      co_await c->stream.async_handshake(c->dial ? TlsRole::client : TlsRole::server,
+                                         asio::redirect_error(asio::use_awaitable, error));
+      if (error) {
+        insecure(*c, error);
+        co_return end(c, c->stream.failure().empty() ? error.message() : c->stream.failure());
+      }
+      c->patience.cancel();
+      c->secured = true;
+      {
+        const std::lock_guard lock(mutex_);
+        member_.connected(c->id, c->dial ? &*c->dial : nullptr, now());
+      }
+      asio::co_spawn(io_, write(c), asio::detached);
+      pump(false);
+      co_await read(c);
+    } catch (const std::system_error& error) {
+      why = error.code() == asio::error::eof ? "it hung up" : error.code().message();
+    } catch (const std::exception& error) {
+      why = error.what();
+    }
+    end(c, why);
+  }
+
+  /// Reads frames until the stream ends, which throws.
+  asio::awaitable<void> read(Connection c) {
+    TcpInput input(c->stream);
+    const auto progress = [&] {
+      const std::lock_guard lock(mutex_);
+      member_.heard(c->id, now());
+    };
+    while (true) {
+      const auto head = co_await input.need(wire::FrameHeader::size);
+      const auto parsed =
+          wire::parse_header(head.first<wire::FrameHeader::size>(), run_, model_bytes_.load());
+      const auto* header = std::get_if<wire::FrameHeader>(&parsed);
+      if (header == nullptr) co_return co_await refuse(c, std::get<wire::WireError>(parsed));
+      if (!c->greeted && !wire::may_come_first(header->kind)) {
+        co_return co_await refuse(c,
+                                  {wire::WireRule::kind, static_cast<std::uint64_t>(header->kind)});
+      }
+      const std::size_t size = wire::FrameHeader::size + header->fields;
+      auto frame = wire::parse_frame(co_await input.need(size), *header);
+      if (const auto* error = std::get_if<wire::WireError>(&frame)) {
+        co_return co_await refuse(c, *error);
+      }
+      input.drop(size);
+      auto& body = std::get<wire::Body>(frame);
+      if (auto* delivery = std::get_if<wire::DeliveryBody>(&body); delivery && delivery->payload) {
+        model::Snapshot snapshot = take_snapshot();
+        if (header->payload > 0) {
+          const auto payload = co_await input.read(*snapshot, progress);
+          if (!payload.whole) co_return co_await refuse(c, {wire::WireRule::payload_checksum});
+          if (!payload.finite && options_.refuse_non_finite()) {
+            snapshot = {};
+            delivery->frame.offer.reset();
+          }
+        }
+        if (delivery->frame.offer) delivery->frame.offer->payload = std::move(snapshot);
+      }
+      take(c, *header, std::move(body));
+    }
+  }
+
+  void take(const Connection& c, const wire::FrameHeader& header, wire::Body body) {
+    const bool may_dial = header.kind != wire::Kind::delivery && header.kind != wire::Kind::ping;
+    {
+      const std::lock_guard lock(mutex_);
+      if (const auto* hello = std::get_if<wire::Hello>(&body)) c->peer = hello->node;
+      if (!std::exchange(c->greeted, true) && !c->dial) settle_attempt(*c, true);
+      if (c->peer) {
+        TcpTraffic& traffic = traffic_[*c->peer];
+        ++traffic.frames_received;
+        traffic.bytes_received += header.bytes();
+      }
+      member_.received(c->id, std::move(body), now());
+    }
+    pump(may_dial);
+  }
+
+  model::Snapshot take_snapshot() {
+    const std::lock_guard lock(mutex_);
+    return pool_ ? pool_->take() : model::Snapshot();
+  }
+
+  /// The peer is told what was wrong, and what else it sends is thrown away.
+  asio::awaitable<void> refuse(Connection c, wire::WireError error) {
+    {
+      const std::lock_guard lock(mutex_);
+      member_.malformed(c->id, error,
+                        c->peer ? "node " + std::to_string(*c->peer) + " at " + c->stream.peer()
+                                : "the peer at " + c->stream.peer());
+    }
+    co_await drain(c);
+  }
+  asio::awaitable<void> drain(Connection c) {
+    pump(true);
+    std::vector<std::byte> nothing(4096);
+    while (true) {
+      co_await c->stream.async_read_some(asio::buffer(nothing), asio::use_awaitable);
+    }
+  }
+
+  asio::awaitable<void> write(Connection c) {
+    try {
+      while (!c->ended) {
+        bool last = false;
+        gather(*c, last);
+        if (!c->output.empty()) {
+          co_await c->output.write([] {});
+        } else if (last) {
+          co_return co_await hang_up(c);
+        } else {
+          std::error_code woken;
+          co_await c->wakeup.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+        }
+      }
+    } catch (const std::exception& error) {
+      end(c, error.what());
+    }
+  }
+
+  void gather(TcpConnection& c, bool& last) {
+    const std::lock_guard lock(mutex_);
+    std::uint64_t frames = 0;
+    while (c.output.has_room()) {
+      auto body = member_.next(c.id, now());
+      if (!body) break;
+      c.output.add(std::move(*body));
+      ++frames;
+    }
+    last = c.output.empty() && member_.must_close(c.id);
+    if (!c.peer) return;
+    TcpTraffic& traffic = traffic_[*c.peer];
+    traffic.frames_sent += frames;
+    traffic.bytes_sent += c.output.bytes();
+  }
+
+  /// All is said: the peer may read it in peace, and hang up.
+  asio::awaitable<void> hang_up(Connection c) {
+    {
+      const std::lock_guard lock(mutex_);
+      member_.disconnected(c->id, "closed", now());
+    }
+    expect_end(c, std::chrono::seconds(1), "closed");
+    std::error_code ignored;
+    co_await c->stream.async_shutdown(asio::redirect_error(asio::use_awaitable, ignored));
+    pump(true);
+  }
+
+  void expect_end(const Connection& c, Time within, const char* why) {
+    c->patience.expires_after(within);
+    c->patience.async_wait([this, c, why](const std::error_code& error) {
+      if (!error) end(c, why);
+    });
+  }
+
+  void end(const Connection& c, const std::string& why) {
+    if (std::exchange(c->ended, true)) return;
+    c->stream.close();
+    c->wakeup.cancel();
+    c->patience.cancel();
+    connections_.erase(c->id);
+    {
+      const std::lock_guard lock(mutex_);
+      if (!c->greeted && !c->dial) settle_attempt(*c, false);
+      if (c->secured) {
+        member_.disconnected(c->id, why, now());
+      } else if (c->dial) {
+        member_.dial_failed(*c->dial, false, why, now());
+      }
+    }
+    pump(true);
+  }
+
+  void settle_attempt(TcpConnection& c, bool well) {
+    const asio::ip::address from = c.from;
+    if (well) return attempts_.succeeded(from, now());
+    attempts_.failed(from, c.failure, now());
+  }
+
+  void insecure(TcpConnection& c, const std::error_code& error) {
+    if (error.category() == secure_category()) c.failure = static_cast<SecureError>(error.value());
+    if (!c.stream.failure().empty())
+      log(true, "node " + std::to_string(options_.number()) + ": " + c.stream.failure());
+  }
+
+  asio::io_context io_{1};
+  const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  const TcpOptions options_;
+  const std::shared_ptr<const TlsContext> tls_;
+  const std::uint64_t run_;
+  Attempts attempts_;  // with the mutex
+  TcpListener listener_;
+  asio::steady_timer ticker_;
+  std::map<LineId, Connection> connections_;
+  LineId last_line_ = 0;
+  bool settled_ = false;
+  bool going_ = false;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  Member member_;
+  bool woken_ = false;
+  std::optional<model::SnapshotPool> pool_;
+  std::map<PeerId, TcpTraffic> traffic_;
+  std::atomic<std::uint64_t> model_bytes_{0};
+  std::atomic<bool> kicked_{false};
+  std::atomic<bool> gone_{false};
+  std::thread thread_;
+};
+
+}  // namespace gossamer::transport

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+/// Frames out of a stream: what is small comes through a buffer, payloads go straight into place.
+#pragma once
+
+#include <gossamer/model/snapshot.hpp>
+#include <gossamer/transport/tcp/stream.hpp>
+#include <gossamer/transport/wire/checksum.hpp>
+#include <gossamer/transport/wire/numbers.hpp>
+
+#include <asio/awaitable.hpp>
+#include <asio/buffer.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <vector>
+
+namespace gossamer::transport {
+
+/// Bytes of a payload that are read, written and looked at at a time: they stay in the cache.
+inline constexpr std::size_t tcp_chunk = std::size_t{1} << 18U;
+
+/// Reads from a stream, as a coroutine. Errors of the stream are thrown as std::system_error.
+class TcpInput {
+ public:
+  explicit TcpInput(Stream& stream) : stream_(stream), buffer_(std::size_t{1} << 16U) {}
+
+  /// Waits until `count` bytes are there, and shows them.
+  asio::awaitable<std::span<const std::byte>> need(std::size_t count) {
+    if (end_ - begin_ < count) {
+      std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
+      end_ -= begin_;
+      begin_ = 0;
+      if (buffer_.size() < count) buffer_.resize(count);
+    }
+    while (end_ - begin_ < count) {
+      end_ += co_await stream_.async_read_some(
+          asio::buffer(buffer_.data() + end_, buffer_.size() - end_), asio::use_awaitable);
+    }
+    co_return std::span<const std::byte>(buffer_.data() + begin_, count);
+  }
+  /// Those bytes are dealt with.
+  void drop(std::size_t count) { begin_ += count; }
+
+  /// What a payload came to.
+  struct Payload {
+    bool whole = false;   ///< its checksum is right
+    bool finite = false;  ///< and so are all its numbers
+  };
+
+  /// Reads a payload and its checksum. `progress()` is called now and then.
+  template <class Progress>
+  asio::awaitable<Payload> read(const model::Flat& into, Progress progress) {
+    wire::Checksum sum;
+    Payload payload{false, true};
+    for (const at::Tensor& segment : into.segments()) {
+      auto* to = static_cast<std::byte*>(segment.data_ptr());
+      const std::size_t size = segment.nbytes();
+      for (std::size_t at = 0; at < size; at += tcp_chunk) {
+        const std::span<std::byte> part(to + at, std::min(tcp_chunk, size - at));
+        const std::size_t here = std::min(part.size(), end_ - begin_);
+        std::memcpy(part.data(), buffer_.data() + begin_, here);
+        drop(here);
+        if (here < part.size()) {
+          co_await stream_.async_read(asio::buffer(part.data() + here, part.size() - here),
+                                      asio::use_awaitable);
+          progress();
+        }
+        sum.add(part);
+        payload.finite =
+            payload.finite && wire::all_finite(part.data(), part.size() / segment.element_size(),
+                                               segment.scalar_type());
+      }
+    }
+    std::uint64_t expected = 0;
+    const auto trailer = co_await need(sizeof expected);
+    std::memcpy(&expected, trailer.data(), sizeof expected);
+    drop(sizeof expected);
+    payload.whole = sum.value() == expected;
+    co_return payload;
+  }
+
+ private:
+  Stream& stream_;
+  std::vector<std::byte> buffer_;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+};
+
+}  // namespace gossamer::transport

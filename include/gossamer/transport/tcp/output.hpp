@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+/// Frames into a stream: small ones together, payloads straight from the snapshot.
+#pragma once
+
+#include <gossamer/model/snapshot.hpp>
+#include <gossamer/transport/tcp/input.hpp>
+#include <gossamer/transport/tcp/stream.hpp>
+#include <gossamer/transport/wire/body.hpp>
+#include <gossamer/transport/wire/checksum.hpp>
+#include <gossamer/transport/wire/frame.hpp>
+
+#include <asio/awaitable.hpp>
+#include <asio/buffer.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace gossamer::transport {
+
+/// Gathers frames, then writes them, as a coroutine. Errors of the stream are thrown as
+/// std::system_error.
+class TcpOutput {
+ public:
+  TcpOutput(Stream& stream, std::uint64_t run) : stream_(stream), run_(run) {}
+
+  [[nodiscard]] bool empty() const { return head_.empty(); }
+  /// Whether one more frame may be gathered: after a payload, none.
+  [[nodiscard]] bool has_room() const { return !payload_ && head_.size() < most; }
+  /// Bytes that are gathered.
+  [[nodiscard]] std::size_t bytes() const {
+    return head_.size() + (payload_ ? payload_.bytes() + wire::FrameHeader::trailer : 0);
+  }
+
+  void add(wire::Body body) {
+    std::visit(
+        [this](auto& one) {
+          std::uint64_t payload = 0;
+          if constexpr (std::is_same_v<std::remove_cvref_t<decltype(one)>, wire::DeliveryBody>) {
+            if (one.payload) payload_ = std::move(one.frame.offer->payload);
+            payload = payload_.bytes();
+          }
+          wire::append_frame(head_, run_, one, payload);
+        },
+        body);
+  }
+
+  /// Writes all that was gathered. `progress()` is called now and then.
+  template <class Progress>
+  asio::awaitable<void> write(Progress progress) {
+    buffers_.assign(1, asio::buffer(head_));
+    std::size_t waiting = head_.size();
+    wire::Checksum sum;
+    if (payload_ && payload_.bytes() > 0) {
+      for (const at::Tensor& segment : payload_->segments()) {
+        const auto* from = static_cast<const std::byte*>(segment.data_ptr());
+        const std::size_t size = segment.nbytes();
+        for (std::size_t at = 0; at < size; at += tcp_chunk) {
+          const std::span part(from + at, std::min(tcp_chunk, size - at));
+          sum.add(part);
+          buffers_.push_back(asio::buffer(part.data(), part.size()));
+          waiting += part.size();
+          if (waiting < tcp_chunk) continue;
+          co_await stream_.async_write(buffers_, asio::use_awaitable);
+          progress();
+          buffers_.clear();
+          waiting = 0;
+        }
+      }
+      const std::uint64_t value = sum.value();
+      std::memcpy(trailer_, &value, sizeof value);
+      buffers_.push_back(asio::buffer(trailer_));
+    }
+    if (!buffers_.empty()) co_await stream_.async_write(buffers_, asio::use_awaitable);
+    head_.clear();
+    payload_ = {};
+  }
+
+ private:
+  static constexpr std::size_t most = std::size_t{1} << 16U;
+
+  Stream& stream_;
+  std::uint64_t run_;
+  std::vector<std::byte> head_;
+  model::Snapshot payload_;
+  std::vector<asio::const_buffer> buffers_;
+  std::byte trailer_[wire::FrameHeader::trailer] = {};
+};
+
+}  // namespace gossamer::transport

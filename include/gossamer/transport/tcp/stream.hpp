@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+/// A TCP connection as an Asio stream, secured or plain, as was chosen at run time. Needs OpenSSL.
+#pragma once
+
+#include <gossamer/transport/tcp/secure_error.hpp>
+#include <gossamer/transport/tcp/stream_operations.hpp>
+#include <gossamer/transport/tcp/tls_context.hpp>
+#include <gossamer/transport/tcp/tls_session.hpp>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/async_result.hpp>
+#include <asio/buffer.hpp>
+#include <asio/compose.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/read.hpp>
+#include <asio/write.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+
+namespace gossamer::transport {
+
+/// One connection. First `async_handshake`, then reading and writing; all operations take any
+/// completion token (a call-back, `asio::use_awaitable`, ...) and never throw: errors come as
+/// `std::error_code`, those of SecureError with a sentence in `failure()`.
+///
+/// Errors   `asio::error::eof`: the peer said that it ends. SecureError::cut: it ended without
+///          saying so (a plain stream cannot tell: eof). SecureError::damaged: somebody changed
+///          bytes on the way. `asio::error::operation_aborted`: `cancel()` or `close()`.
+/// Threads  one at a time, as by a strand. At most one read and one write may be outstanding.
+/// Lifetime the stream and the memory that buffers point to must live until the handler is called;
+///          the buffer sequences themselves are copied. Moved only while nothing is outstanding.
+class Stream {
+ public:
+  using Socket = asio::ip::tcp::socket;
+  using executor_type = Socket::executor_type;
+
+  /// A connected socket, and what secures it: `TlsContext::make(security)`; null for nothing.
+  explicit Stream(Socket socket, std::shared_ptr<const TlsContext> tls = nullptr)
+      : socket_(std::move(socket)), context_(std::move(tls)), peer_(name_of(socket_)) {}
+
+  [[nodiscard]] executor_type get_executor() { return socket_.get_executor(); }
+  [[nodiscard]] Socket& socket() noexcept { return socket_; }
+  [[nodiscard]] Socket& lowest_layer() noexcept { return socket_; }
+
+  /// The two sides prove to each other that they belong together; when both sides' handlers say so
+  /// it is certain that the other was content too. At once when there is nothing to secure.
+  /// `role`: who connected is the client. Handler: `void(std::error_code)`.
+  template <class Token>
+  auto async_handshake(TlsRole role, Token&& token) {
+    if (context_) session_ = std::make_unique<TlsSession>(context_, role, peer_);
+    return asio::async_compose<Token, void(std::error_code)>(
+        stream_operations::Handshake{&socket_, session_.get()}, token, socket_);
+  }
+
+  /// Reads what there is, at least a byte unless the buffer is empty.
+  /// Handler: `void(std::error_code, std::size_t bytes)`.
+  template <class Token>
+  auto async_read_some(asio::mutable_buffer buffer, Token&& token) {
+    return asio::async_initiate<Token, void(std::error_code, std::size_t)>(
+        [this](auto handler, asio::mutable_buffer into) {
+          if (!session_) return socket_.async_read_some(into, std::move(handler));
+          start_read(into, /*whole=*/false, std::move(handler));
+        },
+        token, buffer);
+  }
+
+  /// Fills all of a buffer sequence; on an error, `bytes` says how much of it.
+  /// Handler: `void(std::error_code, std::size_t bytes)`.
+  template <class MutableBuffers, class Token>
+  auto async_read(const MutableBuffers& buffers, Token&& token) {
+    return asio::async_initiate<Token, void(std::error_code, std::size_t)>(
+        [this](auto handler, const MutableBuffers& into) {
+          if (!session_) return asio::async_read(socket_, into, std::move(handler));
+          start_read(into, /*whole=*/true, std::move(handler));
+        },
+        token, buffers);
+  }
+
+  /// Writes all of a buffer sequence, small buffers together.
+  /// Handler: `void(std::error_code, std::size_t bytes)`.
+  template <class ConstBuffers, class Token>
+  auto async_write(const ConstBuffers& buffers, Token&& token) {
+    return asio::async_initiate<Token, void(std::error_code, std::size_t)>(
+        [this](auto handler, const ConstBuffers& from) {
+          if (!session_) return asio::async_write(socket_, from, std::move(handler));
+          using Handler = decltype(handler);
+          asio::async_compose<Handler, void(std::error_code, std::size_t)>(
+              stream_operations::Write<ConstBuffers>{&socket_, session_.get(), from}, handler,
+              socket_);
+        },
+        token, buffers);
+  }
+
+  /// Says goodbye, after which nothing can be written; what the peer still sends can be read.
+  /// Not while a write is outstanding. Handler: `void(std::error_code)`.
+  template <class Token>
+  auto async_shutdown(Token&& token) {
+    return asio::async_compose<Token, void(std::error_code)>(
+        stream_operations::Shutdown{&socket_, session_.get()}, token, socket_);
+  }
+
+  /// Ends what is outstanding with `operation_aborted`. A secured stream that was cancelled in the
+  /// middle of a write or handshake is of no more use: close it.
+  void cancel() noexcept {
+    std::error_code ignored;
+    socket_.cancel(ignored);
+  }
+  /// Closes the connection at once and cancels.
+  void close() noexcept {
+    std::error_code ignored;
+    socket_.close(ignored);
+  }
+
+  /// For logs: "TLS 1.3, certificate 'CN=node 3'", "TLS 1.3, shared key", or "nothing".
+  [[nodiscard]] std::string secured_by() const {
+    return session_ ? session_->secured_by() : "nothing";
+  }
+  /// The subject of the peer's certificate, as in 'CN=node 3'; empty if it has none.
+  [[nodiscard]] std::string peer_subject() const {
+    return session_ ? session_->peer_subject() : std::string();
+  }
+  /// "address:port" of the peer, as it was when the stream was made.
+  [[nodiscard]] const std::string& peer() const noexcept { return peer_; }
+
+  /// After a SecureError: one sentence with the peer's address, what was expected, what came, and
+  /// what to do. Empty before.
+  [[nodiscard]] std::string failure() const {
+    return session_ ? session_->failure() : std::string();
+  }
+
+ private:
+  static std::string name_of(const Socket& socket) {
+    std::error_code error;
+    const auto endpoint = socket.remote_endpoint(error);
+    if (error) return "a peer that is gone";
+    const std::string address = endpoint.address().to_string();
+    return (endpoint.address().is_v6() ? "[" + address + "]" : address) + ":" +
+           std::to_string(endpoint.port());
+  }
+
+  template <class MutableBuffers, class Handler>
+  void start_read(const MutableBuffers& into, bool whole, Handler handler) {
+    asio::async_compose<Handler, void(std::error_code, std::size_t)>(
+        stream_operations::Read<MutableBuffers>{&socket_, session_.get(), into, whole}, handler,
+        socket_);
+  }
+
+  Socket socket_;
+  std::shared_ptr<const TlsContext> context_;
+  std::unique_ptr<TlsSession> session_;
+  std::string peer_;
+};
+
+}  // namespace gossamer::transport

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+/// The fields of the frames by which nodes meet: hello, model, members, refusal, ping.
+#pragma once
+
+#include <gossamer/fwd.hpp>
+#include <gossamer/transport/message.hpp>
+#include <gossamer/transport/wire/frame.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace gossamer::transport::wire {
+
+inline constexpr std::size_t most_address = 300;  ///< bytes of "name:port"
+
+/// What a node tells of itself, and how old the news is: of two, the higher version is newer.
+struct Report {
+  std::uint64_t version = 0;
+  Status status;
+
+  template <class Self, class Io>
+  static void walk(Self& self, Io& io) {
+    io(self.version);
+    io(self.status.steps);
+    io(self.status.samples);
+    io(self.status.weight);
+    io(self.status.loss_sum);
+    io(self.status.messages_sent);
+    io(self.status.messages_merged);
+    io(self.status.messages_returned);
+    io(self.status.bytes_sent);
+  }
+};
+
+/// The first frame of each side of a connection.
+struct Hello {
+  static constexpr Kind kind = Kind::hello;
+
+  PeerId node = 0;
+  std::uint64_t incarnation = 0;
+  std::uint32_t founders = 0;      ///< how many nodes the run began with; 0: unknown
+  bool probe = false;              ///< only to see whether the address is right
+  std::uint64_t model = 0;         ///< fingerprint of its model; 0: it has none yet
+  std::uint64_t earlier_life = 0;  ///< the latest life of the receiver, before this one, that the
+                                   ///< sender has heard of; 0: none
+  std::string address;             ///< where others may dial it; empty in a probe
+
+  template <class Self, class Io>
+  static void walk(Self& self, Io& io) {
+    io(self.node);
+    io(self.incarnation);
+    io(self.founders);
+    io(self.probe);
+    io(self.model);
+    io(self.earlier_life);
+    io.text(self.address, most_address);
+  }
+};
+
+/// What model a node has.
+struct Model {
+  static constexpr Kind kind = Kind::model;
+  static constexpr std::size_t most_text = (std::size_t{1} << 24U) - 64;
+
+  std::uint64_t model = 0;  ///< its fingerprint
+  std::string text;         ///< its description; empty if the receiver has the same
+
+  template <class Self, class Io>
+  static void walk(Self& self, Io& io) {
+    io(self.model);
+    io.text(self.text, most_text);
+  }
+};
+
+/// How a member is doing, as far as somebody knows.
+enum class Presence : std::uint8_t { live, left, lost };
+
+/// One line of a list of members.
+struct Entry {
+  static constexpr std::size_t least_bytes = 90;
+
+  PeerId node = 0;
+  std::uint64_t incarnation = 0;
+  Presence presence = Presence::live;
+  bool checked = false;  ///< somebody has dialed the address and found the node there
+  Report report;
+  std::string address;
+
+  template <class Self, class Io>
+  static void walk(Self& self, Io& io) {
+    io(self.node);
+    io(self.incarnation);
+    io.choice(self.presence, Presence::lost);
+    io(self.checked);
+    Report::walk(self.report, io);
+    io.text(self.address, most_address);
+  }
+};
+
+/// Members, some or all that the sender knows, itself among them.
+struct Members {
+  static constexpr Kind kind = Kind::members;
+  static constexpr std::size_t most = 40'000;  ///< what fits into a frame, whatever the addresses
+
+  std::vector<Entry> entries;
+
+  template <class Self, class Io>
+  static void walk(Self& self, Io& io) {
+    io.list(self.entries, most, Entry::least_bytes, [&io](auto& entry) { Entry::walk(entry, io); });
+  }
+};
+
+/// Why a node will not talk, in a number and in words.
+struct Refusal {
+  static constexpr Kind kind = Kind::refusal;
+  static constexpr std::size_t most_text = 2000;
+
+  enum class Code : std::uint8_t {
+    protocol,      ///< what came was not understood
+    run,           ///< another run
+    model,         ///< another model
+    number_taken,  ///< a live node has the number
+    address,       ///< the advertised address is wrong
+    stale,         ///< a later life of the node was met already
+    offer,         ///< a message that nobody would take
+    leaving        ///< the node is on its way out
+  };
+
+  Code code = Code::protocol;
+  std::string text;
+
+  template <class Self, class Io>
+  static void walk(Self& self, Io& io) {
+    io.choice(self.code, Code::leaving);
+    io.text(self.text, most_text);
+  }
+};
+
+/// Whether the other is there, how far away it is, and what it is about.
+struct Ping {
+  static constexpr Kind kind = Kind::ping;
+
+  std::uint64_t number = 0;  ///< the sender's own count; an answer has the one that it answers
+  bool answer = false;
+  Report report;
+  bool calm = false;          ///< the sender has finished, and nothing is under way from it
+  std::uint64_t stirred = 0;  ///< how often it was calm, and then not
+
+  template <class Self, class Io>
+  static void walk(Self& self, Io& io) {
+    io(self.number);
+    io(self.answer);
+    Report::walk(self.report, io);
+    io(self.calm);
+    io(self.stirred);
+  }
+};
+
+}  // namespace gossamer::transport::wire

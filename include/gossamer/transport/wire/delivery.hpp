@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+/// The fields of a frame of `Delivery`; its payload follows them as it lies in memory.
+#pragma once
+
+#include <gossamer/transport/delivery.hpp>
+#include <gossamer/transport/wire/bodies.hpp>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace gossamer::transport::wire {
+
+/// A frame of one peer's `Delivery` for another's, and what else a node says with it. The numbers
+/// of the offer's payload are not among the fields: `payload` says whether they follow. Who sends
+/// and who receives, the connection knows.
+struct DeliveryBody {
+  static constexpr Kind kind = Kind::delivery;
+
+  Delivery::Frame frame;
+  bool finished = false;       ///< the sender takes no more steps
+  bool finished_seen = false;  ///< the sender knows that of the receiver
+  Reason reason = Reason::left;
+  Report report;
+  bool payload = false;
+
+  template <class Self, class Io>
+  static void walk(Self& self, Io& io) {
+    auto& frame = self.frame;
+    for (auto* side : {&frame.from, &frame.to, &frame.reported}) {
+      io(side->incarnation);
+      io(side->epoch);
+    }
+    io(frame.reported_delivered);
+    io(frame.open);
+    io(frame.asks);
+    io(frame.leaving);
+    io(frame.leaving_seen);
+    io(self.finished);
+    io(self.finished_seen);
+    io.choice(self.reason, Reason::lost);
+    io(frame.accepted);
+    io(frame.granted);
+    io(frame.delivered);
+    io(frame.sequence);
+    Report::walk(self.report, io);
+    bool offers = frame.offer.has_value();
+    io(offers);
+    if (!offers) return;
+    walk_offer(self, io);
+  }
+
+ private:
+  static void make_offer(const Delivery::Frame& /*frame*/) {}
+  static void make_offer(Delivery::Frame& frame) {
+    if (!frame.offer) frame.offer.emplace();
+  }
+
+  template <class Self, class Io>
+  static void walk_offer(Self& self, Io& io) {
+    make_offer(self.frame);
+    auto& offer = *self.frame.offer;
+    io(offer.kind);
+    io(offer.round);
+    io(offer.weight);
+    io(self.payload);
+  }
+};
+
+}  // namespace gossamer::transport::wire

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+/// A frame of any kind, from its bytes.
+#pragma once
+
+#include <gossamer/transport/wire/body.hpp>
+#include <gossamer/transport/wire/frame.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <variant>
+
+namespace gossamer::transport::wire {
+
+/// Whether a stranger may say that before it has said hello.
+constexpr bool may_come_first(Kind kind) { return kind == Kind::hello || kind == Kind::refusal; }
+
+/// Reads header and fields, which are all in `bytes`. The payload is not there yet.
+inline Parsed<Body> parse_frame(std::span<const std::byte> bytes, const FrameHeader& header) {
+  if (const auto error = check_fields(bytes, header)) return *error;
+  const auto fields = bytes.subspan(FrameHeader::size, header.fields);
+  const auto as = [&]<class One>(One /*type*/) -> Parsed<Body> {
+    auto parsed = parse_fields<One>(fields);
+    if (auto* error = std::get_if<WireError>(&parsed)) return *error;
+    return Body(std::move(std::get<One>(parsed)));
+  };
+  switch (header.kind) {
+    case Kind::hello:
+      return as(Hello{});
+    case Kind::model:
+      return as(Model{});
+    case Kind::members:
+      return as(Members{});
+    case Kind::refusal:
+      return as(Refusal{});
+    case Kind::ping:
+      return as(Ping{});
+    case Kind::delivery:
+      break;
+  }
+  auto parsed = as(DeliveryBody{});
+  if (const auto* body = std::get_if<Body>(&parsed)) {
+    if (header.payload > 0 && !std::get<DeliveryBody>(*body).payload) {
+      return WireError{WireRule::values};
+    }
+  }
+  return parsed;
+}
+
+}  // namespace gossamer::transport::wire

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+/// Nodes that meet over TCP: how they begin, and that no weight is lost when they come and go.
+#include <gossamer/error.hpp>
+#include <gossamer/gossamer.hpp>
+#include <gossamer/node/tcp_member.hpp>
+
+#include <tests/support.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using gossamer::Budget;
+using gossamer::ConfigError;
+using gossamer::Context;
+using gossamer::NodeError;
+using gossamer::NodeOptions;
+using gossamer::PeerId;
+using gossamer::TcpMember;
+using gossamer::TcpMemberOptions;
+using gossamer::transport::Launch;
+using gossamer::transport::TcpOptions;
+using tests::Approx;
+using namespace std::chrono_literals;
+
+/// Learns nothing, but counts its steps and can be told to throw.
+class Idle final : public gossamer::GossipNode<torch::nn::Linear> {
+ public:
+  Idle(Context context, int throw_at)
+      : GossipNode(std::move(context), torch::nn::Linear(2, 1)), throw_at_(throw_at) {}
+  std::function<void()> on_each;
+
+ private:
+  double local_step() override {
+    if (on_each) on_each();
+    if (static_cast<int>(counters().steps) == throw_at_) throw std::runtime_error("out of data");
+    return 0;
+  }
+  int throw_at_;
+};
+
+TcpMemberOptions options_of(TcpOptions tcp) {
+  tcp.timers({.heartbeat = 50ms,
+              .dead_after = 60s,
+              .resend_after = 1s,
+              .redial_after = 5ms,
+              .handshake = 30s});
+  return TcpMemberOptions(tcp).node(NodeOptions().drain_timeout(60s)).tick(5ms);
+}
+auto maker(int throw_at = -1) {
+  return
+      [throw_at](Context context) { return std::make_unique<Idle>(std::move(context), throw_at); };
+}
+/// A port that was free a moment ago.
+std::string free_address() {
+  gossamer::transport::Tcp tcp{TcpOptions()};
+  return tcp.address();
+}
+
+/// Runs `work(i)` in a thread each; none may throw.
+template <class Work>
+void side_by_side(std::size_t count, Work work) {
+  std::vector<std::thread> threads;
+  std::vector<std::string> errors(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    threads.emplace_back([&, i] {
+      try {
+        work(i);
+      } catch (const std::exception& error) {
+        errors[i] = error.what();
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  for (const std::string& error : errors) CHECK(error == "");
+}
+
+TEST_CASE("Founders start equal, train together and keep the weight", "[node][tcp][threads]") {
+  constexpr std::size_t m = 3;
+  const std::string first = free_address();
+  std::vector<double> weights(m);
+  std::vector<float> biases(m);
+  std::vector<std::uint64_t> steps(m);
+  std::vector<std::uint64_t> totals(m);
+  std::vector<std::size_t> known(m);
+  side_by_side(m, [&](std::size_t i) {
+    TcpOptions tcp(static_cast<PeerId>(i));
+    tcp.founders(m);
+    if (i == 0) tcp.listen(first);
+    if (i > 0) tcp.contacts({first});
+    TcpMember<Idle> member(options_of(tcp), gossamer::rule::GoSgd(0.5), maker());
+    biases[i] = member.node().model()->bias.item<float>();
+    member.run(Budget().steps(200));
+    weights[i] = member.node().weight();
+    steps[i] = member.node().counters().steps;
+    totals[i] = member.totals().steps;
+    known[i] = member.peers().size();
+  });
+  CHECK(weights[0] + weights[1] + weights[2] == Approx(1.0).margin(tests::weight_tolerance));
+  CHECK(known == std::vector<std::size_t>(m, m - 1));
+  CHECK(biases == std::vector<float>(m, biases[0]));
+  CHECK(steps[0] + steps[1] + steps[2] >= 600);
+  for (const std::uint64_t total : totals) CHECK(total == steps[0] + steps[1] + steps[2]);
+}
+
+TEST_CASE("A newcomer is given weight, and who leaves hands its own over", "[node][tcp][threads]") {
+  std::atomic<bool> joined{false};
+  std::atomic<bool> leave{false};
+  std::atomic<bool> left{false};
+  TcpMember<Idle> first(options_of(TcpOptions(0)).leave_when([&] { return left.load(); }),
+                        gossamer::rule::GoSgd(0.2), maker());
+  CHECK(first.node().weight() == 1);
+  double of_newcomer = -1;
+  double at_first = -1;
+  double at_most = 0;
+  std::thread newcomer([&] {
+    TcpOptions tcp(TcpMemberOptions::newcomers_number());
+    tcp.contacts({first.address()});
+    TcpMember<Idle> second(options_of(tcp).leave_when([&] { return leave.load(); }),
+                           gossamer::rule::GoSgd(0.2), maker());
+    at_first = second.node().weight();
+    second.node().on_each = [&] {
+      joined = true;
+      at_most = std::max(at_most, second.node().weight());
+    };
+    second.run(Budget().duration(60s));
+    of_newcomer = second.node().weight();
+    left = true;
+  });
+  first.node().on_each = [&] {
+    if (joined) leave = true;
+  };
+  first.run(Budget().duration(60s));
+  newcomer.join();
+  CHECK(at_first == 0);
+  CHECK(at_most > 0);
+  CHECK(of_newcomer == 0);
+  CHECK(first.node().weight() == Approx(1.0).margin(tests::weight_tolerance));
+}
+
+TEST_CASE("A node that throws is named, and the others go on", "[node][tcp][threads]") {
+  const std::string first = free_address();
+  std::vector<std::string> errors(2);
+  std::vector<std::uint64_t> steps(2);
+  std::atomic<bool> thrown{false};
+  side_by_side(2, [&](std::size_t i) {
+    TcpOptions tcp(static_cast<PeerId>(i));
+    tcp.founders(2);
+    if (i == 0) tcp.listen(first);
+    if (i > 0) tcp.contacts({first});
+    TcpMember<Idle> member(options_of(tcp).leave_when([&] { return i == 0 && thrown; }),
+                           gossamer::rule::GoSgd(0.5), maker(i == 1 ? 20 : -1));
+    try {
+      member.run(Budget().duration(60s));
+    } catch (const NodeError& error) {
+      errors[i] = error.what();
+      thrown = true;
+    }
+    steps[i] = member.node().counters().steps;
+  });
+  CHECK(errors[0].empty());
+  CHECK(steps[0] > 0);
+  CHECK(errors[1] == "node 1: out of data");
+}
+
+TEST_CASE("Who finds nobody says whom it called, and what came of it", "[node][tcp][threads]") {
+  const std::string nobody = free_address();
+  auto options = options_of(TcpOptions(1).founders(2).contacts({nobody})).gather_timeout(50ms);
+  CHECK_THAT(tests::message_of<ConfigError>(
+                 [&] { TcpMember<Idle> member(options, gossamer::rule::GoSgd(0.5), maker()); }),
+             tests::contains("node 1 has met 0 of 1 others within 50 ms") &&
+                 tests::contains(nobody + ": ") && tests::contains("refused"));
+}
+
+TEST_CASE("A launcher's word becomes number, founders, contact and port", "[node][tcp]") {
+  Launch launch{"torchrun", 0, 4, "10.0.0.1", 29500};
+  TcpOptions first = TcpMemberOptions::from(launch, 1);
+  CHECK(first.number() == 0);
+  CHECK(first.founders() == 4);
+  CHECK(first.listen() == "127.0.0.1:29500");
+  CHECK(first.contacts().empty());
+  launch.rank = 2;
+  TcpOptions third = TcpMemberOptions::from(launch, 1, TcpOptions().listen("0.0.0.0:0"));
+  CHECK(third.number() == 2);
+  CHECK(third.listen() == "0.0.0.0:0");
+  CHECK(third.contacts() == std::vector<std::string>{"10.0.0.1:29500"});
+  launch = {"Slurm", 1, 4, "gpu07", 0};
+  CHECK(TcpMemberOptions::from(launch, 4000).contacts() == std::vector<std::string>{"gpu07:4000"});
+  CHECK(TcpMemberOptions::newcomers_number() >= 65'536);
+}
+
+}  // namespace

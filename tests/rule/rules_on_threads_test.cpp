@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+/// The push-sum and averaging rules on threads: groups of any size, that go on, stop, and lose a
+/// node.
+#include <gossamer/error.hpp>
+#include <gossamer/node/gossip_node.hpp>
+#include <gossamer/node/thread_group.hpp>
+#include <gossamer/rule/ad_psgd.hpp>
+#include <gossamer/rule/d_psgd.hpp>
+#include <gossamer/rule/gossip_pga.hpp>
+#include <gossamer/rule/gossiping_sgd.hpp>
+#include <gossamer/rule/none.hpp>
+#include <gossamer/rule/post_local.hpp>
+#include <gossamer/rule/push_sum.hpp>
+#include <gossamer/rule/sgp.hpp>
+#include <gossamer/rule/slow_momentum.hpp>
+
+#include <tests/support.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <stdexcept>
+#include <vector>
+
+namespace {
+
+using gossamer::Budget;
+using gossamer::NodeError;
+using gossamer::rule::AnyRule;
+namespace rule = gossamer::rule;
+
+/// Descends to its own number; may fail at a step.
+class Descender final : public gossamer::GradientNode<std::vector<at::Tensor>> {
+ public:
+  explicit Descender(gossamer::Context context)
+      : GradientNode(std::move(context), {torch::zeros({40}, torch::kDouble).requires_grad_()}) {}
+  std::uint64_t fails_at = UINT64_MAX;
+
+ private:
+  double gradient() override {
+    if (counters().steps == fails_at) throw std::runtime_error("no more data");
+    model()[0].mutable_grad() = model()[0].detach() - static_cast<double>(id());
+    return 0;
+  }
+  void apply() override {
+    const at::NoGradGuard no_grad;
+    model()[0].sub_(model()[0].grad(), 0.1);
+  }
+};
+
+std::vector<AnyRule> rules() {
+  return {rule::PushSum(0.5),
+          rule::Sgp(),
+          rule::Sgp(rule::ExponentialGraph(2)),
+          rule::Sgp(rule::ExponentialGraph(1), 2),
+          rule::DPsgd(),
+          rule::DPsgd(rule::CompleteGraph(), rule::Mixing::after_gradient),
+          rule::AdPsgd(),
+          rule::GossipingPull(0.5),
+          rule::GossipingPush(0.5),
+          rule::SlowMo(rule::None(), 3),
+          rule::SlowMo(rule::Sgp(), 3),
+          rule::post_local(4, 3),
+          rule::gossip_pga(3)};
+}
+
+double total_of(gossamer::ThreadGroup<Descender>& group) {
+  double weight = 0;
+  for (const auto& member : group.members()) weight += member.weight;
+  return weight;
+}
+
+TEST_CASE("A group of any size does its steps under the push-sum and averaging rules",
+          "[rule][threads]") {
+  const std::size_t nodes = GENERATE(1U, 2U, 3U, 5U);
+  for (const AnyRule& one : rules()) {
+    CAPTURE(one.name(), nodes);
+    gossamer::ThreadGroup<Descender> group(gossamer::GroupOptions(nodes), one);
+    group.run_until(Budget().steps(20));
+    CHECK(std::abs(total_of(group) - 1) < tests::weight_tolerance);
+    if (one.lockstep()) {
+      for (std::size_t i = 0; i < nodes; ++i) CHECK(group[i].counters().steps == 20);
+    }
+    group.run(Budget().steps(50));
+    CHECK(group.totals().steps >= 50 * nodes);
+    CHECK(std::abs(total_of(group) - 1) < tests::weight_tolerance);
+    // All descend to the mean of the numbers; those who go by rounds are close to it.
+    const double mean = (static_cast<double>(nodes) - 1) / 2;
+    const double found = group.mean().segments()[0][0].item<double>();
+    CHECK(std::isfinite(found));
+    if (one.lockstep()) CHECK(std::abs(found - mean) < 0.35);
+  }
+}
+
+TEST_CASE("The others go on when a node fails under the push-sum and averaging rules",
+          "[rule][threads]") {
+  for (const AnyRule& one : rules()) {
+    CAPTURE(one.name());
+    gossamer::ThreadGroup<Descender> group(gossamer::GroupOptions(3), one);
+    group[1].fails_at = 7;
+    CHECK(tests::message_of<NodeError>([&] { group.run_until(Budget().steps(10'000)); }) ==
+          "node 1: no more data");
+    CHECK(group.members().size() == 2);
+    const std::uint64_t before = group[0].counters().steps;
+    group.run(Budget().steps(before + 50));
+    CHECK(group[0].counters().steps > before);
+  }
+}
+
+}  // namespace
