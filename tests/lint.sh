@@ -3,7 +3,8 @@
 # Checks format and manner; the last line is "N passed, N failed".
 #
 #   ./tests/lint.sh              clang-format on all files, clang-tidy on one that sees most headers;
-#                                no <torch/torch.h> in headers, all sentences of concepts tested
+#                                no <torch/torch.h> in headers, all sentences of concepts tested,
+#                                Slurm's and Kubernetes' files well formed
 #   ./tests/lint.sh FILE.cpp...  clang-tidy on these
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../cmake/setup.sh"
@@ -42,6 +43,19 @@ sentences_tested() {
   return "$untested"
 }
 
+# The files for clusters are at least well formed. kubectl, asked to change the set of pods here and
+# not at a server (--local), refuses what has not the types of Kubernetes.
+typed_pods() { awk '/^---/ {++part} part == 2' | kubectl set image --local -f - node=checked -o name; }
+well_formed_cluster_files() {
+  local file=examples/cluster/kubernetes.yaml
+  shellcheck examples/cluster/slurm.sbatch &&
+    yamllint -d '{extends: default, rules: {document-start: disable, line-length: {max: 100}}}' \
+      "$file" &&
+    kubectl label --local -f "$file" checked=yes -o name >/dev/null &&
+    typed_pods <"$file" >/dev/null || return 1
+  ! sed 's/replicas: 4/replicas: four/' "$file" | typed_pods >/dev/null 2>&1
+}
+
 # A file with known violations must be flagged, else the checks are off.
 finds_violations() {
   local file=build/lint/violation.cpp output
@@ -51,7 +65,7 @@ finds_violations() {
   [[ $output == *readability-identifier-naming* && $output == *modernize-use-nullptr* ]]
 }
 
-need_packages "${build_packages[@]}" "${clang_packages[@]}"
+need_packages "${build_packages[@]}" "${clang_packages[@]}" kubernetes-client shellcheck yamllint
 # Nothing is built there: clang-tidy reads how Clang would compile each file.
 configure lint -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON
 
@@ -62,6 +76,7 @@ else
   check "clang-format" formatted
   check "no header includes <torch/torch.h>" light_includes
   check "every sentence of a concept is tested" sentences_tested
+  check "examples/cluster" well_formed_cluster_files
   sources=(examples/hello/hello.cpp)  # sees nearly all headers
 fi
 for source in "${sources[@]}"; do
