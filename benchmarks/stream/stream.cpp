@@ -3,6 +3,7 @@
 /// asio::ip::tcp::socket, secured beside asio::ssl::stream, with one cipher and the same messages.
 ///
 ///     stream [rounds] [file for the figures]
+#include "raw.hpp"
 #include <gossamer/transport/tcp/security.hpp>
 #include <gossamer/transport/tcp/stream.hpp>
 #include <gossamer/transport/tcp/tls_context.hpp>
@@ -10,11 +11,7 @@
 #include <asio/buffer.hpp>
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
-#include <asio/read.hpp>
-#include <asio/ssl.hpp>
-#include <asio/write.hpp>
 #include <nlohmann/json.hpp>
-#include <openssl/ssl.h>
 
 #include <algorithm>
 #include <array>
@@ -27,7 +24,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <sys/resource.h>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -35,26 +31,11 @@
 
 namespace {
 
-using asio::ip::tcp;
+using namespace bench;
 using gossamer::transport::Security;
 using gossamer::transport::Stream;
 using gossamer::transport::TlsContext;
-using gossamer::transport::TlsRole;
-
-using Bytes = std::vector<unsigned char>;
 constexpr std::size_t header_bytes = 64;
-
-void require(const std::error_code& error, const char* what) {
-  if (!error) return;
-  std::fprintf(stderr, "stream: %s: %s\n", what, error.message().c_str());
-  std::exit(1);
-}
-
-Bytes secret() {
-  Bytes bytes(32);
-  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<unsigned char>(7 * i);
-  return bytes;
-}
 
 /// Ours, plain or secured.
 template <bool secured>
@@ -75,87 +56,6 @@ struct Ours {
     stream.async_write(buffers, std::move(handler));
   }
   Stream stream;
-};
-
-/// Asio's socket.
-struct RawPlain {
-  explicit RawPlain(tcp::socket s) : socket(std::move(s)) {}
-  template <class Handler>
-  void open(TlsRole, Handler handler) {
-    handler(std::error_code());
-  }
-  template <class Buffers, class Handler>
-  void read(const Buffers& buffers, Handler handler) {
-    asio::async_read(socket, buffers, std::move(handler));
-  }
-  template <class Buffers, class Handler>
-  void write(const Buffers& buffers, Handler handler) {
-    asio::async_write(socket, buffers, std::move(handler));
-  }
-  tcp::socket socket;
-};
-
-/// Asio's TLS, by the same key and cipher.
-struct RawTls {
-  explicit RawTls(tcp::socket s) : context(context_of()), stream(std::move(s), context) {}
-  static asio::ssl::context context_of() {
-    asio::ssl::context made(asio::ssl::context::tlsv13);
-    SSL_CTX* ssl = made.native_handle();
-    SSL_CTX_set_ciphersuites(ssl, "TLS_AES_128_GCM_SHA256");
-    SSL_CTX_set_num_tickets(ssl, 0);
-    SSL_CTX_set_psk_use_session_callback(ssl, [](SSL* s, const EVP_MD*, const unsigned char** id,
-                                                 std::size_t* size, SSL_SESSION** session) {
-      *id = reinterpret_cast<const unsigned char*>("raw");
-      *size = 3;
-      *session = session_of(s);
-      return 1;
-    });
-    SSL_CTX_set_psk_find_session_callback(
-        ssl, [](SSL* s, const unsigned char*, std::size_t, SSL_SESSION** session) {
-          *session = session_of(s);
-          return 1;
-        });
-    return made;
-  }
-  static SSL_SESSION* session_of(SSL* ssl) {
-    SSL_SESSION* session = SSL_SESSION_new();
-    const std::array<unsigned char, 2> cipher = {0x13, 0x01};
-    const Bytes key = secret();
-    SSL_SESSION_set1_master_key(session, key.data(), key.size());
-    SSL_SESSION_set_cipher(session, SSL_CIPHER_find(ssl, cipher.data()));
-    SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION);
-    return session;
-  }
-  template <class Handler>
-  void open(TlsRole role, Handler handler) {
-    stream.async_handshake(
-        role == TlsRole::client ? asio::ssl::stream_base::client : asio::ssl::stream_base::server,
-        std::move(handler));
-  }
-  template <class Buffers, class Handler>
-  void read(const Buffers& buffers, Handler handler) {
-    asio::async_read(stream, buffers, std::move(handler));
-  }
-  template <class Buffers, class Handler>
-  void write(const Buffers& buffers, Handler handler) {
-    asio::async_write(stream, buffers, std::move(handler));
-  }
-  asio::ssl::context context;
-  asio::ssl::stream<tcp::socket> stream;
-};
-
-double cpu_seconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
-
-struct Figures {
-  double bytes_per_second = 0;
-  double cpu_nanoseconds_per_byte = 0;
 };
 
 /// One thread sends `count` messages, each a header and a payload, another receives them.
@@ -212,15 +112,6 @@ Figures measure(std::size_t payload, std::size_t count) {
   const auto all = static_cast<double>((payload + header_bytes) * count);
   return {all / std::chrono::duration<double>(end - begin).count(),
           1e9 * (cpu_seconds() - cpu) / all};
-}
-
-template <class F>
-double median(const std::vector<Figures>& rounds, F get) {
-  std::vector<double> values;
-  values.reserve(rounds.size());
-  for (const Figures& one : rounds) values.push_back(get(one));
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 }  // namespace
