@@ -37,7 +37,7 @@ inline Members sample_members() {
            {2, 12, Presence::lost, true, sample_report(), ""}}};
 }
 
-inline Ping sample_ping() { return {9, true, sample_report(), true, 4}; }
+inline Ping sample_ping() { return {9, true, sample_report(), true, 4, true, 6}; }
 
 inline DeliveryBody sample_delivery() {
   DeliveryBody body;
