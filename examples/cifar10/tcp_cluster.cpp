@@ -42,7 +42,7 @@ gossamer::TcpMemberOptions member_options(const Options& options,
       std::chrono::milliseconds(static_cast<std::int64_t>(1000 * tcp.gather_seconds)));
 }
 
-const char* name_of(const gossamer::transport::TcpPeer& peer) {
+const char* name_of(const gossamer::transport::MemberPeerView& peer) {
   using gossamer::transport::wire::Presence;
   if (peer.presence == Presence::left) return "left";
   if (peer.presence == Presence::lost) return "lost";

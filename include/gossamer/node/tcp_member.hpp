@@ -145,7 +145,7 @@ class TcpMember {
     });
   }
   /// What is known of each peer. Any thread.
-  [[nodiscard]] std::vector<transport::TcpPeer> peers() const { return endpoint_->view(); }
+  [[nodiscard]] std::vector<transport::MemberPeerView> peers() const { return endpoint_->view(); }
   [[nodiscard]] transport::MemberCounts counts() const {
     return endpoint_->with([](transport::Member& member) { return member.counts(); });
   }
