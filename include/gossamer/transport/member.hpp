@@ -156,6 +156,7 @@ class Member {
     for (const auto& [id, peer] : m_.links) m_.touch(id);
     say_farewell();
   }
+  [[nodiscard]] bool is_closing() const { return m_.closing; }
   [[nodiscard]] bool may_go() const {
     if (!m_.closing || !m_.delivery.may_close()) return false;
     return std::all_of(m_.links.begin(), m_.links.end(), [this](const auto& entry) {

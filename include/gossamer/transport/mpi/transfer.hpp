@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+/// One frame on its way through MPI, with the memory that it lies in.
+#pragma once
+
+#include <gossamer/model/snapshot.hpp>
+#include <gossamer/transport/mpi/environment.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+namespace gossamer::transport {
+
+/// Operations that MPI has begun, and the bytes that they read or write. It must not go before
+/// `done()`, since MPI would still use them.
+struct MpiTransfer {
+  std::vector<MPI_Request> requests;
+  std::vector<std::byte> fields;  ///< header and fields
+  model::Snapshot payload;
+
+  /// Whether all is over. Each call lets MPI work.
+  [[nodiscard]] bool done() {
+    int all = 1;
+    MPI_Testall(static_cast<int>(requests.size()), requests.data(), &all, MPI_STATUSES_IGNORE);
+    return all != 0;
+  }
+
+  /// Calls `begin(bytes, count, request)` for each piece of the payload, in its place: MPI counts
+  /// in `int`, so a long vector goes in several.
+  template <class Begin>
+  void begin_payload(Begin begin) {
+    constexpr std::size_t most = std::size_t{1} << 30U;
+    for (const at::Tensor& segment : payload->segments()) {
+      auto* bytes = static_cast<std::byte*>(segment.data_ptr());
+      const std::size_t size = segment.nbytes();
+      for (std::size_t at = 0; at < size; at += most) {
+        MPI_Request& request = requests.emplace_back(MPI_REQUEST_NULL);
+        begin(bytes + at, static_cast<int>(std::min(most, size - at)), &request);
+      }
+    }
+  }
+};
+
+}  // namespace gossamer::transport
