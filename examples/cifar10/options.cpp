@@ -295,6 +295,7 @@ void find_place(Options& options) {
     tcp.contacts = placed.contacts();
   } else {
     tcp.number = gossamer::TcpMemberOptions::newcomers_number();
+    tcp.has_place = false;
     if (tcp.contacts.empty()) tcp.founders = 0;  // alone, and others may come
   }
   options.nodes = std::max<std::uint32_t>(tcp.founders, 1);
@@ -449,14 +450,15 @@ std::optional<Options> parse(int argc, char** argv, int& status) {
     return refuse("--trace: needs --transport simulated, got --transport " + options.transport);
   }
   if (options.transport == "tcp") {
-    if (options.resume || options.checkpoint_every > 0) {
-      return refuse("--transport tcp: nodes on TCP cannot be saved and resumed yet");
-    }
     try {
       find_place(options);
     } catch (const gossamer::ConfigError& error) {
       return refuse(error.what());
     }
+  }
+  if (options.resume && options.transport == "tcp" && !options.tcp.has_place) {
+    return refuse(
+        "--resume: needs --rank N, the number of the node (its folder is node-N in --out)");
   }
   if (options.resume && options.out.empty()) {
     return refuse("--resume: needs --out DIR, the folder of the run to go on with");

@@ -42,6 +42,7 @@ struct Options {
   struct Tcp {
     std::int64_t rank = -1;      // as given; negative: a launcher says, or this is a newcomer
     std::uint32_t number = 0;    // this node's
+    bool has_place = true;       // the number was given, not drawn
     std::uint32_t founders = 0;  // how many nodes the run begins with
     std::string listen = "127.0.0.1:0";
     std::string advertise;

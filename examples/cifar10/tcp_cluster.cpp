@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <string>
 #include <utility>
 
@@ -74,8 +75,9 @@ class Tcp final : public Cluster {
   gossamer::transport::Status totals() const override { return member_.totals(); }
   double total_weight() const override { return member_.node().weight(); }
   double wall_seconds() const override { return wall_; }
-  void checkpoint(gossamer::Archive& /*archive*/) override {
-    throw gossamer::ConfigError("a node on TCP cannot be saved yet");
+  void checkpoint(gossamer::Archive& archive) override {
+    member_.checkpoint(archive);
+    archive("wall_seconds", wall_);
   }
   nlohmann::ordered_json peers() const override {
     auto all = nlohmann::ordered_json::array();
@@ -97,6 +99,24 @@ class Tcp final : public Cluster {
     }
     return all;
   }
+  std::string network() const override {
+    std::size_t connected = 0;
+    std::size_t gone = 0;
+    std::uint64_t bytes = 0;
+    double slowest = 0;
+    for (const auto& peer : member_.peers()) {
+      using gossamer::transport::wire::Presence;
+      connected += peer.connected ? 1 : 0;
+      gone += peer.presence == Presence::left || peer.presence == Presence::lost ? 1 : 0;
+      bytes += peer.traffic.bytes_sent + peer.traffic.bytes_received;
+      slowest = std::max(slowest, static_cast<double>(peer.round_trip.count()) / 1e6);
+    }
+    char text[96];
+    std::snprintf(text, sizeof text, "peers %zu up, %zu gone, %.1f MB, slowest %.1f ms", connected,
+                  gone, static_cast<double>(bytes) / 1e6, slowest);
+    return text;
+  }
+  std::string address() const override { return member_.address(); }
 
  private:
   gossamer::TcpMember<CifarNode> member_;

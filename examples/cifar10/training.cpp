@@ -143,6 +143,7 @@ void Training::show_progress() {
   }
   state.consensus_error = last_.value("consensus_error", -1.0);
   state.messages = totals.messages_sent;
+  state.network = cluster_->network();
   progress_.show(state);
 }
 
@@ -204,7 +205,10 @@ void Training::evaluate_now() {
                 {"messages_merged", totals.messages_merged},
                 {"messages_returned", totals.messages_returned},
                 {"bytes_sent", totals.bytes_sent}});
-  if (const Json peers = cluster_->peers(); !peers.is_null()) last_["peers"] = peers;
+  if (const Json peers = cluster_->peers(); !peers.is_null()) {
+    last_["address"] = cluster_->address();
+    last_["peers"] = peers;
+  }
   record_.add(last_);
   if (options_.quiet) return;
   char line[160];

@@ -20,6 +20,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -67,6 +68,9 @@ class Cluster {
 
   /// What is known of nodes in other processes: one object each; null if there are none.
   [[nodiscard]] virtual nlohmann::ordered_json peers() const { return nullptr; }
+  /// The same in a few words, and where this process can be reached; empty if there are none.
+  [[nodiscard]] virtual std::string network() const { return {}; }
+  [[nodiscard]] virtual std::string address() const { return {}; }
 };
 
 /// How nodes are made.

@@ -6,6 +6,7 @@
 
 #include <tests/support.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -17,7 +18,9 @@
 
 namespace {
 
+using gossamer::Archive;
 using gossamer::Budget;
+using gossamer::CheckpointError;
 using gossamer::ConfigError;
 using gossamer::Context;
 using gossamer::NodeError;
@@ -96,8 +99,8 @@ TEST_CASE("Founders start equal, train together and keep the weight", "[node][tc
     if (i == 0) tcp.listen(first);
     if (i > 0) tcp.contacts({first});
     TcpMember<Idle> member(options_of(tcp), gossamer::rule::GoSgd(0.5), maker());
-    biases[i] = member.node().model()->bias.item<float>();
     member.run(Budget().steps(200));
+    biases[i] = member.node().model()->bias.item<float>();
     weights[i] = member.node().weight();
     steps[i] = member.node().counters().steps;
     totals[i] = member.totals().steps;
@@ -108,6 +111,123 @@ TEST_CASE("Founders start equal, train together and keep the weight", "[node][tc
   CHECK(biases == std::vector<float>(m, biases[0]));
   CHECK(steps[0] + steps[1] + steps[2] >= 600);
   for (const std::uint64_t total : totals) CHECK(total == steps[0] + steps[1] + steps[2]);
+}
+
+/// Founders' nodes, side by side. `work(i, member)`.
+template <class Work>
+void found(std::size_t count, const gossamer::rule::AnyRule& rule, Work work) {
+  const std::string first = free_address();
+  side_by_side(count, [&](std::size_t i) {
+    TcpOptions tcp(static_cast<PeerId>(i));
+    tcp.founders(static_cast<std::uint32_t>(count));
+    if (i == 0) tcp.listen(first);
+    if (i > 0) tcp.contacts({first});
+    TcpMember<Idle> member(options_of(tcp), rule, maker());
+    work(i, member);
+  });
+}
+void set_bias(TcpMember<Idle>& member, double value) {
+  const at::NoGradGuard no_grad;
+  member.node().model()->bias.fill_(value);
+}
+double bias(TcpMember<Idle>& member) { return member.node().model()->bias.item<double>(); }
+
+TEST_CASE("Founders that are restored go on from their own parameters, with equal weights",
+          "[node][tcp][threads]") {
+  constexpr std::size_t m = 3;
+  std::vector<Archive> saved(m);
+  std::vector<std::uint64_t> steps(m);
+  found(m, gossamer::rule::GoSgd(0.5), [&](std::size_t i, TcpMember<Idle>& member) {
+    member.run(Budget().steps(50));
+    set_bias(member, static_cast<double>(i));
+    member.checkpoint(saved[i]);
+    steps[i] = member.node().counters().steps;
+  });
+  std::vector<double> weights(m);
+  std::vector<double> at_first(m, -1);
+  found(m, gossamer::rule::GoSgd(0), [&](std::size_t i, TcpMember<Idle>& member) {
+    Archive archive(saved[i].entries());
+    member.checkpoint(archive);
+    member.node().on_each = [&, i] {
+      if (at_first[i] < 0) at_first[i] = bias(member);
+    };
+    member.run(Budget().steps(steps[0] + steps[1] + steps[2]));
+    weights[i] = member.node().weight();
+    CHECK_THAT(tests::message_of<CheckpointError>([&] {
+                 Archive again(saved[i].entries());
+                 member.checkpoint(again);
+               }),
+               tests::contains("before its first run"));
+  });
+  for (std::size_t i = 0; i < m; ++i) {
+    CHECK((at_first[i] == static_cast<double>(i) || at_first[i] == -1));
+    CHECK(weights[i] == Approx(1.0 / m));
+  }
+  CHECK(std::count(at_first.begin(), at_first.end(), -1) < static_cast<int>(m));
+}
+
+TEST_CASE("Synchronous founders that were saved at different steps go on in step",
+          "[node][tcp][threads]") {
+  constexpr std::size_t m = 2;
+  std::vector<Archive> saved(m);
+  found(m, gossamer::rule::PerSyn(10), [&](std::size_t i, TcpMember<Idle>& member) {
+    member.run_until(Budget().steps(50));
+    if (i == 1) member.checkpoint(saved[i]);
+    member.run_until(Budget().steps(73));
+    set_bias(member, 1 + static_cast<double>(i));
+    if (i == 0) member.checkpoint(saved[i]);
+    member.finish();
+  });
+  std::vector<double> after(m);
+  std::vector<std::uint64_t> reached(m);
+  found(m, gossamer::rule::PerSyn(10), [&](std::size_t i, TcpMember<Idle>& member) {
+    Archive archive(saved[i].entries());
+    member.checkpoint(archive);
+    member.run(Budget().steps(105));
+    after[i] = bias(member);
+    reached[i] = member.node().engine().step();
+  });
+  CHECK(after == std::vector<double>(m, 1));  // the first one's
+  CHECK(reached == std::vector<std::uint64_t>(m, 105));
+}
+
+TEST_CASE("One that comes back to a run that has gone on is given weight, and keeps its counters",
+          "[node][tcp][threads]") {
+  Archive saved;
+  {
+    TcpMember<Idle> alone(options_of(TcpOptions(0)), gossamer::rule::GoSgd(0.2), maker());
+    alone.run(Budget().steps(30));
+    alone.checkpoint(saved);
+  }
+  std::atomic<bool> left{false};
+  TcpMember<Idle> first(options_of(TcpOptions(0)).leave_when([&] { return left.load(); }),
+                        gossamer::rule::GoSgd(0.2), maker());
+  double at_first = -1;
+  double at_end = -1;
+  std::uint64_t steps = 0;
+  std::atomic<bool> enough{false};
+  std::thread other([&] {
+    TcpOptions tcp(7);
+    tcp.contacts({first.address()});
+    TcpMember<Idle> member(options_of(tcp).leave_when([&] { return enough.load(); }),
+                           gossamer::rule::GoSgd(0.2), maker());
+    Archive archive(saved.entries());
+    member.checkpoint(archive);
+    at_first = member.node().weight();
+    member.node().on_each = [&] {
+      if (member.node().weight() > 0) enough = true;
+    };
+    member.run(Budget().duration(60s));
+    steps = member.node().counters().steps;
+    at_end = member.node().weight();
+    left = true;
+  });
+  first.run(Budget().duration(60s));
+  other.join();
+  CHECK(at_first == 0);
+  CHECK(at_end == 0);
+  CHECK(steps > 30);
+  CHECK(first.node().weight() == Approx(1.0).margin(tests::weight_tolerance));
 }
 
 TEST_CASE("A newcomer is given weight, and who leaves hands its own over", "[node][tcp][threads]") {

@@ -31,6 +31,12 @@
 
 namespace gossamer {
 
+/// Whether what is restored goes on where it was, or begins again among others.
+enum class Life : std::uint8_t {
+  same,  ///< all nodes of the group were saved together, with no message under way
+  next   ///< the others know nothing of it, or have gone on meanwhile
+};
+
 /// Receives, sends, counts, and runs a rule's hooks over one model. `GossipNode` and `Gossip` are
 /// made of it; users do not need it.
 /// Threads: one at a time; `transport().wake()` from any.
@@ -103,18 +109,24 @@ class Engine final : public rule::Scope {
   [[nodiscard]] const transport::Status& counters() const noexcept { return status_; }
 
   /// Gives all nodes of a group the parameters of the live one with the lowest number: that one
-  /// sends them, the others wait for them. Call it before anything else, on all nodes.
-  void start_equal() {
-    waits_for_first_ = true;  // what faster nodes send meanwhile is merged afterwards
+  /// sends them, the others wait for them. Call it before anything else, on all nodes. Those that
+  /// were restored keep their own, unless the rule is synchronous: then they also count their steps
+  /// as the first one does.
+  void start_equal(bool restored = false) {
+    const bool keeps = restored && !rule_.lockstep();
+    waits_for_first_ = !keeps;  // what faster nodes send meanwhile is merged afterwards
     const auto aggregate = [this](std::span<const transport::Message> all) { merge(all); };
     while (waits_for_first_ && !peers_.empty() && peers_.front() < self()) {
       transport_.wait(transport_.now() + std::chrono::seconds(1));
       receive(aggregate, [](const transport::Event&) {});
     }
-    if (std::exchange(waits_for_first_, false)) {
+    const bool is_first = peers_.empty() || self() < peers_.front();
+    if (std::exchange(waits_for_first_, false) || (keeps && is_first)) {
       call([this] {
         const model::Snapshot first = snapshot();
-        for (const PeerId peer : peers_) send({.to = peer, .kind = first_model, .payload = first});
+        for (const PeerId peer : peers_) {
+          send({.to = peer, .kind = first_model, .round = step(), .payload = first});
+        }
       });
     }
     hand_over(aggregate);
@@ -143,8 +155,7 @@ class Engine final : public rule::Scope {
       any = true;
       if (auto* delivered = std::get_if<transport::Delivered>(&*event)) {
         if (delivered->message.kind == first_model) {
-          if (waits_for_first_) model_.flat().copy_from(*delivered->message.payload);
-          waits_for_first_ = false;
+          if (std::exchange(waits_for_first_, false)) take_first(delivered->message);
           continue;
         }
         if (delivered->message.kind == join_request) {
@@ -262,8 +273,10 @@ class Engine final : public rule::Scope {
   }
 
   /// Parameters, buffers, weight, counters, generator and the rule's state. Call it when nothing is
-  /// under way, else what is will be missing.
-  void checkpoint(Archive& archive) {
+  /// under way, else what is will be missing. For the next life, only the parameters, buffers,
+  /// counters and the generator are restored: the weight is the one that the node was made with,
+  /// and the rule has no exchange under way.
+  void checkpoint(Archive& archive, Life life = Life::same) {
     const at::NoGradGuard no_grad;
     std::string layout = model_.layout().description();
     std::string rule_name = rule_.name();
@@ -285,11 +298,13 @@ class Engine final : public rule::Scope {
     }
     for (const auto& buffer : model_.kept_buffers())
       archive("buffer/" + buffer.name, buffer.tensor);
-    archive("weight", weight_);
-    archive("joined_at", joined_at_);
     status_.checkpoint(archive);
     archive("generator", generator_);
-    archive.within("rule", [&] { rule_.checkpoint(archive); });
+    if (life == Life::same || !archive.loading()) {
+      archive("weight", weight_);
+      archive("joined_at", joined_at_);
+      archive.within("rule", [&] { rule_.checkpoint(archive); });
+    }
     if (archive.loading()) publish();
   }
 
@@ -301,6 +316,11 @@ class Engine final : public rule::Scope {
   /// Those by which a newcomer joins.
   static constexpr std::uint32_t join_request = 0xfffffffeU;
   static constexpr std::uint32_t join_answer = 0xfffffffdU;
+
+  void take_first(const transport::Message& message) {
+    model_.flat().copy_from(*message.payload);
+    if (rule_.lockstep()) joined_at_ = message.round - status_.steps;  // modulo 2^64
+  }
 
   void ask_for_share(PeerId member) {
     asked_ = member;

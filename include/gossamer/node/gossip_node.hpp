@@ -181,11 +181,12 @@ class GossipNode {
     engine_.fail();
   }
 
-  /// Saves or restores the node; call it between runs, when nothing is under way.
-  void checkpoint(Archive& archive) {
+  /// Saves or restores the node; call it between runs, when nothing is under way. For `Life::next`
+  /// see `Engine`.
+  void checkpoint(Archive& archive, Life life = Life::same) {
     archive.within("node", [&] {
       archive("started", started_);
-      engine_.checkpoint(archive);
+      engine_.checkpoint(archive, life);
     });
     if (archive.loading()) halfway_ = false;  // a gradient in progress is computed anew
     archive.within("user", [&] { on_checkpoint(archive); });

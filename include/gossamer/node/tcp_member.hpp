@@ -80,8 +80,9 @@ struct TcpMemberOptions {
 
 /// A node in its place. How it begins follows from what it finds:
 ///
-///     a founder (its number is below `founders`)    waits for the others; weight 1 / founders, and
-///                                                   the parameters of the first
+///     a founder (its number is below `founders`)    waits for the others; weight 1 / founders,
+///     and,
+///                                                   from its first run on, the first's parameters
 ///     one whose earlier life a member has met, or   weight 0; asks a member for half of its
 ///     weight, whose number is not a founder's               with its model alone (no founders, no
 ///     contacts)              weight 1; others may come
@@ -102,26 +103,22 @@ class TcpMember {
                      .on_tick(options.on_tick())
                      .tick(options.tick())) {
     transport::Tcp tcp(options.tcp());
-    const bool founds = is_first_life(tcp, options);
+    founds_ = is_first_life(tcp, options);
     const double weight =
-        founds ? 1 / static_cast<double>(std::max<std::uint32_t>(options.tcp().founders(), 1)) : 0;
+        founds_ ? 1 / static_cast<double>(std::max<std::uint32_t>(options.tcp().founders(), 1)) : 0;
     endpoint_ = &tcp.endpoint();
-    const std::vector<PeerId> peers(tcp.peers().begin(), tcp.peers().end());
+    met_.assign(tcp.peers().begin(), tcp.peers().end());
     node_ = make(Context{std::move(tcp), rule, options.node(), weight});
-    if (founds) {
-      const at::NoGradGuard no_grad;
-      node_->engine().start_equal();
-    } else {
-      Generator random(options.node().seed(), node_->id());
-      node_->join(peers[random.below(static_cast<std::uint32_t>(peers.size()))]);
-    }
   }
   TcpMember(const TcpMember&) = delete;
   TcpMember& operator=(const TcpMember&) = delete;
 
   /// Trains until the budget is spent, or `leave_when` says so. Throws NodeError.
   void run_until(const Budget& budget) {
-    work([this, &budget] { node_->run_until(budget); });
+    work([this, &budget] {
+      if (!std::exchange(begun_, true)) begin();
+      node_->run_until(budget);
+    });
   }
   /// The end: answers the others until all have finished, at most `NodeOptions::drain_timeout`. If
   /// the node is leaving, its weight goes to another, and it goes when that has it. Throws
@@ -132,6 +129,20 @@ class TcpMember {
   void run(const Budget& budget) {
     run_until(budget);
     finish();
+  }
+
+  /// Saves the node, between two runs, or restores one that has not run yet. What was saved goes on
+  /// in a new life: a founder keeps its parameters, and its weight begins at 1 / founders again
+  /// (under a synchronous rule all go on from the first one's parameters and step); one that comes
+  /// back to a run that has gone on asks a member for weight and model, as a newcomer. Restore all
+  /// founders, or none. Throws CheckpointError.
+  void checkpoint(Archive& archive) {
+    if (archive.loading() && begun_) {
+      throw CheckpointError(
+          "checkpoint: a node on TCP is restored before its first run, not after");
+    }
+    node_->checkpoint(archive, Life::next);
+    restored_ = archive.loading();
   }
 
   [[nodiscard]] Node& node() noexcept { return *node_; }
@@ -170,6 +181,16 @@ class TcpMember {
     return !tcp.had_earlier_life();
   }
 
+  void begin() {
+    if (founds_) {
+      const at::NoGradGuard no_grad;
+      node_->engine().start_equal(restored_);
+    } else {
+      Generator random(node_->options().seed(), node_->id());
+      node_->join(met_[random.below(static_cast<std::uint32_t>(met_.size()))]);
+    }
+  }
+
   void leave() {
     node_->begin_finish();
     const transport::Time deadline = endpoint_->now() + node_->options().drain_timeout();
@@ -197,6 +218,10 @@ class TcpMember {
 
   Workers workers_;
   std::atomic<bool> leaving_{false};
+  bool founds_ = false;
+  std::vector<PeerId> met_;  // when the node was made
+  bool begun_ = false;
+  bool restored_ = false;
   transport::TcpEndpoint* endpoint_ = nullptr;  // the node's transport has it
   std::unique_ptr<Node> node_;
 };

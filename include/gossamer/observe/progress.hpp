@@ -46,6 +46,7 @@ struct ProgressState {
   double loss = 0;             ///< mean since the last line
   double consensus_error = 0;  ///< at the last evaluation; negative: not known
   std::uint64_t messages = 0;
+  std::string network;  ///< of the peers, in words; may be empty
 };
 
 /// Prints ProgressState. Not thread-safe.
@@ -73,6 +74,7 @@ class ProgressLine {
       line += numbers;
     }
     line += "  messages " + grouped(state.messages);
+    if (!state.network.empty()) line += "  " + state.network;
     return line + "  left " + clock(state.left);
   }
 
