@@ -50,7 +50,8 @@ inline DeliveryBody sample_delivery() {
   body.frame.granted = 7;
   body.frame.delivered = 4;
   body.frame.sequence = 8;
-  body.frame.offer = Message{.kind = 6, .round = 99, .weight = 0.125, .payload = {}};
+  body.frame.offer = Message{
+      .kind = 6, .round = 99, .weight = 0.125, .payload = {}, .part = {.index = 2, .of = 3}};
   body.finished = true;
   body.reason = Reason::lost;
   body.report = sample_report();

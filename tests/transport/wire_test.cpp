@@ -2,6 +2,7 @@
 /// Frames as bytes: what is written is read, and nothing else is believed.
 #include <gossamer/generator.hpp>
 #include <gossamer/transport/wire/numbers.hpp>
+#include <gossamer/transport/wire/parse.hpp>
 
 #include <tests/support.hpp>
 #include <tests/transport/wire_samples.hpp>
@@ -106,6 +107,7 @@ TEST_CASE("A frame is read as it was written", "[transport][wire][parse]") {
   CHECK(body.frame.offer->kind == 6);
   CHECK(body.frame.offer->round == 99);
   CHECK(body.frame.offer->weight == 0.125);
+  CHECK((body.frame.offer->part == gossamer::model::Part{2, 3}));
   CHECK_FALSE(read_back(DeliveryBody{}).frame.offer);
 }
 
@@ -167,10 +169,22 @@ TEST_CASE("A length beyond its limit is refused before anything is read for it",
   put(bad, 16, std::uint32_t{0xffffffffU});
   CHECK(error_of(bad).rule == WireRule::fields);
 
-  for (const std::uint64_t length : {model_bytes - 1, model_bytes + 1, ~std::uint64_t{0}}) {
+  for (const std::uint64_t length : {model_bytes + 1, ~std::uint64_t{0}}) {
     CHECK(error_of(frame_of(sample_delivery(), length)).rule == WireRule::payload);
   }
   CHECK(error_of(frame_of(sample_hello(), model_bytes)).rule == WireRule::payload);
+}
+
+TEST_CASE("A part that is none of its parts is refused", "[transport][wire][parse]") {
+  for (const gossamer::model::Part part : {gossamer::model::Part{3, 3}, {0, 0}}) {
+    DeliveryBody body = sample_delivery();
+    body.frame.offer->part = part;
+    const Bytes bytes = frame_of(body);
+    const auto header = std::get<FrameHeader>(parse_header(head(bytes), run, model_bytes));
+    const auto frame = parse_frame(bytes, header);
+    REQUIRE(std::holds_alternative<WireError>(frame));
+    CHECK(std::get<WireError>(frame).rule == WireRule::values);
+  }
 }
 
 TEST_CASE("A list or a text that claims more than there is is refused",

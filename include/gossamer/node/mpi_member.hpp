@@ -5,6 +5,8 @@
 #include <gossamer/node/process_member.hpp>
 #include <gossamer/transport/mpi.hpp>
 
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <utility>
 
@@ -16,8 +18,9 @@ using MpiMemberOptions = ProcessOptions<transport::MpiOptions>;
 /// A node in its place: it waits for all others of the communicator, and begins with weight
 /// 1 / nodes and, from its first run on, the parameters of the first. To be made on all ranks.
 ///
-/// Between `run_until()` and `finish()`, and after a node has left, it does not answer: there is no
-/// thread behind it. The destructor waits until all ranks have come to it.
+/// Between two runs it does not answer: there is no thread behind it. With `finish()` it goes, so
+/// that nobody waits for it, and cannot run again. The destructor waits until all ranks have come
+/// to it.
 ///
 /// Threads  as `ProcessMember`. All other calls of MPI must come from the thread that made it,
 ///          while it does not run; or MPI must allow MPI_THREAD_MULTIPLE.
@@ -34,13 +37,30 @@ class MpiMember : public ProcessMember<Node, transport::Mpi> {
   MpiMember(std::shared_ptr<transport::MpiCommunicator> communicator,
             const MpiMemberOptions& options, const rule::AnyRule& rule, Factory make,
             std::uint32_t place = 0)
-      : Base(options) {
+      : Base(options), linger_(options.transport().linger()) {
     const std::uint32_t nodes = communicator->nodes();
     transport::Mpi mpi(std::move(communicator), options.transport(), place);
     Base::gather(mpi, nodes - 1, options.gather_timeout());
     this->make_node(std::move(mpi), rule, options.node(), true, 1 / static_cast<double>(nodes),
                     std::move(make));
   }
+
+  /// As `ProcessMember::finish()`; then the others are told that the node is gone, at most
+  /// `MpiOptions::linger` long.
+  void finish() {
+    Base::finish();
+    this->node().engine().transport().close(transport::Reason::left);
+    transport::MpiEndpoint& endpoint = this->endpoint();
+    endpoint.wait_until(endpoint.now() + linger_,
+                        [&](transport::Member&) { return endpoint.is_gone(); });
+  }
+  void run(const Budget& budget) {
+    this->run_until(budget);
+    finish();
+  }
+
+ private:
+  std::chrono::milliseconds linger_;
 };
 
 }  // namespace gossamer

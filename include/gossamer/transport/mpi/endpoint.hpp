@@ -28,8 +28,8 @@
 namespace gossamer::transport {
 
 /// No thread of its own: frames pass while the node sends, polls or waits. One line to each peer,
-/// there from the start; nobody is dialed, suspected or met again, since MPI loses nothing and a
-/// job does not outlive a rank.
+/// there from the start; nobody is dialed or met again, and nobody's silence means anything, since
+/// MPI loses nothing and a job does not outlive a rank.
 ///
 /// Cost     one probe per peer and call. MPI cannot wait with a time limit, so `wait()` looks again
 ///          and again, with pauses that grow to an eighth of the time waited and at most a
@@ -200,11 +200,17 @@ class MpiEndpoint {
         if (*arrival) {
           member_.received(id_of(peer), std::move(**arrival), now());
         } else {
-          member_.disconnected(id_of(peer), "it hung up", now());
+          end(peer, "it hung up");
         }
       }
     }
     return any;
+  }
+
+  /// A line is not made again, so who has not left in order is lost.
+  void end(PeerId peer, const char* why) {
+    member_.disconnected(id_of(peer), why, now());
+    if (!going_) member_.suspect(peer);
   }
 
   /// Says what is to be said, as far as there is room; true if there was something.
@@ -230,7 +236,7 @@ class MpiEndpoint {
         if (member_.must_close(id_of(peer)) && !std::exchange(line.hung_up, true)) {
           line.mpi.hang_up();
           ++hung_up_;
-          member_.disconnected(id_of(peer), "closed", now());
+          end(peer, "closed");
         }
       }
     }

@@ -60,13 +60,16 @@ class MpiLine {
     std::visit(
         [&transfer](auto& one) {
           if constexpr (std::is_same_v<std::remove_cvref_t<decltype(one)>, wire::DeliveryBody>) {
-            if (one.payload) transfer.payload = std::move(one.frame.offer->payload);
+            if (one.payload) {
+              transfer.payload = std::move(one.frame.offer->payload);
+              transfer.part = one.frame.offer->part;
+            }
           }
-          wire::append_frame(transfer.fields, run, one, transfer.payload.bytes());
+          wire::append_frame(transfer.fields, run, one, transfer.payload.bytes(transfer.part));
         },
         body);
     begin(transfer, transfer.fields.size());
-    traffic_.bytes_sent += transfer.fields.size() + transfer.payload.bytes();
+    traffic_.bytes_sent += transfer.bytes();
     if (!transfer.payload) return;
     transfer.begin_payload([this](std::byte* bytes, int count, MPI_Request* request) {
       MPI_Isend(bytes, count, MPI_BYTE, rank_, out_ + 1, communicator_->get(), request);
@@ -122,13 +125,14 @@ class MpiLine {
         const auto* delivery = std::get_if<wire::DeliveryBody>(&*parsed_);
         if (delivery == nullptr || !delivery->payload) return take();
         transfer.payload = blank();
+        transfer.part = delivery->frame.offer->part;
         transfer.begin_payload([this](std::byte* bytes, int count, MPI_Request* request) {
           MPI_Irecv(bytes, count, MPI_BYTE, rank_, in_ + 1, communicator_->get(), request);
         });
         continue;
       }
       auto& delivery = std::get<wire::DeliveryBody>(*parsed_);
-      if (delivery.frame.offer) delivery.frame.offer->payload = std::move(transfer.payload);
+      if (delivery.frame.offer) delivery.frame.offer->payload = transfer.payload;
       return take();
     }
     return std::nullopt;
@@ -169,7 +173,7 @@ class MpiLine {
   }
   void pop() {
     ++traffic_.frames_received;
-    traffic_.bytes_received += coming_.front().fields.size() + coming_.front().payload.bytes();
+    traffic_.bytes_received += coming_.front().bytes();
     coming_.pop_front();
   }
 

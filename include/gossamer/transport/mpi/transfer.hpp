@@ -4,9 +4,11 @@
 
 #include <gossamer/model/snapshot.hpp>
 #include <gossamer/transport/mpi/environment.hpp>
+#include <gossamer/transport/wire/payload.hpp>
 
 #include <algorithm>
 #include <cstddef>
+#include <span>
 #include <vector>
 
 namespace gossamer::transport {
@@ -17,6 +19,9 @@ struct MpiTransfer {
   std::vector<MPI_Request> requests;
   std::vector<std::byte> fields;  ///< header and fields
   model::Snapshot payload;
+  model::Part part;  ///< of the payload
+
+  [[nodiscard]] std::size_t bytes() const { return fields.size() + payload.bytes(part); }
 
   /// Whether all is over. Each call lets MPI work.
   [[nodiscard]] bool done() {
@@ -25,17 +30,16 @@ struct MpiTransfer {
     return all != 0;
   }
 
-  /// Calls `begin(bytes, count, request)` for each piece of the payload, in its place: MPI counts
+  /// Calls `begin(bytes, count, request)` for the payload's part, in its place: MPI counts
   /// in `int`, so a long vector goes in several.
   template <class Begin>
   void begin_payload(Begin begin) {
     constexpr std::size_t most = std::size_t{1} << 30U;
     for (const at::Tensor& segment : payload->segments()) {
-      auto* bytes = static_cast<std::byte*>(segment.data_ptr());
-      const std::size_t size = segment.nbytes();
-      for (std::size_t at = 0; at < size; at += most) {
+      const std::span<std::byte> bytes = wire::bytes_of(segment, part);
+      for (std::size_t at = 0; at < bytes.size(); at += most) {
         MPI_Request& request = requests.emplace_back(MPI_REQUEST_NULL);
-        begin(bytes + at, static_cast<int>(std::min(most, size - at)), &request);
+        begin(bytes.data() + at, static_cast<int>(std::min(most, bytes.size() - at)), &request);
       }
     }
   }

@@ -313,8 +313,12 @@ class TcpEndpoint {
       auto& body = std::get<wire::Body>(frame);
       if (auto* delivery = std::get_if<wire::DeliveryBody>(&body); delivery && delivery->payload) {
         model::Snapshot snapshot = take_snapshot();
+        const model::Part part = delivery->frame.offer->part;
+        if (const std::uint64_t length = snapshot.bytes(part); header->payload != length) {
+          co_return co_await refuse(c, {wire::WireRule::payload, header->payload, length});
+        }
         if (header->payload > 0) {
-          const auto payload = co_await input.read(*snapshot, progress);
+          const auto payload = co_await input.read(*snapshot, part, progress);
           if (!payload.whole) co_return co_await refuse(c, {wire::WireRule::payload_checksum});
           if (!payload.finite && options_.refuse_non_finite()) {
             snapshot = {};
