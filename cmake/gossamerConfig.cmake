@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # find_package(gossamer): what the headers need, then the target gossamer::gossamer. With
-# COMPONENTS tcp: OpenSSL too, then gossamer::tcp, which brings both.
+# COMPONENTS tcp: OpenSSL too, then gossamer::tcp, which brings both. With COMPONENTS mpi: the same
+# with MPI and gossamer::mpi.
 include(CMakeFindDependencyMacro)
 list(APPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})
 set(kineto_LIBRARY unused)  # else Debian's LibTorch 2 warns of a library that nobody needs
@@ -12,6 +13,10 @@ find_dependency(Threads)
 if(tcp IN_LIST gossamer_FIND_COMPONENTS)
   find_dependency(OpenSSL 3.0 COMPONENTS SSL)
 endif()
+if(mpi IN_LIST gossamer_FIND_COMPONENTS)
+  set(MPI_CXX_SKIP_MPICXX TRUE)
+  find_dependency(MPI COMPONENTS CXX)
+endif()
 list(REMOVE_ITEM CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})
 include(${CMAKE_CURRENT_LIST_DIR}/check_abi.cmake)
 gossamer_check_abi(spdlog)
@@ -20,7 +25,15 @@ set(gossamer_tcp_FOUND FALSE)  # gossamer::tcp was exported only if OpenSSL was 
 if(TARGET gossamer::tcp AND TARGET OpenSSL::SSL)
   set(gossamer_tcp_FOUND TRUE)
 endif()
+set(gossamer_mpi_FOUND FALSE)
+if(TARGET gossamer::mpi AND TARGET MPI::MPI_CXX)
+  set(gossamer_mpi_FOUND TRUE)
+endif()
 if(gossamer_FIND_REQUIRED_tcp AND NOT gossamer_tcp_FOUND)
   set(gossamer_FOUND FALSE)
   set(gossamer_NOT_FOUND_MESSAGE "gossamer::tcp needs OpenSSL 3, here and where gossamer was installed")
+endif()
+if(gossamer_FIND_REQUIRED_mpi AND NOT gossamer_mpi_FOUND)
+  set(gossamer_FOUND FALSE)
+  set(gossamer_NOT_FOUND_MESSAGE "gossamer::mpi needs MPI, here and where gossamer was installed")
 endif()

@@ -10,6 +10,9 @@ install(TARGETS gossamer EXPORT gossamerTargets FILE_SET HEADERS)
 if(TARGET gossamer_tcp)
   install(TARGETS gossamer_tcp EXPORT gossamerTargets)
 endif()
+if(TARGET gossamer_mpi)
+  install(TARGETS gossamer_mpi EXPORT gossamerTargets FILE_SET HEADERS)
+endif()
 install(EXPORT gossamerTargets NAMESPACE gossamer:: DESTINATION ${package_dir})
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/gossamerConfigVersion.cmake
               ${CMAKE_CURRENT_LIST_DIR}/gossamerConfig.cmake

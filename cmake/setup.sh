@@ -10,6 +10,7 @@ build_packages=(build-essential ccache cmake g++ ninja-build pkg-config
   libcli11-dev nlohmann-json3-dev libtomlplusplus-dev libssl-dev openssl
   libcurl4-openssl-dev libarchive-dev
   catch2 python3)
+mpi_packages=(libopenmpi-dev openmpi-bin)
 clang_packages=(clang clang-format clang-tidy libclang-rt-dev)
 docs_packages=(doxygen)
 
@@ -68,6 +69,7 @@ $*"
     tail -n 20 "$root/build/apt.log" >&2
     die "The packages could not be installed: see build/apt.log"
   fi
+  rm -f "$root"/build/*/configured  # CMake may find now what it did not
 }
 
 # configure DIR ARGS...: runs CMake for build/DIR, and says which LibTorch it found, unless it has

@@ -15,7 +15,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../cmake/setup.sh"
 
 run_all() {
-  need_packages "${build_packages[@]}"
+  need_packages "${build_packages[@]}" "${mpi_packages[@]}"
   configure release
   build release
   local status=0 report=$root/build/release/tests.xml
@@ -76,7 +76,7 @@ run_headers() {
   local dir=$root/build/release log=$root/build/release/headers.log header object first failed=0
   local -A object_of begins_with proven
   local -a todo objects next
-  need_packages "${build_packages[@]}"
+  need_packages "${build_packages[@]}" "${mpi_packages[@]}"
   configure release
   while read -r header object; do
     object_of[$header]=$object

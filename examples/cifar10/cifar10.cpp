@@ -2,12 +2,14 @@
 /// The main job: nodes that gossip train a network on CIFAR-10.
 #include <cifar10/dataset.hpp>
 #include <cifar10/download.hpp>
+#include <cifar10/mpi_cluster.hpp>
 #include <cifar10/options.hpp>
 #include <cifar10/training.hpp>
 #include <gossamer/node/allocator.hpp>
 
 #include <exception>
 #include <iostream>
+#include <optional>
 
 namespace {
 
@@ -34,13 +36,16 @@ cifar10::Dataset find_data(const cifar10::Options& options) {
 int main(int argc, char** argv) {
   gossamer::tune_allocator();
   int status = 0;
-  const auto options = cifar10::parse(argc, argv, status);
+  auto options = cifar10::parse(argc, argv, status);
   if (!options) return status;
+  std::optional<cifar10::MpiJob> job;
   try {
+    if (options->transport == "mpi") job.emplace(*options);
     const cifar10::Dataset dataset = find_data(*options);
     return cifar10::Training(*options, dataset).run();
   } catch (const std::exception& error) {
     std::cerr << "cifar10: " << error.what() << '\n';
+    if (job) cifar10::MpiJob::abort();  // the other ranks would wait for this one
     return 1;
   }
 }

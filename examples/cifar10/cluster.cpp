@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-/// The same nodes as threads of this process, under a virtual clock, or one of many on TCP.
+/// The same nodes as threads of this process, under a virtual clock, or one of many on TCP or
+/// MPI.
 #include <cifar10/cluster.hpp>
+#include <cifar10/mpi_cluster.hpp>
 #include <cifar10/tcp_cluster.hpp>
 
 #include <utility>
@@ -28,6 +30,9 @@ std::unique_ptr<Cluster> make_cluster(const Options& options, const Images& trai
   }
   if (options.transport == "tcp") {
     return make_tcp_cluster(options, node, train, std::move(stop_when), std::move(on_tick));
+  }
+  if (options.transport == "mpi") {
+    return make_mpi_cluster(options, node, train, std::move(stop_when), std::move(on_tick));
   }
   return std::make_unique<examples::ThreadCluster<CifarNode>>(
       gossamer::GroupOptions(options.members())

@@ -184,7 +184,7 @@ void add_options(CLI::App& app, Options& o) {
       ->capture_default_str()
       ->group(gossip);
   app.add_option("--transport", o.transport, "How messages travel")
-      ->check(one_of({"threads", "simulated", "tcp"}))
+      ->check(one_of({"threads", "simulated", "tcp", "mpi"}))
       ->capture_default_str()
       ->group(gossip);
   app.add_option("--cluster", o.cluster,
@@ -391,6 +391,8 @@ std::optional<Options> parse(int argc, char** argv, int& status) {
       "  cifar10 --list-rules                          all ways in which nodes can meet\n"
       "  cifar10 --data DIR --transport simulated --cluster FILE   a cluster that is computed\n"
       "  cifar10 --data DIR --transport tcp --nodes 4 --rank 2 --contact HOST:PORT   one of four\n"
+      "  mpirun -np 4 cifar10 --data DIR --transport mpi   four ranks; the job ends if one dies,\n"
+      "                                                    unlike one on TCP\n"
       "  cifar10 --download --momentum 0.9 --images 500000 --out RUN --checkpoint-every 50000\n"
       "  cifar10 ... --out RUN --resume                go on after a crash\n",
       "cifar10");

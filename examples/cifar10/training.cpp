@@ -28,7 +28,7 @@ double since(Clock::time_point begin) {
 /// Where the record goes: processes of one run have a folder each in it.
 std::filesystem::path folder_of(const Options& options) {
   const auto folder = options.out.empty() ? examples::folder_named_by_time() : options.out;
-  if (options.transport != "tcp") return folder;
+  if (options.transport != "tcp" && options.transport != "mpi") return folder;
   return folder / ("node-" + std::to_string(options.tcp.number));
 }
 

@@ -294,6 +294,25 @@ void one_sender_in_order() {
   CHECK(count == 30);
 }
 
+template <Group G>
+void part_arrives() {
+  G group(2, 8);
+  using gossamer::model::Part;
+  for (const Part part : {Part{1, 3}, Part{0, 2}, Part{5, 9}}) {  // the last one is empty
+    const double x = part.of;
+    group[0].send({.to = 1, .weight = 0, .payload = group.snapshot(0, x), .part = part});
+    const auto events = events_of(group, 1);
+    REQUIRE(events.size() == 1);
+    const auto& message = std::get<Delivered>(events.front()).message;
+    CHECK(message.part == part);
+    REQUIRE(message.payload);
+    const auto numbers = message.payload->segments().front();
+    const auto begin = part.begin(numbers.numel());
+    const auto end = part.end(numbers.numel());
+    CHECK((numbers.slice(0, begin, end) == x).all().template item<bool>());
+  }
+}
+
 /// Messages wait at a node that goes; `go` makes it go.
 template <Group G, class Go>
 void gone_before_returned(Reason reason, bool may_lose, Go go) {
@@ -769,6 +788,7 @@ std::vector<Claim> claims() {
       {"A full queue returns at once and says so", full_queue_returns<G>},
       {"What comes back needs no room in a full queue", own_messages_fit_beside_a_full_queue<G>},
       {"Messages of one sender arrive in their order", one_sender_in_order<G>},
+      {"A message brings the part that it names", part_arrives<G>},
       {"A leaver's messages go home, after the news", leaver_returns_what_it_has<G>},
       {"A lost peer is news before its messages come back", lost_peer_is_news_first<G>},
       {"What a leaver has sent still arrives", messages_of_a_leaver_arrive<G>},

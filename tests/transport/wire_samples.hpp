@@ -37,7 +37,7 @@ inline Members sample_members() {
            {2, 12, Presence::lost, true, sample_report(), ""}}};
 }
 
-inline Ping sample_ping() { return {9, true, sample_report(), true, 4}; }
+inline Ping sample_ping() { return {9, true, sample_report(), true, 4, true, 6}; }
 
 inline DeliveryBody sample_delivery() {
   DeliveryBody body;
@@ -50,7 +50,8 @@ inline DeliveryBody sample_delivery() {
   body.frame.granted = 7;
   body.frame.delivered = 4;
   body.frame.sequence = 8;
-  body.frame.offer = Message{.kind = 6, .round = 99, .weight = 0.125, .payload = {}};
+  body.frame.offer = Message{
+      .kind = 6, .round = 99, .weight = 0.125, .payload = {}, .part = {.index = 2, .of = 3}};
   body.finished = true;
   body.reason = Reason::lost;
   body.report = sample_report();

@@ -2,6 +2,7 @@
 /// Frames as bytes: what is written is read, and nothing else is believed.
 #include <gossamer/generator.hpp>
 #include <gossamer/transport/wire/numbers.hpp>
+#include <gossamer/transport/wire/parse.hpp>
 
 #include <tests/support.hpp>
 #include <tests/transport/wire_samples.hpp>
@@ -82,6 +83,8 @@ TEST_CASE("A frame is read as it was written", "[transport][wire][parse]") {
   CHECK(ping.answer);
   CHECK(ping.calm);
   CHECK(ping.stirred == 4);
+  CHECK(ping.settled);
+  CHECK(ping.expected == 6);
   CHECK(ping.report.version == 17);
   CHECK(ping.report.status.loss_sum == 1.5);
 
@@ -104,13 +107,14 @@ TEST_CASE("A frame is read as it was written", "[transport][wire][parse]") {
   CHECK(body.frame.offer->kind == 6);
   CHECK(body.frame.offer->round == 99);
   CHECK(body.frame.offer->weight == 0.125);
+  CHECK((body.frame.offer->part == gossamer::model::Part{2, 3}));
   CHECK_FALSE(read_back(DeliveryBody{}).frame.offer);
 }
 
 TEST_CASE("A frame has the bytes that the format says, on every machine",
           "[transport][wire][parse]") {
   const Bytes bytes = frame_of(Model{0x0102030405060708, "hi"});
-  const std::vector<int> expected{'G',  'S',  'M',  'R',  1,    0,  2, 0, 0x88, 0x77, 0x66,
+  const std::vector<int> expected{'G',  'S',  'M',  'R',  2,    0,  2, 0, 0x88, 0x77, 0x66,
                                   0x55, 0x44, 0x33, 0x22, 0x11, 14, 0, 0, 0,    0,    0,
                                   0,    0,    0,    0,    0,    0,  0, 0, 0,    0};
   for (std::size_t i = 0; i < expected.size(); ++i)
@@ -131,7 +135,7 @@ TEST_CASE("A header that breaks a rule is refused, with the value", "[transport]
   bad = good;
   put(bad, 4, std::uint16_t{9});
   CHECK(error_of(bad).rule == WireRule::version);
-  CHECK_THAT(error_of(bad).text(), tests::contains("version 9") && tests::contains("version 1"));
+  CHECK_THAT(error_of(bad).text(), tests::contains("version 9") && tests::contains("version 2"));
 
   for (const std::uint8_t kind : {0, 7, 255}) {
     bad = good;
@@ -165,10 +169,22 @@ TEST_CASE("A length beyond its limit is refused before anything is read for it",
   put(bad, 16, std::uint32_t{0xffffffffU});
   CHECK(error_of(bad).rule == WireRule::fields);
 
-  for (const std::uint64_t length : {model_bytes - 1, model_bytes + 1, ~std::uint64_t{0}}) {
+  for (const std::uint64_t length : {model_bytes + 1, ~std::uint64_t{0}}) {
     CHECK(error_of(frame_of(sample_delivery(), length)).rule == WireRule::payload);
   }
   CHECK(error_of(frame_of(sample_hello(), model_bytes)).rule == WireRule::payload);
+}
+
+TEST_CASE("A part that is none of its parts is refused", "[transport][wire][parse]") {
+  for (const gossamer::model::Part part : {gossamer::model::Part{3, 3}, {0, 0}}) {
+    DeliveryBody body = sample_delivery();
+    body.frame.offer->part = part;
+    const Bytes bytes = frame_of(body);
+    const auto header = std::get<FrameHeader>(parse_header(head(bytes), run, model_bytes));
+    const auto frame = parse_frame(bytes, header);
+    REQUIRE(std::holds_alternative<WireError>(frame));
+    CHECK(std::get<WireError>(frame).rule == WireRule::values);
+  }
 }
 
 TEST_CASE("A list or a text that claims more than there is is refused",

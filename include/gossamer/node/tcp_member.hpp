@@ -1,48 +1,26 @@
 // SPDX-License-Identifier: MIT
-/// One node of a run over many processes: made, brought among the others, run, and taken out again.
-/// Needs OpenSSL and xxHash, hence not part of gossamer.hpp.
+/// One node of a run over many processes that meet over TCP. Needs OpenSSL and xxHash, hence not
+/// part of gossamer.hpp.
 #pragma once
 
-#include <gossamer/error.hpp>
-#include <gossamer/generator.hpp>
-#include <gossamer/node/gossip_node.hpp>
-#include <gossamer/node/workers.hpp>
+#include <gossamer/node/process_member.hpp>
 #include <gossamer/transport/tcp.hpp>
 #include <gossamer/transport/tcp/environment.hpp>
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
-#include <cstddef>
 #include <cstdint>
-#include <exception>
-#include <functional>
-#include <memory>
 #include <random>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace gossamer {
 
 /// Options of a node on TCP.
-struct TcpMemberOptions {
-  explicit TcpMemberOptions(transport::TcpOptions tcp) : tcp_(std::move(tcp)) {}
+struct TcpMemberOptions : ProcessOptions<transport::TcpOptions> {
+  using ProcessOptions::ProcessOptions;
+  TcpMemberOptions(ProcessOptions options)  // NOLINT(google-explicit-constructor): so they chain
+      : ProcessOptions(std::move(options)) {}
 
-  TORCH_ARG(transport::TcpOptions, tcp);
-  TORCH_ARG(NodeOptions, node) = {};
-  /// How long the founders wait for each other, and a newcomer for a member; > 0.
-  TORCH_ARG(std::chrono::milliseconds, gather_timeout) = std::chrono::seconds(60);
-  /// LibTorch's own threads.
-  TORCH_ARG(int, threads) = 1;
-  /// Asked every `tick` while it runs; true makes the node leave: its weight goes to another.
-  TORCH_ARG(std::function<bool()>, leave_when) = nullptr;
-  /// Called every `tick` while it runs, in the thread that called `run`.
-  TORCH_ARG(std::function<void()>, on_tick) = nullptr;
-  /// > 0.
-  TORCH_ARG(std::chrono::milliseconds, tick) = std::chrono::milliseconds(200);
-
- public:
   /// A number for a node that comes to a run that exists: so large that no founder has it, and so
   /// random that no other newcomer has it, either.
   static PeerId newcomers_number() {
@@ -66,164 +44,50 @@ struct TcpMemberOptions {
     }
     return options;
   }
-
-  /// Throws ConfigError for a value that cannot work.
-  void check() const {
-    tcp_.check();
-    node_.check();
-    if (gather_timeout_.count() <= 0) {
-      throw ConfigError(c10::str("TcpMemberOptions: gather_timeout must be positive, got ",
-                                 gather_timeout_.count(), " ms"));
-    }
-  }
 };
 
 /// A node in its place. How it begins follows from what it finds:
 ///
 ///     a founder (its number is below `founders`)    waits for the others; weight 1 / founders,
-///     and,
-///                                                   from its first run on, the first's parameters
+///                                                   and, from its first run on, the parameters of
+///                                                   the first
 ///     one whose earlier life a member has met, or   weight 0; asks a member for half of its
 ///     weight, whose number is not a founder's               with its model alone (no founders, no
 ///     contacts)              weight 1; others may come
 ///
-/// Threads  for the thread that made it; the node runs in one of its own.
+/// Threads  as `ProcessMember`.
 /// Throws   ConfigError if nobody is there in time, with the last reason; NodeError from `run` if a
 ///          hook threw.
 template <class Node>
-class TcpMember {
+class TcpMember : public ProcessMember<Node, transport::Tcp> {
+  using Base = ProcessMember<Node, transport::Tcp>;
+
  public:
   /// `make` is called with the node's context and returns `std::unique_ptr<Node>`.
   template <class Factory>
   TcpMember(const TcpMemberOptions& options, const rule::AnyRule& rule, Factory make)
-      : workers_(GroupOptions(1)
-                     .node((options.check(), options.node()))
-                     .threads_per_node(options.threads())
-                     .stop_when(options.leave_when())
-                     .on_tick(options.on_tick())
-                     .tick(options.tick())) {
-    transport::Tcp tcp(options.tcp());
-    founds_ = is_first_life(tcp, options);
-    const double weight =
-        founds_ ? 1 / static_cast<double>(std::max<std::uint32_t>(options.tcp().founders(), 1)) : 0;
-    endpoint_ = &tcp.endpoint();
-    met_.assign(tcp.peers().begin(), tcp.peers().end());
-    node_ = make(Context{std::move(tcp), rule, options.node(), weight});
-  }
-  TcpMember(const TcpMember&) = delete;
-  TcpMember& operator=(const TcpMember&) = delete;
-
-  /// Trains until the budget is spent, or `leave_when` says so. Throws NodeError.
-  void run_until(const Budget& budget) {
-    work([this, &budget] {
-      if (!std::exchange(begun_, true)) begin();
-      node_->run_until(budget);
-    });
-  }
-  /// The end: answers the others until all have finished, at most `NodeOptions::drain_timeout`. If
-  /// the node is leaving, its weight goes to another, and it goes when that has it. Throws
-  /// NodeError.
-  void finish() {
-    work([this] { leaving_ ? leave() : node_->finish(); });
-  }
-  void run(const Budget& budget) {
-    run_until(budget);
-    finish();
+      : Base(options) {
+    transport::Tcp tcp(options.transport());
+    const bool founds = is_first_life(tcp, options);
+    const std::uint32_t founders = std::max<std::uint32_t>(options.transport().founders(), 1);
+    const double weight = founds ? 1 / static_cast<double>(founders) : 0;
+    this->make_node(std::move(tcp), rule, options.node(), founds, weight, std::move(make));
   }
 
-  /// Saves the node, between two runs, or restores one that has not run yet. What was saved goes on
-  /// in a new life: a founder keeps its parameters, and its weight begins at 1 / founders again
-  /// (under a synchronous rule all go on from the first one's parameters and step); one that comes
-  /// back to a run that has gone on asks a member for weight and model, as a newcomer. Restore all
-  /// founders, or none. Throws CheckpointError.
-  void checkpoint(Archive& archive) {
-    if (archive.loading() && begun_) {
-      throw CheckpointError(
-          "checkpoint: a node on TCP is restored before its first run, not after");
-    }
-    node_->checkpoint(archive, Life::next);
-    restored_ = archive.loading();
-  }
-
-  [[nodiscard]] Node& node() noexcept { return *node_; }
-  [[nodiscard]] const Node& node() const noexcept { return *node_; }
-  /// The counters of all members, this one included, as far as known. Any thread.
-  [[nodiscard]] transport::Status totals() const {
-    return endpoint_->with([](transport::Member& member) {
-      transport::Status sum = member.status(member.self());
-      for (const transport::MemberView& peer : member.view()) sum += peer.status;
-      return sum;
-    });
-  }
-  /// What is known of each peer. Any thread.
-  [[nodiscard]] std::vector<transport::TcpPeer> peers() const { return endpoint_->view(); }
-  [[nodiscard]] transport::MemberCounts counts() const {
-    return endpoint_->with([](transport::Member& member) { return member.counts(); });
-  }
   /// Where others dial this node.
-  [[nodiscard]] const std::string& address() const { return endpoint_->address(); }
+  [[nodiscard]] const std::string& address() const { return this->endpoint().address(); }
 
  private:
   static bool is_first_life(transport::Tcp& tcp, const TcpMemberOptions& options) {
-    const std::uint32_t founders = options.tcp().founders();
-    const bool founder = founders == 0 ? options.tcp().contacts().empty() : tcp.self() < founders;
-    const auto reach = [&](std::size_t others) {
-      if (tcp.gather(others, options.gather_timeout())) return;
-      const std::size_t met = tcp.endpoint().with([](auto& member) { return member.met(); });
-      throw ConfigError(c10::str("node ", tcp.self(), " has met ", met, " of ", others,
-                                 " others within ", options.gather_timeout().count(), " ms; ",
-                                 tcp.obstacle().empty() ? "nobody has called" : tcp.obstacle()));
-    };
+    const std::uint32_t founders = options.transport().founders();
+    const bool founder =
+        founders == 0 ? options.transport().contacts().empty() : tcp.self() < founders;
     if (founder && founders <= 1) return true;
-    reach(1);
+    Base::gather(tcp, 1, options.gather_timeout());
     if (!founder || tcp.had_earlier_life()) return false;
-    reach(founders - 1);
+    Base::gather(tcp, founders - 1, options.gather_timeout());
     return !tcp.had_earlier_life();
   }
-
-  void begin() {
-    if (founds_) {
-      const at::NoGradGuard no_grad;
-      node_->engine().start_equal(restored_);
-    } else {
-      Generator random(node_->options().seed(), node_->id());
-      node_->join(met_[random.below(static_cast<std::uint32_t>(met_.size()))]);
-    }
-  }
-
-  void leave() {
-    node_->begin_finish();
-    const transport::Time deadline = endpoint_->now() + node_->options().drain_timeout();
-    const auto idle = [](const transport::Member& member) { return member.under_way() == 0; };
-    while (!node_->settle() && endpoint_->now() < deadline) {
-      if (node_->weight() == 0 && endpoint_->with(idle)) break;
-      endpoint_->wait_until(deadline, [&](const transport::Member& member) {
-        return member.has_event() || idle(member);
-      });
-    }
-    node_->end_finish();
-  }
-
-  template <class Work>
-  void work(Work what) {
-    const Workers::End end =
-        workers_.run([&](std::size_t) { what(); },
-                     [this](std::size_t, const std::exception& error) { node_->fail(error); },
-                     [this] {
-                       leaving_ = true;
-                       node_->request_leave();
-                     });
-    if (end.error) rethrow_as_node_error(node_->id(), end.error);
-  }
-
-  Workers workers_;
-  std::atomic<bool> leaving_{false};
-  bool founds_ = false;
-  std::vector<PeerId> met_;  // when the node was made
-  bool begun_ = false;
-  bool restored_ = false;
-  transport::TcpEndpoint* endpoint_ = nullptr;  // the node's transport has it
-  std::unique_ptr<Node> node_;
 };
 
 }  // namespace gossamer

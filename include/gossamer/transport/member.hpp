@@ -156,6 +156,7 @@ class Member {
     for (const auto& [id, peer] : m_.links) m_.touch(id);
     say_farewell();
   }
+  [[nodiscard]] bool is_closing() const { return m_.closing; }
   [[nodiscard]] bool may_go() const {
     if (!m_.closing || !m_.delivery.may_close()) return false;
     return std::all_of(m_.links.begin(), m_.links.end(), [this](const auto& entry) {
@@ -492,7 +493,10 @@ class Member {
   wire::Ping ping_to(const MemberLine& line, std::uint64_t number, bool answer) const {
     const auto peer = m_.links.find(line.hello.node);
     const bool knows = peer != m_.links.end() && peer->second.known;
-    return {number, answer, m_.own, calm_.calm() && knows, calm_.stirred()};
+    wire::Ping ping{number, answer, m_.own, calm_.calm() && knows, calm_.stirred()};
+    ping.settled = ping.calm && calm_.settled();
+    if (knows) ping.expected = peer->second.expected;
+    return ping;
   }
 
   /// What a leaver does after each frame: takes home what comes.

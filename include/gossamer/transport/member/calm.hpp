@@ -19,7 +19,8 @@ namespace gossamer::transport {
 /// To find such a moment, a node that has heard of all others that they are calm asks each once
 /// more. If all are, and none was stirred since it said so before, all were calm at the moment at
 /// which the questions went out (a double collect: Mattern, "Algorithms for distributed termination
-/// detection", 1987).
+/// detection", 1987). That is true for all, so it tells them: none depends on the answers of one
+/// that is settled already.
 class MemberCalm {
  public:
   explicit MemberCalm(MemberState& state) : m_(state) {}
@@ -52,6 +53,10 @@ class MemberCalm {
       } else {
         asking_ = false;
       }
+    }
+    if (calm_ && ping.settled && ping.expected == stirred_) {
+      settled_ = true;
+      asking_ = false;
     }
     if (peer.calm && !ping.calm) asking_ = false;
     peer.calm = ping.calm;
@@ -110,7 +115,9 @@ class MemberCalm {
     }
     if (asking_ && all_confirmed) {
       asking_ = false;
-      return settled_ = true;
+      settled_ = true;
+      ping_all();
+      return true;
     }
     if (asking_ || !all_calm) return false;
     asking_ = true;

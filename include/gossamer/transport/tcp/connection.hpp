@@ -18,14 +18,6 @@
 
 namespace gossamer::transport {
 
-/// Bytes and frames of one peer's connections.
-struct TcpTraffic {
-  std::uint64_t bytes_sent = 0;
-  std::uint64_t bytes_received = 0;
-  std::uint64_t frames_sent = 0;
-  std::uint64_t frames_received = 0;
-};
-
 /// Held by its two coroutines and by its endpoint. Only the endpoint's thread looks at it.
 struct TcpConnection {
   TcpConnection(LineId number, Stream::Socket socket, std::shared_ptr<const TlsContext> tls,

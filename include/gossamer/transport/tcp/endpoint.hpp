@@ -5,6 +5,7 @@
 #include <gossamer/error.hpp>
 #include <gossamer/model/snapshot.hpp>
 #include <gossamer/transport/member.hpp>
+#include <gossamer/transport/member/traffic.hpp>
 #include <gossamer/transport/tcp/address_policy.hpp>
 #include <gossamer/transport/tcp/attempts.hpp>
 #include <gossamer/transport/tcp/connection.hpp>
@@ -42,11 +43,6 @@
 #include <vector>
 
 namespace gossamer::transport {
-
-/// What a node on TCP knows of one peer.
-struct TcpPeer : MemberView {
-  TcpTraffic traffic;
-};
 
 /// One thread that does all input and output, and a mutex around the `Member`. The node's thread
 /// never waits for the network: it changes the member and wakes the other one.
@@ -122,12 +118,12 @@ class TcpEndpoint {
   /// Whether the farewell is over; after `Member::close()`.
   [[nodiscard]] bool is_gone() const { return gone_; }
   /// All members that were ever heard of.
-  [[nodiscard]] std::vector<TcpPeer> view() const {
+  [[nodiscard]] std::vector<MemberPeerView> view() const {
     const std::lock_guard lock(mutex_);
-    std::vector<TcpPeer> all;
+    std::vector<MemberPeerView> all;
     for (MemberView& one : member_.view()) {
       const auto at = traffic_.find(one.peer);
-      all.push_back({std::move(one), at != traffic_.end() ? at->second : TcpTraffic{}});
+      all.push_back({std::move(one), at != traffic_.end() ? at->second : Traffic{}});
     }
     return all;
   }
@@ -317,8 +313,12 @@ class TcpEndpoint {
       auto& body = std::get<wire::Body>(frame);
       if (auto* delivery = std::get_if<wire::DeliveryBody>(&body); delivery && delivery->payload) {
         model::Snapshot snapshot = take_snapshot();
+        const model::Part part = delivery->frame.offer->part;
+        if (const std::uint64_t length = snapshot.bytes(part); header->payload != length) {
+          co_return co_await refuse(c, {wire::WireRule::payload, header->payload, length});
+        }
         if (header->payload > 0) {
-          const auto payload = co_await input.read(*snapshot, progress);
+          const auto payload = co_await input.read(*snapshot, part, progress);
           if (!payload.whole) co_return co_await refuse(c, {wire::WireRule::payload_checksum});
           if (!payload.finite && options_.refuse_non_finite()) {
             snapshot = {};
@@ -338,7 +338,7 @@ class TcpEndpoint {
       if (const auto* hello = std::get_if<wire::Hello>(&body)) c->peer = hello->node;
       if (!std::exchange(c->greeted, true) && !c->dial) settle_attempt(*c, true);
       if (c->peer) {
-        TcpTraffic& traffic = traffic_[*c->peer];
+        Traffic& traffic = traffic_[*c->peer];
         ++traffic.frames_received;
         traffic.bytes_received += header.bytes();
       }
@@ -400,7 +400,7 @@ class TcpEndpoint {
     }
     last = c.output.empty() && member_.must_close(c.id);
     if (!c.peer) return;
-    TcpTraffic& traffic = traffic_[*c.peer];
+    Traffic& traffic = traffic_[*c.peer];
     traffic.frames_sent += frames;
     traffic.bytes_sent += c.output.bytes();
   }
@@ -472,7 +472,7 @@ class TcpEndpoint {
   Member member_;
   bool woken_ = false;
   std::optional<model::SnapshotPool> pool_;
-  std::map<PeerId, TcpTraffic> traffic_;
+  std::map<PeerId, Traffic> traffic_;
   std::atomic<std::uint64_t> model_bytes_{0};
   std::atomic<bool> kicked_{false};
   std::atomic<bool> gone_{false};

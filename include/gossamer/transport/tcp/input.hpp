@@ -6,6 +6,7 @@
 #include <gossamer/transport/tcp/stream.hpp>
 #include <gossamer/transport/wire/checksum.hpp>
 #include <gossamer/transport/wire/numbers.hpp>
+#include <gossamer/transport/wire/payload.hpp>
 
 #include <asio/awaitable.hpp>
 #include <asio/buffer.hpp>
@@ -51,16 +52,15 @@ class TcpInput {
     bool finite = false;  ///< and so are all its numbers
   };
 
-  /// Reads a payload and its checksum. `progress()` is called now and then.
+  /// Reads that part of a payload, and its checksum. `progress()` is called now and then.
   template <class Progress>
-  asio::awaitable<Payload> read(const model::Flat& into, Progress progress) {
+  asio::awaitable<Payload> read(const model::Flat& into, model::Part which, Progress progress) {
     wire::Checksum sum;
     Payload payload{false, true};
     for (const at::Tensor& segment : into.segments()) {
-      auto* to = static_cast<std::byte*>(segment.data_ptr());
-      const std::size_t size = segment.nbytes();
-      for (std::size_t at = 0; at < size; at += tcp_chunk) {
-        const std::span<std::byte> part(to + at, std::min(tcp_chunk, size - at));
+      const std::span<std::byte> to = wire::bytes_of(segment, which);
+      for (std::size_t at = 0; at < to.size(); at += tcp_chunk) {
+        const std::span<std::byte> part = to.subspan(at, std::min(tcp_chunk, to.size() - at));
         const std::size_t here = std::min(part.size(), end_ - begin_);
         std::memcpy(part.data(), buffer_.data() + begin_, here);
         drop(here);

@@ -8,6 +8,7 @@
 #include <gossamer/transport/wire/body.hpp>
 #include <gossamer/transport/wire/checksum.hpp>
 #include <gossamer/transport/wire/frame.hpp>
+#include <gossamer/transport/wire/payload.hpp>
 
 #include <asio/awaitable.hpp>
 #include <asio/buffer.hpp>
@@ -34,7 +35,7 @@ class TcpOutput {
   [[nodiscard]] bool has_room() const { return !payload_ && head_.size() < most; }
   /// Bytes that are gathered.
   [[nodiscard]] std::size_t bytes() const {
-    return head_.size() + (payload_ ? payload_.bytes() + wire::FrameHeader::trailer : 0);
+    return head_.size() + (payload_ ? payload_.bytes(part_) + wire::FrameHeader::trailer : 0);
   }
 
   void add(wire::Body body) {
@@ -42,8 +43,11 @@ class TcpOutput {
         [this](auto& one) {
           std::uint64_t payload = 0;
           if constexpr (std::is_same_v<std::remove_cvref_t<decltype(one)>, wire::DeliveryBody>) {
-            if (one.payload) payload_ = std::move(one.frame.offer->payload);
-            payload = payload_.bytes();
+            payload = one.payload_bytes();
+            if (one.payload) {
+              payload_ = std::move(one.frame.offer->payload);
+              part_ = one.frame.offer->part;
+            }
           }
           wire::append_frame(head_, run_, one, payload);
         },
@@ -56,12 +60,11 @@ class TcpOutput {
     buffers_.assign(1, asio::buffer(head_));
     std::size_t waiting = head_.size();
     wire::Checksum sum;
-    if (payload_ && payload_.bytes() > 0) {
+    if (payload_ && payload_.bytes(part_) > 0) {
       for (const at::Tensor& segment : payload_->segments()) {
-        const auto* from = static_cast<const std::byte*>(segment.data_ptr());
-        const std::size_t size = segment.nbytes();
-        for (std::size_t at = 0; at < size; at += tcp_chunk) {
-          const std::span part(from + at, std::min(tcp_chunk, size - at));
+        const std::span<const std::byte> from = wire::bytes_of(segment, part_);
+        for (std::size_t at = 0; at < from.size(); at += tcp_chunk) {
+          const auto part = from.subspan(at, std::min(tcp_chunk, from.size() - at));
           sum.add(part);
           buffers_.push_back(asio::buffer(part.data(), part.size()));
           waiting += part.size();
@@ -88,6 +91,7 @@ class TcpOutput {
   std::uint64_t run_;
   std::vector<std::byte> head_;
   model::Snapshot payload_;
+  model::Part part_;
   std::vector<asio::const_buffer> buffers_;
   std::byte trailer_[wire::FrameHeader::trailer] = {};
 };

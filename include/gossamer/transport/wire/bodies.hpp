@@ -147,6 +147,9 @@ struct Ping {
   Report report;
   bool calm = false;          ///< the sender has finished, and nothing is under way from it
   std::uint64_t stirred = 0;  ///< how often it was calm, and then not
+  /// The sender knows a moment at which all were calm, the receiver when its count was `expected`.
+  bool settled = false;
+  std::uint64_t expected = 0;
 
   template <class Self, class Io>
   static void walk(Self& self, Io& io) {
@@ -155,6 +158,8 @@ struct Ping {
     Report::walk(self.report, io);
     io(self.calm);
     io(self.stirred);
+    io(self.settled);
+    io(self.expected);
   }
 };
 

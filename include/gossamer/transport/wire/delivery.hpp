@@ -11,8 +11,8 @@
 namespace gossamer::transport::wire {
 
 /// A frame of one peer's `Delivery` for another's, and what else a node says with it. The numbers
-/// of the offer's payload are not among the fields: `payload` says whether they follow. Who sends
-/// and who receives, the connection knows.
+/// of the offer's payload are not among the fields: `payload` says whether those of its part
+/// follow. Who sends and who receives, the connection knows.
 struct DeliveryBody {
   static constexpr Kind kind = Kind::delivery;
 
@@ -22,6 +22,11 @@ struct DeliveryBody {
   Reason reason = Reason::left;
   Report report;
   bool payload = false;
+
+  /// Bytes of the payload that go with it.
+  [[nodiscard]] std::uint64_t payload_bytes() const {
+    return payload ? frame.offer->payload.bytes(frame.offer->part) : 0;
+  }
 
   template <class Self, class Io>
   static void walk(Self& self, Io& io) {
@@ -62,6 +67,8 @@ struct DeliveryBody {
     io(offer.kind);
     io(offer.round);
     io(offer.weight);
+    io(offer.part.index);
+    io(offer.part.of);
     io(self.payload);
   }
 };

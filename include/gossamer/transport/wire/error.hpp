@@ -15,7 +15,7 @@ enum class WireRule {
   kind,              ///< there is no kind n
   run,               ///< the frame is of this run
   fields,            ///< n bytes of fields are within the limit of their kind
-  payload,           ///< n bytes of payload are what this model has
+  payload,           ///< n bytes of payload are what this model, or its part, has
   checksum,          ///< the fields are as they were sent
   payload_checksum,  ///< and so is the payload
   values             ///< the fields are all there, possible, and no more; n bytes are left
@@ -43,7 +43,7 @@ struct WireError {
       case WireRule::fields:
         return "it sent a frame with " + n + " bytes of fields, at most " + most + " are allowed";
       case WireRule::payload:
-        return "it sent a payload of " + n + " bytes, this model has " + most;
+        return "it sent a payload of " + n + " bytes, this model, or its part, has " + most;
       case WireRule::checksum:
         return "a frame was damaged on its way";
       case WireRule::payload_checksum:

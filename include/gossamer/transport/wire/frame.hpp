@@ -44,7 +44,7 @@ constexpr std::size_t most_fields(Kind kind) {
 /// How every frame begins.
 inline constexpr std::array<char, 4> magic{'G', 'S', 'M', 'R'};
 /// Members with different ones refuse each other.
-inline constexpr std::uint16_t protocol_version = 1;
+inline constexpr std::uint16_t protocol_version = 2;
 
 /// The first bytes of a frame, little-endian:
 ///
@@ -74,7 +74,7 @@ struct FrameHeader {
 };
 
 /// Looks at the first `FrameHeader::size` bytes of a frame. A frame of another run is refused, but
-/// for a refusal, which says just that. `model` is how long a payload may be, exactly; 0 if none.
+/// for a refusal, which says just that. `model` is how long a payload may be; 0 if none may come.
 inline Parsed<FrameHeader> parse_header(std::span<const std::byte, FrameHeader::size> bytes,
                                         std::uint64_t run, std::uint64_t model) {
   if (std::memcmp(bytes.data(), magic.data(), magic.size()) != 0) return WireError{WireRule::magic};
@@ -101,7 +101,7 @@ inline Parsed<FrameHeader> parse_header(std::span<const std::byte, FrameHeader::
   if (zero != 0 || zeros != 0) return WireError{WireRule::values, zeros};
   const std::size_t most = most_fields(header.kind);
   if (header.fields > most) return WireError{WireRule::fields, header.fields, most};
-  const bool may_carry = header.kind == Kind::delivery && header.payload == model;
+  const bool may_carry = header.kind == Kind::delivery && header.payload <= model;
   if (header.payload > 0 && !may_carry) return WireError{WireRule::payload, header.payload, model};
   return header;
 }

@@ -41,7 +41,9 @@ inline Parsed<Body> parse_frame(std::span<const std::byte> bytes, const FrameHea
   }
   auto parsed = as(DeliveryBody{});
   if (const auto* body = std::get_if<Body>(&parsed)) {
-    if (header.payload > 0 && !std::get<DeliveryBody>(*body).payload) {
+    const auto& delivery = std::get<DeliveryBody>(*body);
+    if (header.payload > 0 && !delivery.payload) return WireError{WireRule::values};
+    if (const auto& offer = delivery.frame.offer; offer && offer->part.index >= offer->part.of) {
       return WireError{WireRule::values};
     }
   }

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+/// A cluster whose nodes are processes: the part of it that is here.
+#pragma once
+
+#include <cifar10/cluster.hpp>
+#include <cifar10/options.hpp>
+#include <gossamer/gossamer.hpp>
+#include <gossamer/node/process_member.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace cifar10 {
+
+/// This process's node of a run over many. `Member` is a `ProcessMember`.
+template <class Member>
+class ProcessCluster : public Cluster {
+ public:
+  /// `how` is what the member is made of, before the rule.
+  template <class... How>
+  ProcessCluster(const Options& options, const Images& train, const How&... how)
+      : member_(how..., options.make_rule(), [&options, &train](gossamer::Context context) {
+          return std::make_unique<CifarNode>(std::move(context), options, train);
+        }) {}
+
+  void train(const Stretch& stretch) override {
+    gossamer::Budget budget;
+    if (stretch.images != Stretch::no_limit) budget.samples(stretch.images);
+    if (stretch.seconds > 0) {
+      budget.duration(gossamer::transport::seconds(std::max(1e-9, stretch.seconds - wall_)));
+    }
+    const std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now();
+    member_.run_until(budget);
+    wall_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  }
+  void finish() override { member_.finish(); }
+  std::vector<CifarNode*> nodes() override { return {&member_.node()}; }
+  std::vector<gossamer::observe::Member> members() const override {
+    return {{&member_.node().parameters(), member_.node().weight()}};
+  }
+  gossamer::transport::Status totals() const override { return member_.totals(); }
+  double total_weight() const override { return member_.node().weight(); }
+  double wall_seconds() const override { return wall_; }
+  void checkpoint(gossamer::Archive& archive) override {
+    member_.checkpoint(archive);
+    archive("wall_seconds", wall_);
+  }
+  nlohmann::ordered_json peers() const override {
+    auto all = nlohmann::ordered_json::array();
+    for (const auto& peer : member_.peers()) {
+      const gossamer::transport::Ledger& ledger = peer.ledger;
+      all.push_back({{"peer", peer.peer},
+                     {"address", peer.address},
+                     {"state", name_of(peer)},
+                     {"round_trip_ms", static_cast<double>(peer.round_trip.count()) / 1e6},
+                     {"bytes_sent", peer.traffic.bytes_sent},
+                     {"bytes_received", peer.traffic.bytes_received},
+                     {"messages_sent", ledger.sent.messages()},
+                     {"messages_received", ledger.delivered.messages()},
+                     {"messages_returned", ledger.returned.messages()},
+                     {"weight_sent", ledger.sent.weight()},
+                     {"weight_received", ledger.delivered.weight()},
+                     {"weight_returned", ledger.returned.weight()},
+                     {"messages_in_doubt", ledger.in_doubt.messages()}});
+    }
+    return all;
+  }
+  std::string network() const override {
+    std::size_t connected = 0;
+    std::size_t gone = 0;
+    std::uint64_t bytes = 0;
+    double slowest = 0;
+    for (const auto& peer : member_.peers()) {
+      using gossamer::transport::wire::Presence;
+      connected += peer.connected ? 1 : 0;
+      gone += peer.presence == Presence::left || peer.presence == Presence::lost ? 1 : 0;
+      bytes += peer.traffic.bytes_sent + peer.traffic.bytes_received;
+      slowest = std::max(slowest, static_cast<double>(peer.round_trip.count()) / 1e6);
+    }
+    char text[96];
+    std::snprintf(text, sizeof text, "peers %zu up, %zu gone, %.1f MB, slowest %.1f ms", connected,
+                  gone, static_cast<double>(bytes) / 1e6, slowest);
+    return text;
+  }
+
+ protected:
+  [[nodiscard]] const Member& member() const { return member_; }
+
+ private:
+  static const char* name_of(const gossamer::transport::MemberPeerView& peer) {
+    using gossamer::transport::wire::Presence;
+    if (peer.presence == Presence::left) return "left";
+    if (peer.presence == Presence::lost) return "lost";
+    return peer.connected ? "connected" : "not connected";
+  }
+
+  Member member_;
+  double wall_ = 0;
+};
+
+}  // namespace cifar10
