@@ -3,6 +3,7 @@
 #include <cifar10/tcp_cluster.hpp>
 #include <gossamer/gossamer.hpp>
 #include <gossamer/node/tcp_member.hpp>
+#include <shared/peer_records.hpp>
 
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -42,18 +43,13 @@ gossamer::TcpMemberOptions member_options(const Options& options,
       std::chrono::milliseconds(static_cast<std::int64_t>(1000 * tcp.gather_seconds)));
 }
 
-const char* name_of(const gossamer::transport::TcpPeer& peer) {
-  using gossamer::transport::wire::Presence;
-  if (peer.presence == Presence::left) return "left";
-  if (peer.presence == Presence::lost) return "lost";
-  return peer.connected ? "connected" : "not connected";
-}
-
 class Tcp final : public Cluster {
  public:
   Tcp(const gossamer::TcpMemberOptions& member, const Options& options, const Images& train)
       : member_(member, options.make_rule(), [&options, &train](gossamer::Context context) {
-          return std::make_unique<CifarNode>(std::move(context), options, train);
+          auto node = std::make_unique<CifarNode>(std::move(context), options, train);
+          if (!options.tcp.step_log.empty()) node->log_steps(options.tcp.step_log);
+          return node;
         }) {}
 
   void train(const Stretch& stretch) override {
@@ -77,26 +73,7 @@ class Tcp final : public Cluster {
   void checkpoint(gossamer::Archive& /*archive*/) override {
     throw gossamer::ConfigError("a node on TCP cannot be saved yet");
   }
-  nlohmann::ordered_json peers() const override {
-    auto all = nlohmann::ordered_json::array();
-    for (const auto& peer : member_.peers()) {
-      const gossamer::transport::Ledger& ledger = peer.ledger;
-      all.push_back({{"peer", peer.peer},
-                     {"address", peer.address},
-                     {"state", name_of(peer)},
-                     {"round_trip_ms", static_cast<double>(peer.round_trip.count()) / 1e6},
-                     {"bytes_sent", peer.traffic.bytes_sent},
-                     {"bytes_received", peer.traffic.bytes_received},
-                     {"messages_sent", ledger.sent.messages()},
-                     {"messages_received", ledger.delivered.messages()},
-                     {"messages_returned", ledger.returned.messages()},
-                     {"weight_sent", ledger.sent.weight()},
-                     {"weight_received", ledger.delivered.weight()},
-                     {"weight_returned", ledger.returned.weight()},
-                     {"messages_in_doubt", ledger.in_doubt.messages()}});
-    }
-    return all;
-  }
+  nlohmann::ordered_json peers() const override { return examples::peer_records(member_.peers()); }
 
  private:
   gossamer::TcpMember<CifarNode> member_;
