@@ -100,7 +100,8 @@ class TcpMember {
                      .threads_per_node(options.threads())
                      .stop_when(options.leave_when())
                      .on_tick(options.on_tick())
-                     .tick(options.tick())) {
+                     .tick(options.tick())),
+        leave_when_(options.leave_when()) {
     transport::Tcp tcp(options.tcp());
     const bool founds = is_first_life(tcp, options);
     const double weight =
@@ -127,6 +128,7 @@ class TcpMember {
   /// the node is leaving, its weight goes to another, and it goes when that has it. Throws
   /// NodeError.
   void finish() {
+    if (leave_when_ && leave_when_()) ask_to_leave();  // said after the run had ended
     work([this] { leaving_ ? leave() : node_->finish(); });
   }
   void run(const Budget& budget) {
@@ -153,6 +155,11 @@ class TcpMember {
   [[nodiscard]] const std::string& address() const { return endpoint_->address(); }
 
  private:
+  void ask_to_leave() {
+    leaving_ = true;
+    node_->request_leave();
+  }
+
   static bool is_first_life(transport::Tcp& tcp, const TcpMemberOptions& options) {
     const std::uint32_t founders = options.tcp().founders();
     const bool founder = founders == 0 ? options.tcp().contacts().empty() : tcp.self() < founders;
@@ -188,14 +195,12 @@ class TcpMember {
     const Workers::End end =
         workers_.run([&](std::size_t) { what(); },
                      [this](std::size_t, const std::exception& error) { node_->fail(error); },
-                     [this] {
-                       leaving_ = true;
-                       node_->request_leave();
-                     });
+                     [this] { ask_to_leave(); });
     if (end.error) rethrow_as_node_error(node_->id(), end.error);
   }
 
   Workers workers_;
+  std::function<bool()> leave_when_;
   std::atomic<bool> leaving_{false};
   transport::TcpEndpoint* endpoint_ = nullptr;  // the node's transport has it
   std::unique_ptr<Node> node_;
