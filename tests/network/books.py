@@ -64,11 +64,16 @@ class Books:
 
 
 class Audit:
-    """`survivors` are Books; `gone` says what each node that is gone began with, by its number.
-    `errors` is empty if all weight is found."""
+    """`survivors` are Books; `founders_gone` says what each founder that is gone began with, by its
+    number. Whoever else is in a ledger came later, with nothing. `errors` is empty if all weight is
+    found."""
 
-    def __init__(self, survivors, gone):
+    def __init__(self, survivors, founders_gone):
         self.errors = []
+        gone = {peer: 0.0 for books in survivors for peer in books.ledgers}
+        gone.update(founders_gone)
+        for books in survivors:
+            gone.pop(books.node, None)
         self.alive = math.fsum(books.weight for books in survivors)
         self.gone = math.fsum(list(gone.values()) +
                               [books.surplus(node) for books in survivors for node in gone])

@@ -3,6 +3,7 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -30,11 +31,13 @@ def program(name):
 
 
 def free_ports(count):
-    """Ports of loopback that are free now, and outside of what the kernel hands out by itself."""
+    """Ports of loopback that are free now, and outside of what the kernel hands out by itself; at
+    random, for other trials may be looking, too."""
     with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
         lowest, highest = map(int, file.read().split())
+    candidates = [*range(10000, lowest), *range(highest + 1, 65536)]
     ports = []
-    for port in [*range(20000, lowest), *range(highest + 1, 65536), *range(lowest, highest)]:
+    for port in random.sample(candidates, len(candidates)):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

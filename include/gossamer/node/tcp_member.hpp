@@ -163,18 +163,23 @@ class TcpMember {
   static bool is_first_life(transport::Tcp& tcp, const TcpMemberOptions& options) {
     const std::uint32_t founders = options.tcp().founders();
     const bool founder = founders == 0 ? options.tcp().contacts().empty() : tcp.self() < founders;
+    const auto refuse = [&](const std::string& whom) {
+      throw ConfigError(c10::str("node ", tcp.self(), " has met ", whom, " within ",
+                                 options.gather_timeout().count(), " ms; ",
+                                 tcp.obstacle().empty() ? "nobody has called" : tcp.obstacle()));
+    };
     const auto reach = [&](std::size_t others) {
       if (tcp.gather(others, options.gather_timeout())) return;
       const std::size_t met = tcp.endpoint().with([](auto& member) { return member.met(); });
-      throw ConfigError(c10::str("node ", tcp.self(), " has met ", met, " of ", others,
-                                 " others within ", options.gather_timeout().count(), " ms; ",
-                                 tcp.obstacle().empty() ? "nobody has called" : tcp.obstacle()));
+      refuse(c10::str(met, " of ", others, " others"));
     };
     if (founder && founders <= 1) return true;
     reach(1);
-    if (!founder || tcp.had_earlier_life()) return false;
-    reach(founders - 1);
-    return !tcp.had_earlier_life();
+    if (founder && !tcp.had_earlier_life()) reach(founders - 1);
+    if (founder && !tcp.had_earlier_life()) return true;
+    // A newcomer needs one who is there now, not one who has been.
+    if (!tcp.find_peer(options.gather_timeout())) refuse("nobody who is still there");
+    return false;
   }
 
   void leave() {

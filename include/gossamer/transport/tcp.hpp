@@ -124,18 +124,17 @@ class Tcp {
   /// if they are not there in time; `obstacle()` may say why. Throws ConfigError for what waiting
   /// does not mend: another run, another model, a wrong address.
   bool gather(std::size_t others, std::chrono::nanoseconds within) {
+    return gather_until(now() + within,
+                        [others](const Member& member) { return member.met() >= others; });
+  }
+  /// Waits until this node has a peer: those it has met may have left meanwhile. For the rest as
+  /// `gather()`.
+  bool find_peer(std::chrono::nanoseconds within) {
     const Time deadline = now() + within;
-    std::string trouble;
-    const bool enough = endpoint_->wait_until(deadline, [&](Member& member) {
-      trouble = member.trouble();
-      return member.met() >= others || !trouble.empty();
-    });
-    if (!trouble.empty()) throw ConfigError("Tcp: " + trouble);
-    // What else has come already, the node will see in its turn.
-    while (auto event = endpoint_->with([](Member& member) { return member.poll(); })) {
-      if (!std::holds_alternative<PeerJoined>(*event)) early_.push_back(std::move(*event));
+    while (peers().empty() && now() < deadline) {
+      gather_until(deadline, [](const Member& member) { return member.has_event(); });
     }
-    return enough;
+    return !peers().empty();
   }
   /// The last reason for which this node did not reach, or was not let in by, another one.
   [[nodiscard]] std::string obstacle() const {
@@ -159,6 +158,21 @@ class Tcp {
   void crash() { endpoint_.reset(); }
 
  private:
+  template <class Enough>
+  bool gather_until(Time deadline, Enough enough) {
+    std::string trouble;
+    const bool is_enough = endpoint_->wait_until(deadline, [&](Member& member) {
+      trouble = member.trouble();
+      return enough(member) || !trouble.empty();
+    });
+    if (!trouble.empty()) throw ConfigError("Tcp: " + trouble);
+    // What else has come already, the node will see in its turn.
+    while (auto event = endpoint_->with([](Member& member) { return member.poll(); })) {
+      if (!std::holds_alternative<PeerJoined>(*event)) early_.push_back(std::move(*event));
+    }
+    return is_enough;
+  }
+
   std::chrono::nanoseconds linger_;
   std::unique_ptr<TcpEndpoint> endpoint_;
   std::size_t bytes_ = 0;
