@@ -44,10 +44,13 @@ class Churn:
         self.memory = {}  # lasting Wanderer: [(time, bytes)]
         self.finish_seconds = []
 
-    def start(self, rank=None):
+    def free(self):
+        """Addresses where nobody listens."""
         taken = [one.listen for one in [*self.here, *self.leaving]]
-        free = [f"127.0.0.1:{port}" for port in self.ports if f"127.0.0.1:{port}" not in taken]
-        listen = free[0] if rank is not None else self.rng.choice(free)
+        return [at for at in (f"127.0.0.1:{port}" for port in self.ports) if at not in taken]
+
+    def start(self, rank=None):
+        listen = self.free()[0] if rank is not None else self.rng.choice(self.free())
         if rank is None:
             contacts = [self.rng.choice(self.awake()).listen]
         else:
@@ -74,7 +77,7 @@ class Churn:
         awake = self.awake()
         may_go = len(self.here) > max(3, self.args.nodes - 2) and mortal and len(awake) > 2
         kinds = []
-        if len(self.here) < self.args.nodes + 1 and awake:
+        if len(self.here) < self.args.nodes + 1 and awake and self.free():
             kinds += ["join"] * 3
         if may_go:
             kinds += ["kill"] * 2
