@@ -73,7 +73,8 @@ class CifarNode : public gossamer::GradientNode<std::shared_ptr<Network>> {
     model()->reseed_dropout(o.seed * 4096 + id());
   }
 
-  /// Writes when each step begins, in seconds of the steady clock, one a line.
+  /// Writes when each step begins, in seconds of the steady clock, and how long this thread has
+  /// waited for a core until then (where Linux says so, else 0), one step a line.
   void log_steps(const std::filesystem::path& file) {
     step_log_.open(file);
     if (!step_log_) throw gossamer::ConfigError("step log " + file.string() + ": cannot be made");
@@ -85,7 +86,10 @@ class CifarNode : public gossamer::GradientNode<std::shared_ptr<Network>> {
   double gradient() override {
     if (step_log_.is_open()) {
       const std::chrono::duration<double> now = std::chrono::steady_clock::now().time_since_epoch();
-      step_log_ << now.count() << std::endl;
+      double computed = 0;
+      double waited = 0;
+      std::ifstream("/proc/thread-self/schedstat") >> computed >> waited;  // ns
+      step_log_ << now.count() << ' ' << waited / 1e9 << std::endl;
     }
     const auto [images, labels] = batches_.next();
     optimizer_->zero_grad();

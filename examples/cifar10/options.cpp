@@ -242,8 +242,9 @@ void add_options(CLI::App& app, Options& o) {
       ->check(positive())
       ->capture_default_str()
       ->group(tcp);
-  app.add_option("--step-log", o.tcp.step_log,
-                 "File for when each step begins, in seconds of the steady clock, one a line")
+  app.add_option(
+         "--step-log", o.tcp.step_log,
+         "File for when each step begins, and how long the node has waited for a core until then")
       ->group(tcp);
 
   const char* length = "Length: one of these; all nodes end together";

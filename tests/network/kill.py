@@ -8,7 +8,9 @@ A gap is the time from the begin of a node's step to that of its next; an ordina
 median gap of that node in that run. Each gap of a survivor that ends after the first kill must be
 shorter than --gap-limit ordinary steps. Where processes outnumber cores the scheduler makes gaps of
 its own, so the same figure is given of the time before the kill, and of --control trials in which
-nobody is killed.
+nobody is killed; and "net" gaps are those without the time for which the node was ready to run and
+had no core (the kernel's schedstat), in ordinary steps without it: what is long there is the
+library's doing. --net makes these the ones that are limited, for machines that do other things.
 
     GOSSAMER_DATA=DIR tests/network/kill.py --kill 3 --trials 20 --out kill-3.json
 """
@@ -41,15 +43,20 @@ class Trainer(Process):
         super().__init__(f"process {rank}", list(map(str, command)), folder / f"log-{rank}",
                          1 / args.nodes)
 
-    def step_times(self):
+    def step_log_lines(self):
+        """(when it began, seconds that the node had waited for a core until then) per step."""
         if not self.step_log.exists():
             return []
-        return [float(line) for line in self.step_log.read_text().split("\n")[:-1]]
+        lines = self.step_log.read_text().split("\n")[:-1]
+        return [tuple(map(float, line.split())) for line in lines]
 
-    def gaps(self):
+    def step_times(self):
+        return [when for when, _ in self.step_log_lines()]
+
+    def gaps(self, net=False):
         """(end, length) of each."""
-        times = self.step_times()[WARM_UP:]
-        return [(b, b - a) for a, b in zip(times, times[1:])]
+        steps = self.step_log_lines()[WARM_UP:]
+        return [(b, b - a - (d - c if net else 0)) for (a, c), (b, d) in zip(steps, steps[1:])]
 
     def books(self):
         summary = json.loads((self.out / f"node-{self.rank}" / "summary.json").read_text())
@@ -78,11 +85,11 @@ def kill_at(victims, moments, others, pace):
                    for one in others if not one.running()]
 
 
-def longest(survivors, since, until):
+def longest(survivors, since, until, net=False):
     """The longest gap that ends between two times, in ordinary steps of its node."""
     worst = 0.0
     for one in survivors:
-        gaps = one.gaps()
+        gaps = one.gaps(net)
         if len(gaps) < 5:
             continue
         ordinary = statistics.median(length for _, length in gaps)
@@ -123,10 +130,13 @@ def run_trial(number, kill, args, rng, nodes):
             length for one in survivors for _, length in one.gaps())
         row["longest_gap_before"] = longest(survivors, 0, cut)
         row["longest_gap_after"] = longest(survivors, cut, end)
+        row["longest_net_gap_before"] = longest(survivors, 0, cut, net=True)
+        row["longest_net_gap_after"] = longest(survivors, cut, end, net=True)
+        limited = row["longest_net_gap_after" if args.net else "longest_gap_after"]
         if kill and min(sum(t > cut for t in one.step_times()) for one in survivors) < 2:
             errors.append("a survivor took no two steps after the kill")
-        if kill and args.gap_limit and row["longest_gap_after"] >= args.gap_limit:
-            errors.append(f"a gap of {row['longest_gap_after']:.1f} ordinary steps")
+        if kill and args.gap_limit and limited >= args.gap_limit:
+            errors.append(f"a gap of {limited:.1f} ordinary steps")
     row["errors"] = errors
     return row
 
@@ -141,6 +151,7 @@ def main():
     parser.add_argument("--images", type=int, default=12000, help="over all nodes")
     parser.add_argument("--probability", type=float, default=0.2, help="of a push after a step")
     parser.add_argument("--gap-limit", type=float, default=5, help="in ordinary steps; 0: no limit")
+    parser.add_argument("--net", action="store_true", help="limit net gaps instead")
     parser.add_argument("--timeout", type=float, default=300, help="seconds for one trial")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", help="file for the result, in JSON")
@@ -157,7 +168,9 @@ def main():
         errors += [f"trial {number}: {error}" for error in row["errors"]]
         say(f"trial {number}: killed {row['killed']} at {row['at_step']}, total weight - 1 = "
             f"{row.get('total_less_one', float('nan')):.1e}, longest gap before "
-            f"{row.get('longest_gap_before', 0):.2f}, after {row.get('longest_gap_after', 0):.2f}"
+            f"{row.get('longest_gap_before', 0):.2f}, after {row.get('longest_gap_after', 0):.2f}, "
+            f"net {row.get('longest_net_gap_before', 0):.2f} and "
+            f"{row.get('longest_net_gap_after', 0):.2f}"
             + "".join(f"; FAILED: {error}" for error in row["errors"]))
     worst = lambda rows, key: max((abs(row[key]) for row in rows if key in row), default=None)
     conclude({"trial": "kill", "nodes": args.nodes, "kill": args.kill, "images": args.images,
@@ -167,6 +180,9 @@ def main():
               "longest_gap_after_kill": worst(rows, "longest_gap_after"),
               "longest_gap_before_kill": worst(rows, "longest_gap_before"),
               "longest_gap_in_control": worst(controls, "longest_gap_before"),
+              "longest_net_gap_after_kill": worst(rows, "longest_net_gap_after"),
+              "longest_net_gap_before_kill": worst(rows, "longest_net_gap_before"),
+              "longest_net_gap_in_control": worst(controls, "longest_net_gap_before"),
               "rows": rows, "controls": controls}, errors, args.out)
 
 

@@ -112,6 +112,7 @@ class Wanderer(Process):
 
     def __init__(self, name, folder, listen, contacts, rank=None, founders=0, options=(), **more):
         folder = Path(folder)
+        (folder / "report").unlink(missing_ok=True)  # of an earlier trial
         command = [program("wanderer"), "--report", str(folder / "report"), "--listen", listen]
         for contact in contacts:
             command += ["--contact", contact]
