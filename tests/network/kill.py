@@ -10,7 +10,7 @@ shorter than --gap-limit ordinary steps. Where processes outnumber cores the sch
 its own, so the same figure is given of the time before the kill, and of --control trials in which
 nobody is killed; and "net" gaps are those without the time for which the node was ready to run and
 had no core (the kernel's schedstat), in ordinary steps without it: what is long there is the
-library's doing. --net makes these the ones that are limited, for machines that do other things.
+doing of the library, or of a machine whose cores are not its own. --net limits these instead.
 
     GOSSAMER_DATA=DIR tests/network/kill.py --kill 3 --trials 20 --out kill-3.json
 """
