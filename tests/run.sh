@@ -9,6 +9,7 @@
 #   ./tests/run.sh --fuzz [SECONDS]                     every fuzzer for SECONDS (default 20)
 #   ./tests/run.sh --headers                            every header compiles alone; counts headers
 #   ./tests/run.sh --docs                               the API reference: build/release/docs/html
+#   ./tests/run.sh --network                            processes that are killed, cut off, churned
 #
 # CATCH ARGS choose among those tests: [threads] is what starts threads, [parse] what reads bytes.
 set -euo pipefail
@@ -132,11 +133,37 @@ run_docs() {
   return "$failed"
 }
 
+# Short forms of the trials in tests/network. How long gaps are is not checked: other things may run
+# beside this.
+run_network() {
+  need_packages "${build_packages[@]}" iproute2
+  configure release
+  build release cifar10 wanderer
+  local passed=0 failed=0
+  local -a trial
+  while read -ra trial; do
+    printf '\n%s\n' "${trial[*]}"
+    if python3 "$root/tests/network/${trial[0]}" "${trial[@]:1}" </dev/null; then
+      passed=$((passed + 1))
+    else
+      failed=$((failed + 1))
+    fi
+  done <<'END'
+books_test.py
+churn.py --seconds 45
+cut.py --whole 5 --parted 12 --dead-after 5
+kill.py --kill 2 --trials 1 --control 0 --nodes 4 --images 2400 --gap-limit 0
+END
+  echo "$passed passed, $failed failed"
+  ((failed == 0))
+}
+
 case ${1-} in
   --help | -h) sed -n '3,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
   --sanitize) shift && run_sanitized "$@" ;;
   --fuzz) shift && run_fuzzers "$@" ;;
   --headers) run_headers ;;
   --docs) run_docs ;;
+  --network) run_network ;;
   *) run_all "$@" ;;
 esac

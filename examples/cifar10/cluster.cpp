@@ -5,6 +5,8 @@
 #include <cifar10/mpi_cluster.hpp>
 #include <cifar10/tcp_cluster.hpp>
 
+#include <chrono>
+#include <cstdint>
 #include <utility>
 
 namespace cifar10 {
@@ -12,10 +14,10 @@ namespace cifar10 {
 std::unique_ptr<Cluster> make_cluster(const Options& options, const Images& train,
                                       std::function<bool()> stop_when,
                                       std::function<void()> on_tick) {
-  const auto node = gossamer::NodeOptions()
-                        .seed(options.seed)
-                        .samples_per_step(static_cast<std::uint64_t>(options.batch))
-                        .buffers(options.buffer_policy());
+  auto node = gossamer::NodeOptions()
+                  .seed(options.seed)
+                  .samples_per_step(static_cast<std::uint64_t>(options.batch))
+                  .buffers(options.buffer_policy());
   const auto make = [&options, &train](gossamer::Context context) {
     return std::make_unique<CifarNode>(std::move(context), options, train);
   };
@@ -29,6 +31,8 @@ std::unique_ptr<Cluster> make_cluster(const Options& options, const Images& trai
         std::move(on_tick), std::move(trace));
   }
   if (options.transport == "tcp") {
+    const auto drain = static_cast<std::int64_t>(1000 * options.tcp.drain_seconds);
+    node.drain_timeout(std::chrono::milliseconds(drain));
     return make_tcp_cluster(options, node, train, std::move(stop_when), std::move(on_tick));
   }
   if (options.transport == "mpi") {

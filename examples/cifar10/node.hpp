@@ -11,6 +11,10 @@
 #include <torch/optim/sgd.h>
 #include <torch/serialize.h>
 
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <iomanip>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -69,9 +73,24 @@ class CifarNode : public gossamer::GradientNode<std::shared_ptr<Network>> {
     model()->reseed_dropout(o.seed * 4096 + id());
   }
 
+  /// Writes when each step begins, in seconds of the steady clock, and how long this thread has
+  /// waited for a core until then (where Linux says so, else 0), one step a line.
+  void log_steps(const std::filesystem::path& file) {
+    step_log_.open(file);
+    if (!step_log_) throw gossamer::ConfigError("step log " + file.string() + ": cannot be made");
+    step_log_ << std::fixed << std::setprecision(6);
+  }
+
  protected:
   /// The mean cross-entropy of one mini-batch, and its gradients.
   double gradient() override {
+    if (step_log_.is_open()) {
+      const std::chrono::duration<double> now = std::chrono::steady_clock::now().time_since_epoch();
+      double computed = 0;
+      double waited = 0;
+      std::ifstream("/proc/thread-self/schedstat") >> computed >> waited;  // ns
+      step_log_ << now.count() << ' ' << waited / 1e9 << std::endl;
+    }
     const auto [images, labels] = batches_.next();
     optimizer_->zero_grad();
     const torch::Tensor loss = at::cross_entropy_loss(model()->forward(images), labels);
@@ -113,6 +132,7 @@ class CifarNode : public gossamer::GradientNode<std::shared_ptr<Network>> {
   bool keeps_momentum_;
   Batches batches_;
   std::unique_ptr<torch::optim::Optimizer> optimizer_;
+  std::ofstream step_log_;
   bool second_order_;  // the gradients need their graph
 };
 

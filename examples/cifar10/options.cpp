@@ -237,6 +237,15 @@ void add_options(CLI::App& app, Options& o) {
       ->check(positive())
       ->capture_default_str()
       ->group(tcp);
+  app.add_option("--drain-seconds", o.tcp.drain_seconds,
+                 "How long, at most, to wait at the end for what is under way")
+      ->check(positive())
+      ->capture_default_str()
+      ->group(tcp);
+  app.add_option(
+         "--step-log", o.tcp.step_log,
+         "File for when each step begins, and how long the node has waited for a core until then")
+      ->group(tcp);
 
   const char* length = "Length: one of these; all nodes end together";
   auto* images = app.add_option("--images", o.images, "Images over all nodes (default: 200000)")
@@ -266,6 +275,8 @@ void add_options(CLI::App& app, Options& o) {
                  "Test images on which the single nodes are measured; the means always on all")
       ->check(within(1, 10000))
       ->capture_default_str()
+      ->group(records);
+  app.add_flag("!--no-evaluation", o.evaluate, "Do not measure the models on the test images")
       ->group(records);
   app.add_option("--checkpoint-every", o.checkpoint_every, "Images between two checkpoints")
       ->check(positive())

@@ -55,6 +55,8 @@ struct Options {
     std::filesystem::path key;
     bool insecure = false;
     double gather_seconds = 60;
+    double drain_seconds = 30;
+    std::filesystem::path step_log;  // empty: none
   } tcp;
   std::string rule = "gosgd";
   std::string topology = "uniform";    // see meetings.hpp
@@ -83,6 +85,7 @@ struct Options {
   std::filesystem::path out;         // empty: runs/TIME
   std::uint64_t evaluate_every = 0;  // images; 0: a fifth of the run, at least 20,000
   std::int64_t node_test_images = 1000;
+  bool evaluate = true;
   std::uint64_t checkpoint_every = 0;  // images; 0: no checkpoints
   std::filesystem::path trace;         // of the simulated transport; empty: none
   bool resume = false;

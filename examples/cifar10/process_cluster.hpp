@@ -6,6 +6,7 @@
 #include <cifar10/options.hpp>
 #include <gossamer/gossamer.hpp>
 #include <gossamer/node/process_member.hpp>
+#include <shared/peer_records.hpp>
 
 #include <nlohmann/json.hpp>
 
@@ -29,7 +30,9 @@ class ProcessCluster : public Cluster {
   template <class... How>
   ProcessCluster(const Options& options, const Images& train, const How&... how)
       : member_(how..., options.make_rule(), [&options, &train](gossamer::Context context) {
-          return std::make_unique<CifarNode>(std::move(context), options, train);
+          auto node = std::make_unique<CifarNode>(std::move(context), options, train);
+          if (!options.tcp.step_log.empty()) node->log_steps(options.tcp.step_log);
+          return node;
         }) {}
 
   void train(const Stretch& stretch) override {
@@ -54,26 +57,7 @@ class ProcessCluster : public Cluster {
     member_.checkpoint(archive);
     archive("wall_seconds", wall_);
   }
-  nlohmann::ordered_json peers() const override {
-    auto all = nlohmann::ordered_json::array();
-    for (const auto& peer : member_.peers()) {
-      const gossamer::transport::Ledger& ledger = peer.ledger;
-      all.push_back({{"peer", peer.peer},
-                     {"address", peer.address},
-                     {"state", name_of(peer)},
-                     {"round_trip_ms", static_cast<double>(peer.round_trip.count()) / 1e6},
-                     {"bytes_sent", peer.traffic.bytes_sent},
-                     {"bytes_received", peer.traffic.bytes_received},
-                     {"messages_sent", ledger.sent.messages()},
-                     {"messages_received", ledger.delivered.messages()},
-                     {"messages_returned", ledger.returned.messages()},
-                     {"weight_sent", ledger.sent.weight()},
-                     {"weight_received", ledger.delivered.weight()},
-                     {"weight_returned", ledger.returned.weight()},
-                     {"messages_in_doubt", ledger.in_doubt.messages()}});
-    }
-    return all;
-  }
+  nlohmann::ordered_json peers() const override { return examples::peer_records(member_.peers()); }
   std::string network() const override {
     std::size_t connected = 0;
     std::size_t gone = 0;
@@ -96,13 +80,6 @@ class ProcessCluster : public Cluster {
   [[nodiscard]] const Member& member() const { return member_; }
 
  private:
-  static const char* name_of(const gossamer::transport::MemberPeerView& peer) {
-    using gossamer::transport::wire::Presence;
-    if (peer.presence == Presence::left) return "left";
-    if (peer.presence == Presence::lost) return "lost";
-    return peer.connected ? "connected" : "not connected";
-  }
-
   Member member_;
   double wall_ = 0;
 };

@@ -148,12 +148,16 @@ void Training::show_progress() {
 }
 
 void Training::evaluate_now() {
+  if (!options_.evaluate) return;
   const auto begin = Clock::now();
   const auto members = cluster_->members();
   gossamer::observe::copy_into(mean_, gossamer::observe::mean(members), members);
-  gossamer::observe::copy_into(weighted_, gossamer::observe::weighted_mean(members), members);
-  const auto means =
-      evaluate({mean_.get(), weighted_.get()}, dataset_.test, dataset_.test.size(), options_);
+  std::vector<Network*> both = {mean_.get()};
+  if (members.size() > 1) {  // of one node, both means are its model
+    gossamer::observe::copy_into(weighted_, gossamer::observe::weighted_mean(members), members);
+    both.push_back(weighted_.get());
+  }
+  const auto means = evaluate(both, dataset_.test, dataset_.test.size(), options_);
   std::vector<Network*> networks;
   std::vector<gossamer::PeerId> ids;
   std::vector<double> weights;
@@ -187,8 +191,8 @@ void Training::evaluate_now() {
                 {"train_loss", train_loss},
                 {"test_loss", means[0].loss},
                 {"test_accuracy", means[0].accuracy},
-                {"weighted_test_loss", means[1].loss},
-                {"weighted_test_accuracy", means[1].accuracy},
+                {"weighted_test_loss", means.back().loss},
+                {"weighted_test_accuracy", means.back().accuracy},
                 {"node_test_images", std::min(options_.node_test_images, dataset_.test.size())},
                 {"worst_node_loss", worst->loss},
                 {"worst_node_accuracy", worst->accuracy},
@@ -276,6 +280,7 @@ Training::Json Training::summary() {
   text["messages_merged"] = totals.messages_merged;
   text["messages_returned"] = totals.messages_returned;
   text["bytes_sent"] = totals.bytes_sent;
+  if (const Json peers = cluster_->peers(); !peers.is_null()) text["peers"] = peers;
   text["version"] = GOSSAMER_VERSION;
   text["libtorch"] = TORCH_VERSION;
   text["digest"] = gossamer::observe::digest(cluster_->members());

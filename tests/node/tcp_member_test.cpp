@@ -265,6 +265,66 @@ TEST_CASE("A newcomer is given weight, and who leaves hands its own over", "[nod
   CHECK(first.node().weight() == Approx(1.0).margin(tests::weight_tolerance));
 }
 
+TEST_CASE("A newcomer asks one who is there, though it hears of one who left first",
+          "[node][tcp][threads]") {
+  std::atomic<int> left{0};
+  TcpMember<Idle> first(options_of(TcpOptions(0)).leave_when([&] { return left == 2; }),
+                        gossamer::rule::GoSgd(0.2), maker());
+  std::vector<double> at_most(2);
+  std::thread newcomers([&] {
+    for (double& most : at_most) {
+      std::atomic<bool> leave{false};
+      TcpOptions tcp(TcpMemberOptions::newcomers_number());
+      tcp.contacts({first.address()});
+      TcpMember<Idle> one(options_of(tcp).leave_when([&] { return leave.load(); }),
+                          gossamer::rule::GoSgd(0.2), maker());
+      one.node().on_each = [&] {
+        most = std::max(most, one.node().weight());
+        leave = true;
+      };
+      one.run(Budget().duration(60s));
+      ++left;
+    }
+  });
+  first.run(Budget().duration(60s));
+  newcomers.join();
+  CHECK(at_most[0] > 0);
+  CHECK(at_most[1] > 0);
+  CHECK(first.node().weight() == Approx(1.0).margin(tests::weight_tolerance));
+}
+
+TEST_CASE("Who is told to leave after its run does not wait for those who go on",
+          "[node][tcp][threads]") {
+  const std::string first = free_address();
+  std::atomic<bool> run_ended{false};
+  std::atomic<bool> gone{false};
+  bool gone_in_time = false;
+  std::vector<double> weights(2);
+  side_by_side(2, [&](std::size_t i) {
+    TcpOptions tcp(static_cast<PeerId>(i));
+    tcp.founders(2);
+    if (i == 0) tcp.listen(first);
+    if (i > 0) tcp.contacts({first});
+    TcpMember<Idle> member(
+        options_of(tcp).leave_when([&, i] { return i == 1 ? run_ended.load() : gone.load(); }),
+        gossamer::rule::GoSgd(0.1), maker());
+    if (i == 0) {
+      member.run_until(Budget().duration(30s));
+      gone_in_time = gone;
+      member.finish();
+    } else {
+      member.run_until(Budget().duration(1ms));
+      run_ended = true;
+      member.finish();
+      gone = true;
+    }
+    weights[i] = member.node().weight();
+  });
+  CHECK(gone_in_time);
+  CHECK(weights[1] == 0);
+  CHECK(weights[0] == Approx(1.0).margin(tests::weight_tolerance));
+}
+
 TEST_CASE("A node that throws is named, and the others go on", "[node][tcp][threads]") {
   const std::string first = free_address();
   std::vector<std::string> errors(2);

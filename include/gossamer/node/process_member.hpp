@@ -132,10 +132,11 @@ class ProcessMember {
   static void gather(Transport& transport, std::size_t others, std::chrono::milliseconds within) {
     if (transport.gather(others, within)) return;
     const std::size_t met = transport.endpoint().with([](auto& member) { return member.met(); });
-    const std::string why = transport.obstacle();
-    throw ConfigError(c10::str("node ", transport.self(), " has met ", met, " of ", others,
-                               " others within ", within.count(), " ms; ",
-                               why.empty() ? "nobody has called" : why));
+    refuse(transport, c10::str(met, " of ", others, " others"), within);
+  }
+  /// The same until somebody is there now: a newcomer has no use for those who have been.
+  static void find_peer(Transport& transport, std::chrono::milliseconds within) {
+    if (!transport.find_peer(within)) refuse(transport, "nobody who is still there", within);
   }
 
   /// Makes the node, with `make(Context)`. A founder begins with that weight, from its first run on
@@ -161,6 +162,13 @@ class ProcessMember {
       Generator random(node_->options().seed(), node_->id());
       node_->join(met_[random.below(static_cast<std::uint32_t>(met_.size()))]);
     }
+  }
+
+  [[noreturn]] static void refuse(Transport& transport, const std::string& whom,
+                                  std::chrono::milliseconds within) {
+    const std::string why = transport.obstacle();
+    throw ConfigError(c10::str("node ", transport.self(), " has met ", whom, " within ",
+                               within.count(), " ms; ", why.empty() ? "nobody has called" : why));
   }
 
   void ask_to_leave() {

@@ -49,11 +49,10 @@ struct TcpMemberOptions : ProcessOptions<transport::TcpOptions> {
 /// A node in its place. How it begins follows from what it finds:
 ///
 ///     a founder (its number is below `founders`)    waits for the others; weight 1 / founders,
-///                                                   and, from its first run on, the parameters of
-///                                                   the first
-///     one whose earlier life a member has met, or   weight 0; asks a member for half of its
-///     weight, whose number is not a founder's               with its model alone (no founders, no
-///     contacts)              weight 1; others may come
+///                                                   parameters of the first from its first run on
+///     one whose earlier life a member has met,      weight 0; asks a member for half of its
+///     or whose number is not a founder's            weight, with its model
+///     alone (no founders, no contacts)              weight 1; others may come
 ///
 /// Threads  as `ProcessMember`.
 /// Throws   ConfigError if nobody is there in time, with the last reason; NodeError from `run` if a
@@ -84,9 +83,12 @@ class TcpMember : public ProcessMember<Node, transport::Tcp> {
         founders == 0 ? options.transport().contacts().empty() : tcp.self() < founders;
     if (founder && founders <= 1) return true;
     Base::gather(tcp, 1, options.gather_timeout());
-    if (!founder || tcp.had_earlier_life()) return false;
-    Base::gather(tcp, founders - 1, options.gather_timeout());
-    return !tcp.had_earlier_life();
+    if (founder && !tcp.had_earlier_life()) {
+      Base::gather(tcp, founders - 1, options.gather_timeout());
+    }
+    if (founder && !tcp.had_earlier_life()) return true;
+    Base::find_peer(tcp, options.gather_timeout());
+    return false;
   }
 };
 

@@ -378,7 +378,7 @@ class Member {
       if (line.hello.node == self() && line.hello.incarnation == m_.options.incarnation) {
         dialer_.drop(line.dial.address);
       } else {
-        dialer_.met(line);
+        dialer_.met(line, now);
       }
     }
   }

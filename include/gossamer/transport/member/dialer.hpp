@@ -41,6 +41,10 @@ class MemberDialer {
       if (peer == nullptr && m_.closing) continue;
       if (entry.due == Time(0)) entry.due = now + patience(node, entry);
       if (now < entry.due) continue;
+      if (is_anothers(entry)) {
+        again(entry, now);
+        continue;
+      }
       entry.dialing = true;
       all.push_back({MemberDial::Why::member, node, entry.address});
     }
@@ -60,8 +64,8 @@ class MemberDialer {
     }
   }
 
-  /// The one who was dialed has answered.
-  void met(const MemberLine& line) {
+  /// The one who was dialed has answered, or another one, who has its address now.
+  void met(const MemberLine& line, Time now) {
     if (line.dial.why == MemberDial::Why::contact) {
       for (Contact& contact : contacts_) {
         if (contact.address != line.dial.address) continue;
@@ -70,6 +74,7 @@ class MemberDialer {
         contact.tries = 0;
       }
     } else if (RosterEntry* entry = m_.roster.find(line.dial.node)) {
+      if (line.hello.node != line.dial.node) return again(*entry, now);
       entry->dialing = false;
       entry->tries = 0;
       entry->due = Time(0);
@@ -98,6 +103,17 @@ class MemberDialer {
     Time due{0};
   };
 
+  /// Whether somebody who is connected, or this node itself, has the address of one who is gone: a
+  /// machine that died was replaced. Calling there would only disturb that one. O(members).
+  [[nodiscard]] bool is_anothers(const RosterEntry& gone) const {
+    if (gone.address == m_.options.address) return true;
+    const auto& all = m_.roster.entries();
+    return std::any_of(all.begin(), all.end(), [&](const auto& one) {
+      if (one.first == gone.node || one.second.address != gone.address) return false;
+      const auto link = m_.links.find(one.first);
+      return link != m_.links.end() && link->second.line != 0;
+    });
+  }
   [[nodiscard]] Time patience(PeerId node, const RosterEntry& entry) const {
     const MemberTimers& timers = m_.options.timers;
     if (entry.presence == wire::Presence::lost && m_.link(node) == nullptr)

@@ -25,10 +25,11 @@ namespace gossamer::transport {
 
 /// What `Tcp` and `Mpi` have in common. An `Endpoint` holds the member and carries its frames:
 ///
-///     with(f)               calls f(member), alone, and sees to it that what there is to say is
-///     said wait_until(t, done)   until done(member), or the time is t; what it was wait(t),
-///     wake(), now()   as in the contract shape(s)              what payloads look like, before the
-///     first is sent unlocked(), view()    the member as it is, for what never changes; its peers
+///     with(f)                 calls f(member), alone, and then says what there is to say
+///     wait_until(t, done)     until done(member), or the time is t; what it was
+///     wait(t), wake(), now()  as in the contract
+///     shape(s)                what payloads look like, before the first is sent
+///     unlocked(), view()      the member as it is, for what never changes; its peers
 ///
 /// Threads  the node's thread for all but `wake()`.
 /// Errors   ConfigError from `introduce()` and `gather()`; std::invalid_argument from `send()`.
@@ -104,18 +105,17 @@ class MemberEnd {
   /// if they are not there in time; `obstacle()` may say why. Throws ConfigError for what waiting
   /// does not mend: another run, another model, a wrong address.
   bool gather(std::size_t others, std::chrono::nanoseconds within) {
+    return gather_until(now() + within,
+                        [others](const Member& member) { return member.met() >= others; });
+  }
+  /// Waits until this node has a peer: those it has met may have left meanwhile. For the rest as
+  /// `gather()`.
+  bool find_peer(std::chrono::nanoseconds within) {
     const Time deadline = now() + within;
-    std::string trouble;
-    const bool enough = endpoint_->wait_until(deadline, [&](Member& member) {
-      trouble = member.trouble();
-      return member.met() >= others || !trouble.empty();
-    });
-    if (!trouble.empty()) throw ConfigError(std::string(name_) + ": " + trouble);
-    // What else has come already, the node will see in its turn.
-    while (auto event = endpoint_->with([](Member& member) { return member.poll(); })) {
-      if (!std::holds_alternative<PeerJoined>(*event)) early_.push_back(std::move(*event));
+    while (peers().empty() && now() < deadline) {
+      gather_until(deadline, [](const Member& member) { return member.has_event(); });
     }
-    return enough;
+    return !peers().empty();
   }
   /// The last reason for which this node did not reach, or was not let in by, another one.
   [[nodiscard]] std::string obstacle() const {
@@ -156,6 +156,21 @@ class MemberEnd {
   void drop() { endpoint_.reset(); }
 
  private:
+  template <class Enough>
+  bool gather_until(Time deadline, Enough enough) {
+    std::string trouble;
+    const bool is_enough = endpoint_->wait_until(deadline, [&](Member& member) {
+      trouble = member.trouble();
+      return enough(member) || !trouble.empty();
+    });
+    if (!trouble.empty()) throw ConfigError(std::string(name_) + ": " + trouble);
+    // What else has come already, the node will see in its turn.
+    while (auto event = endpoint_->with([](Member& member) { return member.poll(); })) {
+      if (!std::holds_alternative<PeerJoined>(*event)) early_.push_back(std::move(*event));
+    }
+    return is_enough;
+  }
+
   const char* name_;
   std::unique_ptr<Endpoint> endpoint_;
   std::size_t bytes_ = 0;

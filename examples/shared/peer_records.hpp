@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+/// What a node in a process of its own knows of its peers, for a record: states, traffic, and its
+/// books with each.
+#pragma once
+
+#include <gossamer/transport/ledger.hpp>
+#include <gossamer/transport/member/traffic.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <vector>
+
+namespace examples {
+
+/// One word for where a peer is.
+inline const char* state_of(const gossamer::transport::MemberPeerView& peer) {
+  using gossamer::transport::wire::Presence;
+  if (peer.presence == Presence::left) return "left";
+  if (peer.presence == Presence::lost) return "lost";
+  return peer.connected ? "connected" : "not connected";
+}
+
+/// All columns of a ledger, as [messages, weight]; `Ledger` says what they mean and how they add
+/// up. Weights are written so that they are read back to the bit.
+inline nlohmann::ordered_json ledger_record(const gossamer::transport::Ledger& ledger) {
+  const auto both = [](const gossamer::transport::Tally& tally) {
+    return nlohmann::ordered_json::array({tally.messages(), tally.weight()});
+  };
+  return {{"sent", both(ledger.sent)},           {"offered", both(ledger.offered)},
+          {"granted", both(ledger.granted)},     {"in_doubt", both(ledger.in_doubt)},
+          {"confirmed", both(ledger.confirmed)}, {"returned", both(ledger.returned)},
+          {"returning", both(ledger.returning)}, {"lost_with_peer", both(ledger.lost_with_peer)},
+          {"held", both(ledger.held)},           {"delivered", both(ledger.delivered)},
+          {"waiting", both(ledger.waiting)},     {"discarded", both(ledger.discarded)},
+          {"surplus", ledger.surplus()}};
+}
+
+/// One object for each peer that was ever heard of.
+inline nlohmann::ordered_json peer_records(
+    const std::vector<gossamer::transport::MemberPeerView>& peers) {
+  auto all = nlohmann::ordered_json::array();
+  for (const auto& peer : peers) {
+    const gossamer::transport::Ledger& ledger = peer.ledger;
+    all.push_back({{"peer", peer.peer},
+                   {"address", peer.address},
+                   {"state", state_of(peer)},
+                   {"round_trip_ms", static_cast<double>(peer.round_trip.count()) / 1e6},
+                   {"bytes_sent", peer.traffic.bytes_sent},
+                   {"bytes_received", peer.traffic.bytes_received},
+                   {"messages_sent", ledger.sent.messages()},
+                   {"messages_received", ledger.delivered.messages()},
+                   {"messages_returned", ledger.returned.messages()},
+                   {"weight_sent", ledger.sent.weight()},
+                   {"weight_received", ledger.delivered.weight()},
+                   {"weight_returned", ledger.returned.weight()},
+                   {"messages_in_doubt", ledger.in_doubt.messages()},
+                   {"ledger", ledger_record(ledger)}});
+  }
+  return all;
+}
+
+}  // namespace examples
