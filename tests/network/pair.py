@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""Two processes of cifar10 that train together over TCP on this machine, and what can be seen of
+them from outside: images, memory, log lines, and the bytes between them."""
+
+import json
+import os
+import pty
+import re
+import socket
+import subprocess
+import threading
+
+HOST = "127.0.0.1"
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind((HOST, 0))
+        return one.getsockname()[1]
+
+
+class Proxy(threading.Thread):
+    """Passes bytes between whoever connects and a node, and keeps what the first one said."""
+
+    def __init__(self, target):
+        super().__init__(daemon=True)
+        self.target = target
+        self.said = bytearray()
+        self.server = socket.create_server((HOST, 0))
+        self.port = self.server.getsockname()[1]
+        self.start()
+
+    def run(self):
+        first = True
+        while True:
+            try:
+                client, _ = self.server.accept()
+            except OSError:  # closed
+                return
+            try:
+                node = socket.create_connection((HOST, self.target))
+            except OSError:  # it does not listen yet
+                client.close()
+                continue
+            pipes = ((client, node, self.said if first else None), (node, client, None))
+            for pipe in pipes:
+                threading.Thread(target=self.carry, args=pipe, daemon=True).start()
+            first = False
+
+    @staticmethod
+    def carry(source, target, keep):
+        try:
+            while data := source.recv(1 << 16):
+                target.sendall(data)
+                if keep is not None and len(keep) < 1 << 24:
+                    keep += data
+        except OSError:
+            pass
+        for end in (source, target):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+class Node:
+    """A process; its progress line is read from a terminal of its own."""
+
+    def __init__(self, program, folder, rank, arguments):
+        self.log_name = os.path.join(folder, f"log-{rank}")
+        self.out = os.path.join(folder, "out")
+        self.rank = rank
+        terminal, inside = pty.openpty()
+        environment = dict(os.environ, OPENBLAS_NUM_THREADS="1", COLUMNS="200")
+        with open(self.log_name, "wb") as log:
+            self.process = subprocess.Popen(
+                (program, "--transport", "tcp", "--nodes", "2", "--rank", str(rank), "--out", self.out,
+                 *arguments), stdout=inside, stderr=log, env=environment)
+        os.close(inside)
+        self.images = 0
+        threading.Thread(target=self._watch, args=(terminal,), daemon=True).start()
+
+    def _watch(self, terminal):
+        rest = ""
+        try:
+            while data := os.read(terminal, 4096):
+                rest = (rest + data.decode(errors="replace"))[-1000:]
+                for count in re.findall(r"([\d,]+) images ", rest):
+                    self.images = max(self.images, int(count.replace(",", "")))
+        except OSError:  # the process has ended
+            os.close(terminal)
+
+    def memory(self):
+        """Megabytes that are resident."""
+        with open(f"/proc/{self.process.pid}/status") as status:
+            return int(re.search(r"VmRSS:\s+(\d+)", status.read())[1]) / 1024
+
+    def log(self):
+        """Lines, without their times and ports."""
+        with open(self.log_name, errors="replace") as log:
+            lines = [re.sub(r"^(\[[^\]]*\] )+", "", line.rstrip()) for line in log]
+        return [re.sub(r"(\d+\.\d+\.\d+\.\d+):\d+", r"\1", line) for line in lines if line]
+
+    def summary(self):
+        with open(os.path.join(self.out, f"node-{self.rank}", "summary.json")) as summary:
+            return json.load(summary)
+
+
+class Pair:
+    """Node 1 reaches node 0 through a proxy that listens."""
+
+    def __init__(self, program, folder, seconds, arguments):
+        self.port = free_port()
+        self.proxy = Proxy(self.port)
+        arguments = ("--seconds", str(seconds), "--batch", "8", "--probability", "0.1",
+                     "--evaluate-every", "100000000", "--node-test-images", "10", *arguments)
+        self.nodes = [
+            Node(program, folder, 0, ("--listen", f"{HOST}:{self.port}", *arguments)),
+            Node(program, folder, 1, ("--contact", f"{HOST}:{self.proxy.port}", *arguments)),
+        ]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for node in self.nodes:
+            if node.process.poll() is None:
+                node.process.kill()
+            node.process.wait()
+        self.proxy.server.close()
+
+    def images(self):
+        return max(node.images for node in self.nodes)
+
+    def wait(self, seconds):
+        """Exit statuses."""
+        return [node.process.wait(timeout=seconds) for node in self.nodes]
