@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import threading
+import time
 
 HOST = "127.0.0.1"
 
@@ -20,12 +21,12 @@ def free_port():
 
 
 class Proxy(threading.Thread):
-    """Passes bytes between whoever connects and a node, and keeps what the first one said."""
+    """Passes bytes between whoever connects and a node, and keeps what the first one said and heard."""
 
     def __init__(self, target):
         super().__init__(daemon=True)
         self.target = target
-        self.said = bytearray()
+        self.said, self.heard = bytearray(), bytearray()
         self.server = socket.create_server((HOST, 0))
         self.port = self.server.getsockname()[1]
         self.start()
@@ -42,7 +43,8 @@ class Proxy(threading.Thread):
             except OSError:  # it does not listen yet
                 client.close()
                 continue
-            pipes = ((client, node, self.said if first else None), (node, client, None))
+            said, heard = (self.said, self.heard) if first else (None, None)
+            pipes = ((client, node, said), (node, client, heard))
             for pipe in pipes:
                 threading.Thread(target=self.carry, args=pipe, daemon=True).start()
             first = False
@@ -91,9 +93,10 @@ class Node:
             os.close(terminal)
 
     def memory(self):
-        """Megabytes that are resident."""
+        """Megabytes that are resident; 0 if it has ended."""
         with open(f"/proc/{self.process.pid}/status") as status:
-            return int(re.search(r"VmRSS:\s+(\d+)", status.read())[1]) / 1024
+            found = re.search(r"VmRSS:\s+(\d+)", status.read())
+        return int(found[1]) / 1024 if found else 0
 
     def log(self):
         """Lines, without their times and ports."""
@@ -114,12 +117,12 @@ class Pair:
         self.proxy = Proxy(self.port)
         arguments = ("--seconds", str(seconds), "--batch", "8", "--probability", "0.1",
                      "--evaluate-every", "100000000", "--node-test-images", "10", *arguments)
-        self.nodes = [
-            Node(program, folder, 0, ("--listen", f"{HOST}:{self.port}", *arguments)),
-            Node(program, folder, 1, ("--contact", f"{HOST}:{self.proxy.port}", *arguments)),
-        ]
+        places = ("--listen", f"{HOST}:{self.port}"), ("--contact", f"{HOST}:{self.proxy.port}")
+        self.make = lambda rank: Node(program, folder, rank, (*places[rank], *arguments))
+        self.nodes = []
 
     def __enter__(self):
+        self.nodes = [self.make(rank) for rank in range(2)]
         return self
 
     def __exit__(self, *_):
@@ -131,6 +134,14 @@ class Pair:
 
     def images(self):
         return max(node.images for node in self.nodes)
+
+    def wait_until_they_train(self):
+        deadline = time.monotonic() + 60
+        while len(self.proxy.said) < 1000 or self.images() == 0:
+            if time.monotonic() > deadline:
+                logs = "\n".join(line for node in self.nodes for line in node.log())
+                raise RuntimeError("the nodes have not met:\n" + logs)
+            time.sleep(0.1)
 
     def wait(self, seconds):
         """Exit statuses."""
