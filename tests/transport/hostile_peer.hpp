@@ -96,12 +96,12 @@ class Peer {
     ping.number = number;
     say(ping);
   }
-  /// Gets in, as a node with a model that is described so, and opens a session.
-  void enter(PeerId node, std::uint64_t incarnation, const std::string& model) {
-    say(wire::Hello{.node = node,
-                    .incarnation = incarnation,
-                    .model = wire::fingerprint(model),
-                    .address = ""});
+  /// Gets in, as a node that says it has the same model, and opens a session.
+  void enter(PeerId node, std::uint64_t incarnation) {
+    say(wire::Hello{.node = node, .incarnation = incarnation, .address = ""});
+    const auto hello = hear<wire::Hello>();
+    REQUIRE(hello);
+    say(wire::Model{hello->model, ""});
     frame.from = {incarnation, 1};
     const auto heard = hear<wire::DeliveryBody>();
     REQUIRE(heard);

@@ -34,7 +34,6 @@ struct Swarm {
         zero(first.logger(logger)),
         one(options_of(1).contacts({zero.address()})),
         pool(shape),
-        model("model\nvector of " + std::to_string(numbers) + " Float\n"),
         payload(shape.bytes()) {
     REQUIRE(zero.gather(1, give_up));
     REQUIRE(one.gather(1, give_up));
@@ -45,7 +44,7 @@ struct Swarm {
   /// A peer that was let in, and that the node knows.
   Peer enter(PeerId node, std::uint64_t life = 1) {
     Peer peer = stranger();
-    peer.enter(node, life, model);
+    peer.enter(node, life);
     const auto joined = next<PeerJoined>(zero);
     CHECK(joined.peer == node);
     return peer;
@@ -83,7 +82,6 @@ struct Swarm {
   Tcp zero;
   Tcp one;
   SnapshotPool pool;
-  std::string model;
   std::vector<std::byte> payload;  // zeros
   std::uint64_t round = 0;
   bool ended = false;

@@ -143,6 +143,7 @@ class Engine final : public rule::Scope {
       any = true;
       if (auto* delivered = std::get_if<transport::Delivered>(&*event)) {
         if (delivered->message.kind == first_model) {
+          if (!delivered->message.payload) continue;
           if (waits_for_first_) model_.flat().copy_from(*delivered->message.payload);
           waits_for_first_ = false;
           continue;
