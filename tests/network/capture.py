@@ -11,6 +11,7 @@ The captures are thrown away, unless a folder is given to keep them in.
 
 import argparse
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -83,6 +84,9 @@ def main():
     parser.add_argument("--data", default=os.environ.get("GOSSAMER_DATA", ""))
     parser.add_argument("--keep", default="")
     options = parser.parse_args()
+    if os.geteuid() != 0 or shutil.which("tcpdump") is None:
+        print("capture.py: needs root and tcpdump\n0 passed, 0 failed")
+        return False
     results = []
     numbers = run = None
     for name in ("plain", "shared key"):
