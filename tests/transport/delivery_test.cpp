@@ -563,7 +563,7 @@ TEST_CASE("A peer that says anything at all takes no weight of others",
 
 TEST_CASE("A message that no peer would take is refused by its sender", "[transport][delivery]") {
   Pair pair;
-  for (const double weight : {std::nan(""), -0.1, INFINITY}) {
+  for (const double weight : {std::nan(""), -0.1, HUGE_VAL}) {
     const auto text =
         tests::message_of<std::invalid_argument>([&] { pair.a.send(message(weight)); });
     CHECK_THAT(text, tests::contains("node 0: a message to peer 1 must have a finite weight"));
