@@ -6,7 +6,8 @@
 #   ./tests/run.sh [CTEST ARGS...]                      all, or e.g. -R rule/gosgd
 #   ./tests/run.sh --sanitize thread [-- CATCH ARGS...]   [threads] under ThreadSanitizer
 #   ./tests/run.sh --sanitize address [-- CATCH ARGS...]  [parse] under Address- and UBSanitizer
-#   ./tests/run.sh --fuzz [SECONDS]                     every fuzzer for SECONDS (default 20)
+#   ./tests/run.sh --fuzz [SECONDS]                     every fuzzer for SECONDS (default 20), from
+#                                                       tests/fuzz/corpus
 #   ./tests/run.sh --headers                            every header compiles alone; counts headers
 #   ./tests/run.sh --docs                               the API reference: build/release/docs/html
 #   ./tests/run.sh --network                            processes that are killed, cut off, churned
@@ -53,7 +54,7 @@ run_sanitized() {
 }
 
 run_fuzzers() {
-  local seconds=${1:-20} passed=0 failed=0 source name corpus
+  local seconds=${1:-20} passed=0 failed=0 source name corpus seeds
   need_packages "${build_packages[@]}" "${clang_packages[@]}"
   configure fuzz -DCMAKE_CXX_COMPILER=clang++ -DGOSSAMER_BUILD_FUZZERS=ON -DGOSSAMER_BUILD_TESTS=OFF
   build fuzz fuzzers
@@ -62,8 +63,11 @@ run_fuzzers() {
     corpus=$root/build/fuzz/corpus/$name  # kept between calls, so that each goes further
     mkdir -p "$corpus"
     echo "$name, $seconds s"
+    seeds=("$root/tests/fuzz/corpus/$name")
+    [[ -d ${seeds[0]} ]] || seeds=()
+    # Entropic schedules cost more than a run of the faster fuzzers.
     if (cd "$root/build/fuzz" && "tests/fuzz/$name" -max_total_time="$seconds" -verbosity=0 \
-      -print_final_stats=1 "$corpus"); then
+      -entropic=0 -print_final_stats=1 "$corpus" "${seeds[@]}"); then
       passed=$((passed + 1))
     else
       failed=$((failed + 1))

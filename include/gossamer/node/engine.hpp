@@ -155,6 +155,7 @@ class Engine final : public rule::Scope {
       any = true;
       if (auto* delivered = std::get_if<transport::Delivered>(&*event)) {
         if (delivered->message.kind == first_model) {
+          if (!delivered->message.payload) continue;
           if (std::exchange(waits_for_first_, false)) take_first(delivered->message);
           continue;
         }

@@ -11,6 +11,7 @@
 #include <gossamer/transport/message.hpp>
 #include <gossamer/transport/peer_map.hpp>
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -48,8 +49,7 @@ namespace gossamer::transport {
 ///            has not polled included.
 /// Threads    distinct objects: safe; one object from two threads: unsafe.
 /// Errors     ConfigError from the constructor; std::invalid_argument from `send()` for a weight
-/// that
-///            no peer would accept. A bad frame is a `FrameError`, and changes nothing.
+///            that is negative or not finite. A bad frame is a `FrameError`, and changes nothing.
 /// Source     After two-phase commit (Gray, "Notes on data base operating systems", 1978) with the
 ///            answer to each failure fixed in advance; numbers that both sides choose, after
 ///            Tomlinson, "Selecting sequence numbers", 1975.
@@ -83,13 +83,13 @@ class BasicDelivery {
   /// A peer that the node learns of by PeerJoined, when the first session opens.
   void admit(PeerId peer) { links_.add(peer, peer, incarnation_); }
 
-  /// Takes a message to `message.to`. It comes back at once if that is unknown, gone, or slow.
+  /// Takes a message to `message.to`. It comes back at once if that is unknown, gone, or slow, or
+  /// if its weight is above the limit, so that no peer would take it.
   void send(Carried message) {
-    if (!(message.weight >= 0 && message.weight <= home_.limits.weight)) {
-      throw std::invalid_argument("node " + std::to_string(self()) + ": a message to peer " +
-                                  std::to_string(message.to) + " must have a weight in [0, " +
-                                  std::to_string(home_.limits.weight) + "], got " +
-                                  std::to_string(message.weight));
+    if (!(message.weight >= 0 && std::isfinite(message.weight))) {
+      throw std::invalid_argument(
+          "node " + std::to_string(self()) + ": a message to peer " + std::to_string(message.to) +
+          " must have a finite weight of at least 0, got " + std::to_string(message.weight));
     }
     message.from = self();
     if (Link* link = find(message.to)) {

@@ -56,7 +56,8 @@ class DeliveryLink {
 
   void send(Home& home, Carried message) {
     flows_.sent.add(message.weight);
-    const bool room = home.limits.has_room(out_.queue.size(), out_.bytes, message);
+    const bool room = message.weight <= home.limits.weight &&
+                      home.limits.has_room(out_.queue.size(), out_.bytes, message);
     if (!known_ || !room) {
       return give_back(home, std::move(message), known_ ? Reason::queue_full : gone_);
     }

@@ -206,7 +206,21 @@ class Member {
     handshake_.refuse(*line, other_run ? wire::Refusal::Code::run : wire::Refusal::Code::protocol,
                       other_run ? "it is of run \"" + m_.options.run + "\", " + who +
                                       " of another; start all nodes of a run with the same run name"
-                                : who + ": " + error.text());
+                                : who + ": " + error.text(),
+                      1000 + static_cast<int>(error.rule));
+  }
+  /// The peer of a line has not taken what was written to it for long. Unless it has another one,
+  /// it is taken for dead, for what waits for it would wait for ever; the line is to be cut.
+  void stalled(LineId id) {
+    const MemberLine* line = m_.line(id);
+    if (line == nullptr) return;
+    const PeerId node = line->hello.node;
+    const MemberPeer* peer = m_.link(node);
+    if (peer == nullptr || peer->line != id) return;
+    m_.note_once(node, line->hello.incarnation, 200,
+                 m_.name() + ": node " + std::to_string(node) +
+                     " does not read what is written to it, and is taken for dead");
+    suspect(node);
   }
   /// A connection is gone.
   void disconnected(LineId id, const std::string& why, Time now) {
@@ -294,6 +308,12 @@ class Member {
     return line == nullptr || line->state == MemberLine::State::closing;
   }
 
+  /// Whether the peer of a line was let in, or had only come to look.
+  [[nodiscard]] bool is_welcome(LineId id) {
+    const MemberLine* line = m_.line(id);
+    return line != nullptr && line->welcome;
+  }
+
   // What can be seen.
 
   [[nodiscard]] const MemberCounts& counts() const { return m_.counts; }
@@ -315,6 +335,8 @@ class Member {
              (link != m_.links.end() && link->second.met);
     }));
   }
+  /// Whether the peer has been heard of, by anybody who was let in.
+  [[nodiscard]] bool is_listed(PeerId peer) const { return m_.roster.find(peer) != nullptr; }
   /// Whether the peer is among the node's, or will be when the node has polled.
   [[nodiscard]] bool knows(PeerId peer) const {
     const auto at = m_.links.find(peer);

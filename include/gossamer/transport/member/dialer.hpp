@@ -6,6 +6,7 @@
 #include <gossamer/transport/member/state.hpp>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -33,7 +34,12 @@ class MemberDialer {
       contact.dialing = true;
       all.push_back({MemberDial::Why::contact, 0, contact.address});
     }
+    std::size_t room = most_at_once;
+    for (const auto& [node, entry] : m_.roster.entries()) {
+      if (entry.dialing && room > 0) --room;
+    }
     for (auto& [node, entry] : m_.roster.entries()) {
+      if (room == 0) break;
       if (entry.dialing || entry.address.empty() || entry.presence == wire::Presence::left)
         continue;
       const MemberPeer* peer = m_.link(node);
@@ -46,6 +52,7 @@ class MemberDialer {
         continue;
       }
       entry.dialing = true;
+      --room;
       all.push_back({MemberDial::Why::member, node, entry.address});
     }
     return all;
@@ -95,6 +102,9 @@ class MemberDialer {
   std::string last_failure;
 
  private:
+  /// Members that are dialed at the same time: addresses may be made up.
+  static constexpr std::size_t most_at_once = 64;
+
   struct Contact {
     std::string address;
     bool dialing = false;

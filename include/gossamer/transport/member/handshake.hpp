@@ -42,7 +42,7 @@ class MemberHandshake {
     const wire::Hello& peer = line.hello;
     if (line.dialed && line.dial.why == MemberDial::Why::probe) return probed(line, now);
     if (peer.probe) {
-      line.hello_due = true;
+      line.welcome = line.hello_due = true;
       line.state = MemberLine::State::closing;
       return m_.speak(line);
     }
@@ -100,11 +100,12 @@ class MemberHandshake {
     }
   }
 
-  /// Says why, and closes.
-  void refuse(MemberLine& line, wire::Refusal::Code code, const std::string& why) {
+  /// Says why, and closes. The reason is noted once per life of a peer and number `what`, which is
+  /// the code's unless another one is given.
+  void refuse(MemberLine& line, wire::Refusal::Code code, const std::string& why, int what = -1) {
     if (line.state == MemberLine::State::closing) return;
     ++m_.counts.refused;
-    m_.note_once(line.hello.node, line.hello.incarnation, static_cast<int>(code),
+    m_.note_once(line.hello.node, line.hello.incarnation, what < 0 ? static_cast<int>(code) : what,
                  m_.name() + ": " + why);
     line.refusal = wire::Refusal{code, m_.name() + ": " + why};
     close(line);
@@ -114,11 +115,13 @@ class MemberHandshake {
   void refused(MemberLine& line, const wire::Refusal& refusal) {
     using Code = wire::Refusal::Code;
     ++m_.counts.refused;
-    std::string text = printable(refusal.text);
+    std::string text = MemberState::printable(refusal.text);
     m_.note_once(line.hello.node, line.hello.incarnation, 100 + static_cast<int>(refusal.code),
                  m_.name() + " was refused: " + text);
-    const bool fatal =
-        refusal.code == Code::run || refusal.code == Code::model || refusal.code == Code::address;
+    const bool asked = line.dialed && line.dial.why != MemberDial::Why::probe;
+    const bool fatal =  // a stranger cannot stop a run that begins
+        (asked && (refusal.code == Code::run || refusal.code == Code::address)) ||
+        ((asked || line.up()) && refusal.code == Code::model);
     if (fatal && m_.peers.empty() && m_.trouble.empty()) m_.trouble = text;
     m_.last_refusal = std::move(text);
     close(line);
@@ -137,6 +140,7 @@ class MemberHandshake {
 
  private:
   void meet_self(MemberLine& line) {
+    line.welcome = true;
     if (!line.dialed) line.hello_due = true;  // so that the other end learns it, too
     if (line.dialed) {
       std::erase(m_.options.contacts, line.dial.address);
@@ -172,6 +176,11 @@ class MemberHandshake {
       return false;
     }
     const RosterEntry* entry = m_.roster.find(peer.node);
+    if (entry == nullptr && m_.roster.is_full()) {
+      refuse(line, Code::protocol,
+             "it knows " + std::to_string(Roster::most) + " members, and can keep no more");
+      return false;
+    }
     if (entry != nullptr && entry->incarnation > peer.incarnation) {
       refuse(
           line, Code::stale,
@@ -208,6 +217,7 @@ class MemberHandshake {
       m_.earlier_life = std::max(m_.earlier_life, hello.earlier_life);
     }
     line.state = MemberLine::State::up;
+    line.welcome = true;
     line.hello_due = !line.dialed;
     const bool told = !line.dialed || line.told == m_.model_mark;
     line.model_due = m_.model_mark != 0 && !(told && hello.model == m_.model_mark);
@@ -249,27 +259,21 @@ class MemberHandshake {
     const std::uint64_t theirs = line.hello.model;
     if (!line.up() || m_.model_mark == 0 || theirs == 0) return;
     if (theirs == m_.model_mark) {
+      m_.other_models.erase(line.hello.node);
       m_.delivery.resend(line.hello.node);
       return m_.touch(line.hello.node);
     }
     const auto other = m_.other_models.find(line.hello.node);
     if (other == m_.other_models.end()) return;  // it is on its way
     const std::string why = different(line.hello.node, first_difference(m_.model, other->second));
+    m_.other_models.erase(other);
     if (m_.peers.empty() && m_.trouble.empty()) m_.trouble = why;
     refuse(line, wire::Refusal::Code::model, why);
   }
 
   [[nodiscard]] std::string different(PeerId peer, const std::string& difference) const {
-    return m_.name() + " and node " + std::to_string(peer) +
-           " have different models: " + difference;
-  }
-
-  /// What a stranger wrote, made fit for a log.
-  [[nodiscard]] static std::string printable(std::string text) {
-    for (char& c : text) {
-      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-    }
-    return text;
+    return MemberState::printable(m_.name() + " and node " + std::to_string(peer) +
+                                  " have different models: " + difference);
   }
 
   MemberState& m_;

@@ -44,10 +44,11 @@ struct MemberLine {
   bool dialed = false;  ///< by this side
   MemberDial dial;      ///< if so
   State state = State::greeting;
-  wire::Hello hello;  ///< the peer's
-  Time since{0};      ///< when it began
-  Time heard{0};      ///< when the last bytes came
-  Time said{0};       ///< when the last frame was written
+  bool welcome = false;  ///< the peer was let in, or had only come to look
+  wire::Hello hello;     ///< the peer's
+  Time since{0};         ///< when it began
+  Time heard{0};         ///< when the last bytes came
+  Time said{0};          ///< when the last frame was written
 
   bool busy = false;    ///< a frame is being written
   bool listed = false;  ///< among those that have something to say

@@ -28,6 +28,9 @@ struct RosterEntry : wire::Entry {
 /// any order, and from anybody. Cost: O(log members).
 class Roster {
  public:
+  /// As many as fit into one frame; news of others is not kept, so that memory is bounded.
+  static constexpr std::size_t most = wire::Members::most;
+
   /// What a piece of news was worth.
   enum class Change { none, report, presence };
 
@@ -45,6 +48,7 @@ class Roster {
   /// What somebody says of a member. That one is lost is the sayer's own view, and is believed only
   /// of a life that was not heard of before.
   Change merge(const wire::Entry& news) {
+    if (is_full() && find(news.node) == nullptr) return Change::none;
     auto [at, is_new] = entries_.try_emplace(news.node);
     RosterEntry& entry = at->second;
     if (!is_new && news.incarnation < entry.incarnation) return Change::none;
@@ -82,6 +86,8 @@ class Roster {
     entry.report = report;
     return true;
   }
+
+  [[nodiscard]] bool is_full() const { return entries_.size() >= most; }
 
   /// Work of all members and of all their lives.
   [[nodiscard]] Totals totals() const { return totals_; }

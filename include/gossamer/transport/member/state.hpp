@@ -110,7 +110,7 @@ struct MemberState {
 
   void note(bool warning, std::string text) {
     constexpr std::size_t most = 1000;  // nobody fetches them: they are of no use
-    if (notes.size() < most) notes.push_back({warning, std::move(text)});
+    if (notes.size() < most) notes.push_back({warning, printable(std::move(text))});
   }
   /// Notes what happened once per life of a node, however often it happens.
   void note_once(PeerId node, std::uint64_t incarnation, int what, std::string text) {
@@ -118,6 +118,14 @@ struct MemberState {
     if (noted_.size() < most && noted_.emplace(node, incarnation, what).second) {
       note(true, std::move(text));
     }
+  }
+  /// What strangers may have written in part, made fit for a log: one line, and not a long one.
+  [[nodiscard]] static std::string printable(std::string text) {
+    if (text.size() > wire::Refusal::most_text) text.resize(wire::Refusal::most_text);
+    for (char& c : text) {
+      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+    }
+    return text;
   }
   [[nodiscard]] std::string name() const { return "node " + std::to_string(self()); }
 

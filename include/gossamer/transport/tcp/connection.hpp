@@ -6,6 +6,7 @@
 #include <gossamer/transport/tcp/output.hpp>
 #include <gossamer/transport/tcp/secure_error.hpp>
 #include <gossamer/transport/tcp/stream.hpp>
+#include <gossamer/transport/transport.hpp>
 
 #include <asio/ip/address.hpp>
 #include <asio/steady_timer.hpp>
@@ -41,6 +42,10 @@ struct TcpConnection {
   asio::steady_timer patience;  // ends what takes too long
   bool secured = false;         // the stream's handshake is done
   bool greeted = false;         // the peer has sent a frame that makes sense
+  bool malformed = false;       // or one that makes none
+  bool judged = false;          // whether that was an attempt that failed is known
+  bool writing = false;         // something is being written,
+  Time wrote{0};                // and this is when the peer last took some of it
   bool ended = false;
   std::optional<SecureError> failure;
   asio::ip::address from;

@@ -35,6 +35,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -212,6 +213,7 @@ class TcpEndpoint {
         const std::lock_guard lock(mutex_);
         member_.tick(now());
       }
+      cut_the_stalled();
       pump(true);
     }
   }
@@ -227,13 +229,20 @@ class TcpEndpoint {
         continue;
       }
       const auto from = socket.remote_endpoint(error);
-      bool may = false;
-      if (!error) {
-        const std::lock_guard lock(mutex_);
-        may = attempts_.begin(from.address(), now());
-      }
-      if (may) start(std::move(socket), std::nullopt);
+      if (!error && may_begin(from.address())) start(std::move(socket), std::nullopt);
     }
+  }
+
+  bool may_begin(const asio::ip::address& from) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (attempts_.begin(from, now())) return true;
+    }
+    log_once(from.to_string() + " knocks",
+             from.to_string() +
+                 " has begun too many connections without being let in; from now "
+                 "on it may begin one a second");
+    return false;
   }
 
   asio::awaitable<void> dial(MemberDial dial) {
@@ -267,7 +276,9 @@ class TcpEndpoint {
       co_await c->stream.async_handshake(c->dial ? TlsRole::client : TlsRole::server,
                                          asio::redirect_error(asio::use_awaitable, error));
       if (error) {
-        insecure(*c, error);
+        if (error.category() == secure_category()) {
+          c->failure = static_cast<SecureError>(error.value());
+        }
         co_return end(c, c->stream.failure().empty() ? error.message() : c->stream.failure());
       }
       c->patience.cancel();
@@ -296,8 +307,8 @@ class TcpEndpoint {
     };
     while (true) {
       const auto head = co_await input.need(wire::FrameHeader::size);
-      const auto parsed =
-          wire::parse_header(head.first<wire::FrameHeader::size>(), run_, model_bytes_.load());
+      const std::uint64_t model = model_bytes_;
+      const auto parsed = wire::parse_header(head.first<wire::FrameHeader::size>(), run_, model);
       const auto* header = std::get_if<wire::FrameHeader>(&parsed);
       if (header == nullptr) co_return co_await refuse(c, std::get<wire::WireError>(parsed));
       if (!c->greeted && !wire::may_come_first(header->kind)) {
@@ -335,16 +346,26 @@ class TcpEndpoint {
     const bool may_dial = header.kind != wire::Kind::delivery && header.kind != wire::Kind::ping;
     {
       const std::lock_guard lock(mutex_);
-      if (const auto* hello = std::get_if<wire::Hello>(&body)) c->peer = hello->node;
-      if (!std::exchange(c->greeted, true) && !c->dial) settle_attempt(*c, true);
-      if (c->peer) {
-        Traffic& traffic = traffic_[*c->peer];
-        ++traffic.frames_received;
-        traffic.bytes_received += header.bytes();
+      if (const auto* hello = std::get_if<wire::Hello>(&body); hello && !c->peer) {
+        c->peer = hello->node;
       }
+      c->greeted = true;
       member_.received(c->id, std::move(body), now());
+      if (Traffic* traffic = traffic_of(*c)) {
+        ++traffic->frames_received;
+        traffic->bytes_received += header.bytes();
+      }
+      if (!c->dial && !c->judged && member_.is_welcome(c->id)) {
+        c->judged = true;
+        attempts_.succeeded(c->from, now());
+      }
     }
     pump(may_dial);
+  }
+
+  /// Null for strangers, of whom there may be any number. With the mutex.
+  Traffic* traffic_of(const TcpConnection& c) {
+    return c.peer && member_.is_listed(*c.peer) ? &traffic_[*c.peer] : nullptr;
   }
 
   model::Snapshot take_snapshot() {
@@ -354,6 +375,7 @@ class TcpEndpoint {
 
   /// The peer is told what was wrong, and what else it sends is thrown away.
   asio::awaitable<void> refuse(Connection c, wire::WireError error) {
+    c->malformed = true;
     {
       const std::lock_guard lock(mutex_);
       member_.malformed(c->id, error,
@@ -376,7 +398,10 @@ class TcpEndpoint {
         bool last = false;
         gather(*c, last);
         if (!c->output.empty()) {
-          co_await c->output.write([] {});
+          c->wrote = now();
+          c->writing = true;
+          co_await c->output.write([this, &c] { c->wrote = now(); });
+          c->writing = false;
         } else if (last) {
           co_return co_await hang_up(c);
         } else {
@@ -399,10 +424,24 @@ class TcpEndpoint {
       ++frames;
     }
     last = c.output.empty() && member_.must_close(c.id);
-    if (!c.peer) return;
-    Traffic& traffic = traffic_[*c.peer];
-    traffic.frames_sent += frames;
-    traffic.bytes_sent += c.output.bytes();
+    if (Traffic* traffic = traffic_of(c)) {
+      traffic->frames_sent += frames;
+      traffic->bytes_sent += c.output.bytes();
+    }
+  }
+
+  /// Who takes nothing of what is written, be it a last word, for so long that no network explains
+  /// it, holds back what waits for it. Patient: a chunk may be long on its way over a bad cable.
+  void cut_the_stalled() {
+    const Time latest = now() - 3 * Time(options_.timers().dead_after);
+    for (const auto& [id, c] : std::map(connections_)) {
+      if (!c->writing || c->wrote > latest) continue;
+      {
+        const std::lock_guard lock(mutex_);
+        member_.stalled(id);
+      }
+      end(c, "it reads nothing");
+    }
   }
 
   /// All is said: the peer may read it in peace, and hang up.
@@ -432,26 +471,30 @@ class TcpEndpoint {
     connections_.erase(c->id);
     {
       const std::lock_guard lock(mutex_);
-      if (!c->greeted && !c->dial) settle_attempt(*c, false);
+      if (!c->dial && !std::exchange(c->judged, true)) attempts_.failed(c->from, c->failure, now());
       if (c->secured) {
         member_.disconnected(c->id, why, now());
       } else if (c->dial) {
         member_.dial_failed(*c->dial, false, why, now());
       }
     }
+    name_failure(*c);
     pump(true);
   }
 
-  void settle_attempt(TcpConnection& c, bool well) {
-    const asio::ip::address from = c.from;
-    if (well) return attempts_.succeeded(from, now());
-    attempts_.failed(from, c.failure, now());
+  /// Once per address and kind of failure: strangers may come again and again.
+  void name_failure(const TcpConnection& c) {
+    if (c.greeted || c.malformed) return;  // the member has named it
+    const std::string failure = c.stream.failure();
+    if (failure.empty() && c.dial) return;
+    log_once(c.from.to_string() + " fails " + std::to_string(c.failure ? int(*c.failure) : 0),
+             failure.empty() ? c.stream.peer() + " has begun a connection and not said who it is"
+                             : failure);
   }
-
-  void insecure(TcpConnection& c, const std::error_code& error) {
-    if (error.category() == secure_category()) c.failure = static_cast<SecureError>(error.value());
-    if (!c.stream.failure().empty())
-      log(true, "node " + std::to_string(options_.number()) + ": " + c.stream.failure());
+  void log_once(const std::string& what, const std::string& text) {
+    constexpr std::size_t most = 1000;
+    if (named_.size() >= most || !named_.insert(what).second) return;
+    log(true, "node " + std::to_string(options_.number()) + ": " + text);
   }
 
   asio::io_context io_{1};
@@ -464,6 +507,7 @@ class TcpEndpoint {
   asio::steady_timer ticker_;
   std::map<LineId, Connection> connections_;
   LineId last_line_ = 0;
+  std::set<std::string> named_;  // what was logged once
   bool settled_ = false;
   bool going_ = false;
 
