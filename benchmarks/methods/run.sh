@@ -29,7 +29,7 @@ rules=(
   "sgp             8 --rule sgp"
   "sync            8 --rule sync"
   "gosgd_pull      8 --rule gosgd_pull --probability 0.1"
-  "permuted        8 --rule gosgd --probability 0.1 --topology permutation"
+  "permuted        8 --rule gosgd --schedule every:10 --topology permutation"
   "push_sum        8 --rule push_sum --probability 0.1 --topology two_choices"
   "osgp            8 --rule osgp"
   "d_psgd          8 --rule d_psgd"
