@@ -18,7 +18,7 @@ POINT = ("images", "wall_seconds", "virtual_seconds", "train_loss", "test_loss",
          "messages_sent", "bytes_sent")
 # Of the main rules: name, colour, line.
 MAIN = {"gosgd": ("GoSGD", "#2171b5", "-"), "balanced": ("balanced gossip", "#08306b", "-"),
-        "persyn": ("PerSyn", "#d94801", "--"), "slowmo": ("SlowMo", "#a63603", "--"),
+        "persyn": ("PerSyn", "#d94801", "--"), "slowmo": ("SlowMo", "#e6ab02", "--"),
         "sgp": ("SGP", "#6a51a3", "-."), "sync": ("synchronous", "#238b45", "-.")}
 
 
@@ -114,6 +114,7 @@ def draw_bytes(axis, runs):
             curves.setdefault(rule_of(name), []).append(
                 (mean(points, "bytes_sent") / 1e6, 100 * mean(points, "test_accuracy"),
                  [100 * point["test_accuracy"] for point in points]))
+    others = []
     for rule, curve in curves.items():
         curve.sort()
         xs, ys, values = zip(*curve)
@@ -125,8 +126,14 @@ def draw_bytes(axis, runs):
                           markersize=4, capsize=2, linewidth=1.8, label=label)
         else:
             axis.plot(xs, ys, color="#969696", marker="x", linestyle="")
-            axis.annotate(rule, (xs[0], ys[0]), fontsize=7, color="#636363",
-                          textcoords="offset points", xytext=(4, 2))
+            others.append((ys[0], xs[0], rule))
+    # Their names one above the other, where they are many.
+    low, high = axis.get_ylim()
+    height = -1.0
+    for y, x, rule in sorted(others):
+        height = max(y, height + (high - low) / 42)
+        axis.annotate(rule, (x, y), xytext=(x * 1.35, height), fontsize=6.5, color="#636363",
+                      va="center", arrowprops={"arrowstyle": "-", "color": "#bdbdbd", "lw": 0.5})
     axis.set_xscale("log")
     axis.set_xlabel("megabytes sent, at the end of the run")
 
@@ -153,14 +160,14 @@ def plot(records, table, picture, text):
     write(text, "\n".join([*table_of_rules(runs), "", *table_of_bytes(runs)]) + "\n")
 
     figure, axes = plt.subplots(2, 2, figsize=(12, 9), sharey=True)
-    draw_bytes(axes[0][0], runs)
-    axes[0][0].set_title("(a) equal images: accuracy against bytes, all rules")
     draw_curves(axes[0][1], runs, "threads", "images", "images, over all nodes")
     axes[0][1].set_title("(b) threads: accuracy against images")
     draw_curves(axes[1][0], runs, "equal", "virtual_seconds", "virtual seconds")
     axes[1][0].set_title("(c) simulated, equal machines")
     draw_curves(axes[1][1], runs, "slow", "virtual_seconds", "virtual seconds")
     axes[1][1].set_title("(d) simulated, one machine four times slower")
+    draw_bytes(axes[0][0], runs)  # at last, when it is known how high the axes are
+    axes[0][0].set_title("(a) equal images: accuracy against bytes, all rules")
     for axis in axes.flat:
         axis.grid(alpha=0.3, which="both")
     handles, labels = axes[0][0].get_legend_handles_labels()
