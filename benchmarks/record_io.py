@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 # What the records keep of a run's summary.
-SETTING = ("dataset", "parameters", "rule", "nodes", "probability", "tau", "batch",
-           "learning_rate", "momentum", "dropout", "seed", "cluster", "version", "libtorch",
-           "digest")
+SETTING = ("dataset", "parameters", "rule", "base", "transport", "nodes", "topology", "schedule",
+           "probability", "tau", "alpha", "beta", "slow_rate", "graph", "staleness", "sync_steps",
+           "batch", "learning_rate", "optimizer", "momentum", "dropout", "seed", "cluster",
+           "version", "libtorch", "digest")
 
 
 def machine():

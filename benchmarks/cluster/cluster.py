@@ -15,8 +15,8 @@ from record_io import run_record, save_figure, write, write_table  # beside the 
 TARGET = 0.6
 POINT = ("images", "virtual_seconds", "train_loss", "test_loss", "test_accuracy",
          "weighted_test_accuracy", "worst_node_accuracy", "best_node_accuracy", "consensus_error",
-         "total_weight", "messages_sent", "messages_returned", "bytes_sent", "node_ids",
-         "steps_per_node")
+         "effective_nodes", "total_weight", "messages_sent", "messages_returned", "bytes_sent",
+         "node_ids", "steps_per_node")
 CLUSTERS = {"equal": "(a) equal machines", "straggler": "(b) one machine four times slower",
             "lognormal": "(c) log-normal steps", "membership": "(d) one dies, another one comes"}
 RULES = {"gosgd": ("GoSGD", "#2171b5", "-"), "persyn": ("PerSyn", "#d94801", "--"),
@@ -48,7 +48,7 @@ def plot(records, table, picture):
 
     keys = POINT[:-2]  # but for the lists
     write_table(table, ("cluster", "rule", *keys),
-                ((cluster, rule, *(point[key] for key in keys))
+                ((cluster, rule, *(point.get(key, "") for key in keys))
                  for cluster, by_rule in runs.items() for rule, run in by_rule.items()
                  for point in run["points"]))
 

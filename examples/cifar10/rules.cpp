@@ -13,19 +13,22 @@ namespace cifar10 {
 namespace {
 
 namespace rule = gossamer::rule;
+namespace topology = gossamer::topology;
 using rule::AnyRule;
 
 MeetingOptions meeting(const Options& o) {
   return {o.probability, o.seed, steps_between(o.schedule)};
 }
-gossamer::topology::Any whom(const Options& o) { return make_topology(o.topology, meeting(o)); }
+topology::Any whom(const Options& o) { return make_topology(o.topology, meeting(o)); }
 gossamer::schedule::Any when(const Options& o) { return make_schedule(o.schedule, meeting(o)); }
+
+topology::Ring two_way_ring() { return topology::Ring(topology::Ring::Way::both); }
 
 /// The graph that is asked for; `own` if none is.
 rule::Graph graph(const Options& o, rule::Graph own) {
-  if (o.graph == "exponential") return rule::ExponentialGraph(o.peers);
-  if (o.graph == "ring") return rule::RingGraph();
-  if (o.graph == "complete") return rule::CompleteGraph();
+  if (o.graph == "exponential") return topology::NPeerExponential(o.peers);
+  if (o.graph == "ring") return two_way_ring();
+  if (o.graph == "complete") return topology::Complete();
   return own;
 }
 
@@ -56,15 +59,15 @@ const std::vector<NamedRule>& named_rules() {
        [](const Options& o) -> AnyRule { return rule::PushSum(when(o), whom(o)); }},
       {"sgp", "arXiv:1811.10792", "weights, weighted sum of x", "waits for in-neighbours",
        [](const Options& o) -> AnyRule {
-         return rule::Sgp(graph(o, rule::ExponentialGraph(o.peers)));
+         return rule::Sgp(graph(o, topology::NPeerExponential(o.peers)));
        }},
       {"osgp", "arXiv:1811.10792 (overlap)", "weights, weighted sum of x",
        "waits for what is --staleness steps late",
        [](const Options& o) -> AnyRule {
-         return rule::Sgp(graph(o, rule::ExponentialGraph(o.peers)), o.staleness);
+         return rule::Sgp(graph(o, topology::NPeerExponential(o.peers)), o.staleness);
        }},
       {"d_psgd", "arXiv:1705.09056", "sum of x", "waits for neighbours, every step",
-       [](const Options& o) -> AnyRule { return rule::DPsgd(graph(o, rule::RingGraph())); }},
+       [](const Options& o) -> AnyRule { return rule::DPsgd(graph(o, two_way_ring())); }},
       {"ad_psgd", "arXiv:1710.06952", "sum of x", "nothing",
        [](const Options& o) -> AnyRule { return rule::AdPsgd(when(o), whom(o)); }},
       {"gossiping_pull", "arXiv:1611.04581", "nothing", "nothing",
@@ -81,7 +84,7 @@ const std::vector<NamedRule>& named_rules() {
        "waits for neighbours, and for all every tau steps",
        [](const Options& o) -> AnyRule {
          return rule::gossip_pga(
-             o.period(), rule::DPsgd(graph(o, rule::RingGraph()), rule::Mixing::after_gradient));
+             o.period(), rule::DPsgd(graph(o, two_way_ring()), rule::Mixing::after_gradient));
        },
        true},
       {"elastic_gossip", "arXiv:1812.02407", "sum of x", "nothing",

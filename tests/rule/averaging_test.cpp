@@ -8,6 +8,8 @@
 #include <gossamer/rule/d_psgd.hpp>
 #include <gossamer/rule/gossiping_sgd.hpp>
 #include <gossamer/schedule/every.hpp>
+#include <gossamer/topology/complete.hpp>
+#include <gossamer/topology/exponential.hpp>
 #include <gossamer/topology/ring.hpp>
 
 #include <tests/rule/bench_scope.hpp>
@@ -34,14 +36,14 @@ using gossamer::Generator;
 using gossamer::PeerId;
 using gossamer::rule::AdPsgd;
 using gossamer::rule::AnyRule;
-using gossamer::rule::CompleteGraph;
 using gossamer::rule::DPsgd;
-using gossamer::rule::ExponentialGraph;
+using gossamer::rule::ElasticExchange;
 using gossamer::rule::GossipingPull;
 using gossamer::rule::GossipingPush;
 using gossamer::rule::Mixing;
-using gossamer::rule::RingGraph;
 using gossamer::schedule::Every;
+using gossamer::topology::Complete;
+using gossamer::topology::NPeerExponential;
 using gossamer::topology::Ring;
 using gossamer::transport::Delivered;
 using tests::Approx;
@@ -60,7 +62,7 @@ Bench ad_psgd(std::size_t nodes, AdPsgd rule, std::size_t size = 2) {
   Bench bench(nodes, std::move(rule), size);
   bench.part_of_sum = [nodes](const tests::Message& message) {
     if (message.weight > 0) return 0.0;  // a leaver's: its model stays behind
-    return message.kind == AdPsgd::answer ? 1 / static_cast<double>(nodes) : 0.0;
+    return message.kind == ElasticExchange::answer ? -1 / static_cast<double>(nodes) : 0.0;
   };
   return bench;
 }
@@ -356,10 +358,10 @@ TEST_CASE("Options of the averaging rules are refused with their values", "[rule
 // D-PSGD.
 
 /// Place 0 with everybody: unequal numbers of neighbours.
-struct Star {
-  std::uint64_t period(std::uint32_t) const { return 1; }
+struct Star final : gossamer::topology::Graph {
   void neighbours(std::uint32_t place, std::uint32_t members, std::uint64_t,
-                  std::vector<std::uint32_t>& out) const {
+                  std::vector<std::uint32_t>& out) const override {
+    out.clear();
     for (std::uint32_t other = 0; other < members; ++other) {
       if (other != place && (place == 0 || other == 0)) out.push_back(other);
     }
@@ -431,15 +433,16 @@ TEST_CASE("D-PSGD is the product of its matrices, in whatever order messages com
           "[rule][d_psgd]") {
   const std::size_t nodes = GENERATE(1U, 2U, 3U, 5U, 8U);
   const Mixing mixing = GENERATE(Mixing::before_gradient, Mixing::after_gradient);
-  compare_with_matrices(nodes, RingGraph(), mixing);
-  compare_with_matrices(nodes, CompleteGraph(), mixing);
+  compare_with_matrices(nodes, Ring(Ring::Way::both), mixing);
+  compare_with_matrices(nodes, Complete(), mixing);
   compare_with_matrices(nodes, Star(), mixing);
 }
 
 TEST_CASE("Nodes that are equal stay equal under D-PSGD, and a constant gradient moves them alike",
           "[rule][d_psgd]") {
   const std::size_t nodes = GENERATE(1U, 2U, 3U, 8U);
-  Bench bench(nodes, DPsgd(RingGraph(), GENERATE(Mixing::before_gradient, Mixing::after_gradient)));
+  Bench bench(nodes, DPsgd(Ring(Ring::Way::both),
+                           GENERATE(Mixing::before_gradient, Mixing::after_gradient)));
   for (PeerId id = 0; id < nodes; ++id) bench[id].set(0.1);
   bench.gradient = [](PeerId, std::size_t) { return 0.25; };
   double expected = 0.1;
@@ -465,7 +468,7 @@ TEST_CASE("A node of D-PSGD waits for its neighbours, and not for others", "[rul
 }
 
 TEST_CASE("D-PSGD refuses a graph whose edges go one way", "[rule][d_psgd]") {
-  Bench bench(4, DPsgd(ExponentialGraph(1)));
+  Bench bench(4, DPsgd(NPeerExponential(1)));
   CHECK(tests::message_of<ConfigError>([&] { bench.advance(2); }) ==
         "DPsgd: needs a graph whose edges go both ways; in round 1 node 2 sends to 1 peers that "
         "are not those it hears from");

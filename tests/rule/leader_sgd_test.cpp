@@ -64,7 +64,7 @@ std::size_t questions_of(const Bench& bench, PeerId id) {
   return static_cast<std::size_t>(
       std::count_if(bench.pending().begin(), bench.pending().end(), [id](const auto& one) {
         const Message* message = Bench::message_of(one);
-        return message != nullptr && message->from == id && message->kind != 0;
+        return message != nullptr && message->from == id && message->kind < 2;
       }));
 }
 

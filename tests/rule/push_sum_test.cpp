@@ -6,6 +6,7 @@
 #include <gossamer/rule/push_sum.hpp>
 #include <gossamer/rule/sgp.hpp>
 #include <gossamer/schedule/every.hpp>
+#include <gossamer/topology/complete.hpp>
 #include <gossamer/topology/ring.hpp>
 
 #include <tests/rule/bench_scope.hpp>
@@ -28,13 +29,12 @@ using gossamer::Budget;
 using gossamer::ConfigError;
 using gossamer::Generator;
 using gossamer::PeerId;
-using gossamer::rule::CompleteGraph;
-using gossamer::rule::ExponentialGraph;
 using gossamer::rule::Graph;
 using gossamer::rule::PushSum;
-using gossamer::rule::RingGraph;
 using gossamer::rule::Sgp;
 using gossamer::schedule::Every;
+using gossamer::topology::Complete;
+using gossamer::topology::NPeerExponential;
 using gossamer::topology::Ring;
 using gossamer::transport::Delivered;
 using tests::Approx;
@@ -87,8 +87,9 @@ TEST_CASE("Push-sum conserves weights and numerators under any schedule", "[rule
 TEST_CASE("A constant gradient moves the mean by itself, however the weights lie",
           "[rule][push_sum][sgp]") {
   const std::size_t nodes = GENERATE(1U, 2U, 3U, 8U);
-  const gossamer::rule::AnyRule rule = GENERATE(as<gossamer::rule::AnyRule>{}, PushSum(Every(3)),
-                                                Sgp(ExponentialGraph(2)), Sgp(RingGraph(), 2));
+  const gossamer::rule::AnyRule rule =
+      GENERATE(as<gossamer::rule::AnyRule>{}, PushSum(Every(3)), Sgp(NPeerExponential(2)),
+               Sgp(Ring(Ring::Way::both), 2));
   Bench bench = bench_of(nodes, rule);
   bench.gradient = [](PeerId, std::size_t j) { return j == 0 ? 0.25 : -0.5; };
   const auto before = bench.weighted_sum();
@@ -104,7 +105,7 @@ TEST_CASE("A constant gradient moves the mean by itself, however the weights lie
 TEST_CASE("A node that leaves push-sum hands its weight over, and the others' steps fit again",
           "[rule][push_sum][sgp]") {
   const gossamer::rule::AnyRule rule =
-      GENERATE(as<gossamer::rule::AnyRule>{}, PushSum(0), Sgp(CompleteGraph()));
+      GENERATE(as<gossamer::rule::AnyRule>{}, PushSum(0), Sgp(Complete()));
   Bench bench(2, rule, 1);
   bench.advance(1);
   bench.settle();
@@ -126,29 +127,10 @@ Places to(const auto& graph, std::uint32_t place, std::uint32_t members, std::ui
   return out;
 }
 
-TEST_CASE("A graph's neighbours are those of its definition", "[rule][sgp]") {
-  CHECK(to(ExponentialGraph(1), 0, 8, 0) == Places{1});
-  CHECK(to(ExponentialGraph(1), 0, 8, 1) == Places{2});
-  CHECK(to(ExponentialGraph(1), 5, 8, 2) == Places{1});
-  CHECK(to(ExponentialGraph(1), 5, 8, 3) == Places{6});
-  CHECK(to(ExponentialGraph(1), 0, 6, 2) == Places{4});
-  CHECK(to(ExponentialGraph(2), 0, 9, 0) == Places{1, 2});
-  CHECK(to(ExponentialGraph(2), 0, 9, 1) == Places{3, 6});
-  CHECK(to(ExponentialGraph(2), 8, 9, 1) == Places{2, 5});
-  CHECK(to(ExponentialGraph(2), 0, 3, 5) == Places{1, 2});
-  CHECK(to(ExponentialGraph(1), 0, 1, 5).empty());
-  CHECK(to(RingGraph(), 0, 5, 0) == Places{1, 4});
-  CHECK(to(RingGraph(), 0, 2, 0) == Places{1});
-  CHECK(to(RingGraph(), 0, 1, 0).empty());
-  CHECK(to(CompleteGraph(), 1, 4, 0) == Places{0, 2, 3});
-  CHECK(tests::message_of<ConfigError>([] { ExponentialGraph(0); }) ==
-        "ExponentialGraph: needs at least 1 peer, got 0");
-}
-
 TEST_CASE("The live nodes are the places of a graph, and whoever sends is heard from",
           "[rule][sgp]") {
   Bench bench(5, gossamer::rule::AnyRule(Sgp()));
-  Graph graph(ExponentialGraph(1));
+  Graph graph(NPeerExponential(1));
   CHECK(graph.around(bench[1], 1).to == std::vector<PeerId>{3});
   CHECK(graph.around(bench[1], 1).from == std::vector<PeerId>{4});
   bench[1].forget(0);  // 1, 2, 3, 4 are the places 0, 1, 2, 3
@@ -158,11 +140,10 @@ TEST_CASE("The live nodes are the places of a graph, and whoever sends is heard 
 }
 
 TEST_CASE("A place outside the graph is refused", "[rule][sgp]") {
-  struct Outside {
-    std::uint64_t period(std::uint32_t) const { return 1; }
+  struct Outside final : gossamer::topology::Graph {
     void neighbours(std::uint32_t, std::uint32_t, std::uint64_t,
-                    std::vector<std::uint32_t>& out) const {
-      out.push_back(7);
+                    std::vector<std::uint32_t>& out) const override {
+      out.assign({7});
     }
   };
   Bench bench(3, Sgp(Outside()));
@@ -171,22 +152,13 @@ TEST_CASE("A place outside the graph is refused", "[rule][sgp]") {
 }
 
 /// To the next one, and from place 0 to everybody: not regular.
-struct Uneven {
-  std::uint64_t period(std::uint32_t) const { return 1; }
+struct Uneven final : gossamer::topology::Graph {
   void neighbours(std::uint32_t place, std::uint32_t members, std::uint64_t,
-                  std::vector<std::uint32_t>& out) const {
+                  std::vector<std::uint32_t>& out) const override {
+    out.clear();
     for (std::uint32_t other = 0; other < members; ++other) {
       if (other != place && (place == 0 || other == (place + 1) % members)) out.push_back(other);
     }
-  }
-};
-
-/// The next one only.
-struct DirectedRing {
-  std::uint64_t period(std::uint32_t) const { return 1; }
-  void neighbours(std::uint32_t place, std::uint32_t members, std::uint64_t,
-                  std::vector<std::uint32_t>& out) const {
-    if (members > 1) out.push_back((place + 1) % members);
   }
 };
 
@@ -288,10 +260,10 @@ void compare_with_matrices(std::size_t nodes, const G& graph) {
 
 TEST_CASE("SGP is the product of its matrices, in whatever order messages come", "[rule][sgp]") {
   const std::size_t nodes = GENERATE(1U, 2U, 3U, 5U, 8U);
-  compare_with_matrices(nodes, ExponentialGraph(1));
-  compare_with_matrices(nodes, ExponentialGraph(2));
-  compare_with_matrices(nodes, RingGraph());
-  compare_with_matrices(nodes, DirectedRing());
+  compare_with_matrices(nodes, NPeerExponential(1));
+  compare_with_matrices(nodes, NPeerExponential(2));
+  compare_with_matrices(nodes, Ring(Ring::Way::both));
+  compare_with_matrices(nodes, Ring());
   compare_with_matrices(nodes, Uneven());
 }
 
@@ -312,7 +284,7 @@ TEST_CASE("Log2(n) rounds of the one-peer exponential graph give the exact avera
 TEST_CASE("Nodes that are equal stay equal under SGP, bit for bit, ahead or late", "[rule][sgp]") {
   const std::uint64_t overlap = GENERATE(0U, 2U);
   const std::size_t nodes = GENERATE(2U, 3U, 8U);
-  Bench bench(nodes, Sgp(ExponentialGraph(2), overlap), 3);
+  Bench bench(nodes, Sgp(NPeerExponential(2), overlap), 3);
   for (std::size_t i = 0; i < nodes; ++i) bench[i].set(0.1);
   bench.rebase();
   Generator order(tests::seed, 2511);
@@ -330,7 +302,7 @@ TEST_CASE("Nodes that are equal stay equal under SGP, bit for bit, ahead or late
 TEST_CASE("A node of SGP waits for its in-neighbour, of OSGP only when that is too late",
           "[rule][sgp]") {
   const std::uint64_t overlap = GENERATE(0U, 1U, 3U);
-  Bench bench = bench_of(3, Sgp(DirectedRing(), overlap));
+  Bench bench = bench_of(3, Sgp(Ring(), overlap));
   CHECK(bench[0].rule.name() == (overlap > 0 ? "osgp" : "sgp"));
   CHECK(bench[0].rule.lockstep());
   for (std::uint64_t i = 0; i <= overlap; ++i) REQUIRE(bench.advance(1));
@@ -348,7 +320,7 @@ TEST_CASE("OSGP conserves weights and numerators, and no message is later than t
           "[rule][sgp]") {
   const std::uint64_t overlap = GENERATE(1U, 2U, 5U);
   const std::size_t nodes = GENERATE(2U, 3U, 8U);
-  Bench bench = bench_of(nodes, Sgp(ExponentialGraph(1), overlap), 2);
+  Bench bench = bench_of(nodes, Sgp(NPeerExponential(1), overlap), 2);
   Generator order(tests::seed, 2512);
   bench.gradient = [&order](PeerId, std::size_t) { return order.uniform() - 0.5; };
   std::uint64_t latest = 0;
@@ -413,7 +385,7 @@ TEST_CASE("Whoever goes at whatever point, the others take all their steps, and 
   const Reason reason = GENERATE(Reason::lost, Reason::finished);
   const std::size_t still_arrive = GENERATE(as<std::size_t>{}, 0, 1, Bench::all);
   if (reason == Reason::finished && still_arrive != Bench::all) return;
-  for (const Sgp& rule : {Sgp(), Sgp(ExponentialGraph(2)), Sgp(RingGraph(), 1)}) {
+  for (const Sgp& rule : {Sgp(), Sgp(NPeerExponential(2)), Sgp(Ring(Ring::Way::both), 1)}) {
     for (PeerId victim = 0; victim < nodes; ++victim) {
       for (std::uint64_t stream = 2520; stream < 2523; ++stream) {
         std::size_t n = 0;
@@ -439,7 +411,7 @@ TEST_CASE("A share that comes back from a peer that is lost is at home again", "
 
 TEST_CASE("A newcomer that takes half of the weight while others are ahead loses none of it",
           "[rule][sgp]") {
-  Bench bench = bench_of(4, Sgp(DirectedRing()), 1);
+  Bench bench = bench_of(4, Sgp(Ring()), 1);
   for (int i = 0; i < 3; ++i) {
     for (const PeerId id : {2U, 3U, 0U}) bench.advance(id);
     bench.settle();
@@ -494,8 +466,8 @@ TEST_CASE("Under faults, push-sum keeps its weight at every event and the others
           "[rule][sgp][push_sum][simulated]") {
   namespace fault = gossamer::fault;
   const gossamer::rule::AnyRule rule =
-      GENERATE(as<gossamer::rule::AnyRule>{}, Sgp(), Sgp(ExponentialGraph(2)),
-               Sgp(ExponentialGraph(1), 2), PushSum(0.3));
+      GENERATE(as<gossamer::rule::AnyRule>{}, Sgp(), Sgp(NPeerExponential(2)),
+               Sgp(NPeerExponential(1), 2), PushSum(0.3));
   CAPTURE(rule.name());
   gossamer::SimulatedGroup<Walker> group(
       gossamer::SimulatedGroupOptions(6)

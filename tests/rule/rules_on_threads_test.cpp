@@ -13,6 +13,7 @@
 #include <gossamer/rule/push_sum.hpp>
 #include <gossamer/rule/sgp.hpp>
 #include <gossamer/rule/slow_momentum.hpp>
+#include <gossamer/topology/complete.hpp>
 
 #include <tests/support.hpp>
 
@@ -28,6 +29,7 @@ using gossamer::Budget;
 using gossamer::NodeError;
 using gossamer::rule::AnyRule;
 namespace rule = gossamer::rule;
+namespace topology = gossamer::topology;
 
 /// Descends to its own number; may fail at a step.
 class Descender final : public gossamer::GradientNode<std::vector<at::Tensor>> {
@@ -51,10 +53,10 @@ class Descender final : public gossamer::GradientNode<std::vector<at::Tensor>> {
 std::vector<AnyRule> rules() {
   return {rule::PushSum(0.5),
           rule::Sgp(),
-          rule::Sgp(rule::ExponentialGraph(2)),
-          rule::Sgp(rule::ExponentialGraph(1), 2),
+          rule::Sgp(topology::NPeerExponential(2)),
+          rule::Sgp(topology::NPeerExponential(1), 2),
           rule::DPsgd(),
-          rule::DPsgd(rule::CompleteGraph(), rule::Mixing::after_gradient),
+          rule::DPsgd(topology::Complete(), rule::Mixing::after_gradient),
           rule::AdPsgd(),
           rule::GossipingPull(0.5),
           rule::GossipingPush(0.5),

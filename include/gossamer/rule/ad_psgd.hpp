@@ -2,31 +2,32 @@
 /// AD-PSGD: two nodes average their models while both keep training.
 #pragma once
 
-#include <gossamer/model/vectors.hpp>
+#include <gossamer/rule/elastic_exchange.hpp>
 #include <gossamer/rule/merge.hpp>
-#include <gossamer/rule/one_request.hpp>
 #include <gossamer/rule/rule.hpp>
 #include <gossamer/schedule/bernoulli.hpp>
 #include <gossamer/topology/uniform.hpp>
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <utility>
 
 namespace gossamer::rule {
 
-/// Asynchronous decentralized parallel SGD: pairs average, nobody else waits.
+/// Asynchronous decentralized parallel SGD: pairs average, nobody else waits. An `ElasticExchange`
+/// of strength 1/2, after a step:
 ///
 ///     active i   sends x_i, and trains on
-///     passive j  d = (x_j - x_i) / 2,  x_j <- x_j - d,  answers d
-///     active i   x_i <- x_i + d, to whatever x_i is by then
+///     passive j  d = (x_i - x_j) / 2,  x_j <- x_j + d,  answers d
+///     active i   x_i <- x_i - d, to whatever x_i is by then
 ///
-/// An answer that comes back is added again where it was taken away, so the exchange has not been.
+/// An answer that comes back is taken away again where it was added, so the exchange has not been.
 ///
-/// Invariant  sum of x, where an answer under way counts as d. It fails by d, and only then, when a
-///            node is lost after it was given the answer and before it took it in, or after it gave
-///            one that is lost with it: then what it took along is not what it had.
-/// Cost       two vectors per exchange; one copy, two passes at j and one at i. Nobody waits.
+/// Invariant  sum of x, where an answer under way counts as -d. It fails by d, and only then, when
+///            a node is lost after it was given the answer and before it took it in, or after it
+///            gave one that is lost with it: then what it took along is not what it had.
+/// Cost       two vectors per exchange; one copy, one pass at j and one at i. Nobody waits.
 /// Threads    distinct objects: safe; one object from two threads: unsafe.
 /// Throws     ConfigError when the probability is outside [0, 1]; nothing after construction.
 /// Source     Lian, Zhang, Zhang, Liu, "Asynchronous decentralized parallel stochastic gradient
@@ -47,48 +48,35 @@ class AdPsgd : public Neutral {
   [[nodiscard]] std::string name() const { return "ad_psgd"; }
 
   void after_step(Scope& scope) {
-    if (!when_(scope) || request_.open() || !scope.has_room()) return;
-    const auto peer = whom_(scope);
-    if (peer) {
-      request_.ask(scope, {.to = *peer, .kind = request, .payload = scope.snapshot()});
-    }
+    if (!when_(scope) || exchange_.waiting() || !scope.has_room()) return;
+    if (const auto peer = whom_(scope)) exchange_.ask(scope, *peer);
   }
 
   void on_messages(Scope& scope, std::span<const Message> messages) {
-    const model::Flat& x = scope.model().flat();
     for (const Message& message : messages) {
       if (inherit(scope, message)) continue;
-      if (message.kind == request) {
-        model::Snapshot half = scope.blank();
-        model::difference(half.writable(), x, *message.payload, 0.5);
-        model::add(x, *half, -1);
-        scope.send({.to = message.from, .kind = answer, .payload = std::move(half)});
+      if (message.kind != ElasticExchange::request) {
+        exchange_.on_reply(scope, message);
+      } else if (scope.weight() > 0) {
+        ElasticExchange::reply(scope, {&message, 1}, 0.5);
       } else {
-        model::add(x, *message.payload);
-        request_.end(message.from);
+        ElasticExchange::refuse(scope, message);  // this node has no model yet, or goes
       }
-      scope.model().met();
     }
   }
 
   void on_returned(Scope& scope, const Message& message) {
-    if (inherit(scope, message)) return;
-    if (message.kind == request) {
-      request_.end(message.to);
-    } else {
-      model::add(scope.model().flat(), *message.payload);
-    }
+    if (!inherit(scope, message)) exchange_.on_returned(scope, message);
   }
-  void on_peer_left(Scope&, const PeerLeft& gone) { request_.on_peer_left(gone); }
-  void on_leave(Scope& scope) { bequeath(scope, answer); }
-
-  /// How kinds of messages are called: what a test or a record wants to know.
-  enum Kind : std::uint32_t { answer = 0, request = 1 };
+  void on_peer_left(Scope&, const PeerLeft& gone) { exchange_.on_peer_left(gone); }
+  void on_leave(Scope& scope) { bequeath(scope, bequest); }
 
  private:
+  static constexpr std::uint32_t bequest = 4;
+
   schedule::Any when_;
   topology::Any whom_;
-  OneRequest request_;
+  ElasticExchange exchange_;
 };
 
 }  // namespace gossamer::rule

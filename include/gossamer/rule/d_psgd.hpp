@@ -8,6 +8,7 @@
 #include <gossamer/rule/merge.hpp>
 #include <gossamer/rule/rounds.hpp>
 #include <gossamer/rule/rule.hpp>
+#include <gossamer/topology/ring.hpp>
 
 #include <c10/util/StringUtil.h>
 
@@ -47,7 +48,8 @@ enum class Mixing {
 ///            ring are its thirds.
 class DPsgd : public Neutral {
  public:
-  explicit DPsgd(Graph graph = RingGraph(), Mixing mixing = Mixing::before_gradient)
+  explicit DPsgd(Graph graph = topology::Ring(topology::Ring::Way::both),
+                 Mixing mixing = Mixing::before_gradient)
       : graph_(std::move(graph)), mixing_(mixing) {}
 
   [[nodiscard]] std::string name() const { return "d_psgd"; }

@@ -5,12 +5,12 @@
 #include <gossamer/error.hpp>
 #include <gossamer/model/pull.hpp>
 #include <gossamer/rule/centre.hpp>
+#include <gossamer/rule/one_request.hpp>
 #include <gossamer/rule/roles.hpp>
 #include <gossamer/rule/rule.hpp>
 #include <gossamer/rule/statistics.hpp>
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -55,7 +55,7 @@ class Downpour : public Neutral {
   bool may_step(Scope& scope) {
     centre_.settle_in(scope);
     if (Centre::is(scope)) return false;
-    if (asked_) return false;
+    if (request_.open()) return false;
     if (scope.peers().empty()) return true;
     const bool due = once_(scope) && scope.step() % tau_ == 0;
     if (fetched_ && !due) return true;
@@ -69,8 +69,8 @@ class Downpour : public Neutral {
         centre_.on_message(scope, message);
       } else if (message.kind == steps) {
         serve(scope, message);
-      } else if (message.round == round_) {
-        if (asked_ == message.from) asked_.reset();
+      } else if (message.round == request_.round()) {
+        request_.end(message.from, message.round);
         if (!message.payload) continue;
         scope.model().flat().copy_from(*message.payload);
         scope.model().met();
@@ -81,7 +81,7 @@ class Downpour : public Neutral {
 
   void on_returned(Scope& scope, const Message& message) {
     scope.weight() += message.weight;
-    if (message.kind == steps && message.round == round_) asked_.reset();
+    if (message.kind == steps) request_.end(message.to, message.round);
     if (message.kind == variable && is_live(scope, message.to)) scope.send(message);  // it waits
   }
 
@@ -90,7 +90,7 @@ class Downpour : public Neutral {
     fetched_ = scope.snapshot();  // from here on it is a worker
   }
   void on_peer_left(Scope&, const PeerLeft& gone) {
-    if (asked_ == gone.peer) asked_.reset();
+    request_.on_peer_left(gone, /*is_patient=*/false);
   }
   void on_leave(Scope& scope) { centre_.on_leave(scope, handover); }
   void checkpoint(Archive& archive) {
@@ -102,7 +102,7 @@ class Downpour : public Neutral {
   enum Kind : std::uint32_t { variable = 1, steps = 2, handover = 3 };
 
   void push(Scope& scope) {
-    Message message{.to = Centre::of(scope), .kind = steps, .round = ++round_, .payload = {}};
+    Message message{.to = Centre::of(scope), .kind = steps, .payload = {}};
     if (fetched_) {
       model::Snapshot d = scope.blank();
       model::difference(d.writable(), scope.model().flat(), *fetched_);
@@ -111,8 +111,7 @@ class Downpour : public Neutral {
       }
       message.payload = std::move(d);
     }
-    asked_ = message.to;
-    scope.send(std::move(message));
+    request_.ask(scope, std::move(message));
   }
 
   void serve(Scope& scope, const Message& request) {
@@ -139,8 +138,7 @@ class Downpour : public Neutral {
   Centre centre_;
   OncePerStep once_;
   model::Snapshot fetched_;  // c as this worker knows it; none yet: it fetches first
-  std::optional<PeerId> asked_;
-  std::uint64_t round_ = 0;
+  OneRequest request_;
 };
 
 }  // namespace gossamer::rule

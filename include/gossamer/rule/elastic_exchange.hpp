@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gossamer/model/pull.hpp>
+#include <gossamer/rule/one_request.hpp>
 #include <gossamer/rule/roles.hpp>
 #include <gossamer/rule/scope.hpp>
 #include <gossamer/rule/statistics.hpp>
@@ -42,12 +43,11 @@ class ElasticExchange {
 
   /// Asks `peer`; one question at a time.
   void ask(Scope& scope, PeerId peer) {
-    asked_ = peer;
-    scope.send({.to = peer, .kind = request, .round = ++round_, .payload = scope.snapshot()});
+    question_.ask(scope, {.to = peer, .kind = request, .payload = scope.snapshot()});
   }
   /// A question of this node is not answered yet.
-  [[nodiscard]] bool waiting() const noexcept { return asked_.has_value(); }
-  [[nodiscard]] std::optional<PeerId> asked() const noexcept { return asked_; }
+  [[nodiscard]] bool waiting() const noexcept { return question_.open(); }
+  [[nodiscard]] std::optional<PeerId> asked() const noexcept { return question_.asked(); }
 
   /// Answers requests, with this node's parameters as they were before the first of them.
   static void reply(Scope& scope, std::span<const Message> requests, double t, double part = 1) {
@@ -81,13 +81,13 @@ class ElasticExchange {
       const auto as_sent = [&](const model::Slot& slot) { return slot.view(*message.payload); };
       with_statistics(scope, as_sent, [&] { subtract(scope, message, 1); });
     }
-    if (asked_ == message.from && round_ == message.round) asked_.reset();
+    question_.end(message.from, message.round);
   }
 
   /// For each of the three kinds. `part` is that of the answer.
   void on_returned(Scope& scope, const Message& message, double part = 1) {
     if (message.kind == request) {
-      if (asked_ == message.to && round_ == message.round) asked_.reset();
+      question_.end(message.to, message.round);
       return;
     }
     if (message.kind == answer) {
@@ -101,10 +101,9 @@ class ElasticExchange {
     }
   }
 
-  /// A peer that has finished still answers, some time; one that is gone does not.
+  /// See `OneRequest`. An answer that comes all the same is taken as any other.
   void on_peer_left(const PeerLeft& gone, bool is_patient = true) {
-    if (asked_ != gone.peer || (is_patient && gone.reason == Reason::finished)) return;
-    asked_.reset();  // an answer that comes all the same is taken as any other
+    question_.on_peer_left(gone, is_patient);
   }
 
  private:
@@ -113,8 +112,7 @@ class ElasticExchange {
     scope.model().met();
   }
 
-  std::optional<PeerId> asked_;
-  std::uint64_t round_ = 0;  // of the last question, so that late answers are told from due ones
+  OneRequest question_;
 };
 
 }  // namespace gossamer::rule

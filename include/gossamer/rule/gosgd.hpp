@@ -48,10 +48,7 @@ class GoSgd : public Neutral {
 
   void on_returned(Scope& scope, const Message& message) { merge(scope, {&message, 1}); }
 
-  void on_leave(Scope& scope) {
-    const auto peer = topology::Uniform{}(scope);
-    if (peer) scope.send(split(scope, *peer, 1));
-  }
+  void on_leave(Scope& scope) { bequeath(scope, 0); }
 
  private:
   schedule::Any when_;

@@ -48,16 +48,20 @@ class GoSgdPull : public Neutral {
       if (message.kind == request) {
         if (!copy) copy = scope.snapshot();
         scope.weight() /= 2;
-        scope.send({.to = message.from, .kind = answer, .weight = scope.weight(), .payload = copy});
+        scope.send({.to = message.from,
+                    .kind = answer,
+                    .round = message.round,
+                    .weight = scope.weight(),
+                    .payload = copy});
       } else {
-        request_.end(message.from);
+        request_.end(message.from, message.round);
       }
     }
   }
 
   void on_returned(Scope& scope, const Message& message) {
     if (message.kind == request) {
-      request_.end(message.to);
+      request_.end(message.to, message.round);
     } else {
       merge(scope, {&message, 1});
     }
@@ -65,10 +69,7 @@ class GoSgdPull : public Neutral {
 
   void on_peer_left(Scope&, const PeerLeft& gone) { request_.on_peer_left(gone); }
 
-  void on_leave(Scope& scope) {
-    const auto peer = topology::Uniform{}(scope);
-    if (peer) scope.send(split(scope, *peer, 1, answer));
-  }
+  void on_leave(Scope& scope) { bequeath(scope, answer); }
 
  private:
   enum Kind : std::uint32_t { answer = 0, request = 1 };

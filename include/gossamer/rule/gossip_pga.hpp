@@ -22,7 +22,8 @@ namespace gossamer::rule {
 ///            averaging", ICML 2021, arXiv:2105.09080. Period 6 from memory.
 /// Differs    the average comes after the period's last gossip, not in its place.
 inline SlowMo gossip_pga(std::uint64_t period = 6,
-                         AnyRule gossip = DPsgd(RingGraph(), Mixing::after_gradient)) {
+                         AnyRule gossip = DPsgd(topology::Ring(topology::Ring::Way::both),
+                                                Mixing::after_gradient)) {
   return SlowMo(std::move(gossip), period, 1, 0).name("gossip_pga");
 }
 

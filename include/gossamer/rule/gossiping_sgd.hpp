@@ -55,18 +55,19 @@ class GossipingPull : public Neutral {
     for (const Message& message : messages) {
       if (inherit(scope, message) || message.kind != answer) continue;
       mix.add(*message.payload, beta_);
-      request_.end(message.from);
+      request_.end(message.from, message.round);
     }
     mix.done();
     model::Snapshot copy;  // one for all who ask
     for (const Message& message : messages) {
       if (message.kind != request) continue;
       if (!copy) copy = scope.snapshot();
-      scope.send({.to = message.from, .kind = answer, .payload = copy});
+      scope.send({.to = message.from, .kind = answer, .round = message.round, .payload = copy});
     }
   }
   void on_returned(Scope& scope, const Message& message) {
-    if (!inherit(scope, message) && message.kind == request) request_.end(message.to);
+    if (!inherit(scope, message) && message.kind == request)
+      request_.end(message.to, message.round);
   }
   void on_peer_left(Scope&, const PeerLeft& gone) { request_.on_peer_left(gone); }
   void on_leave(Scope& scope) { bequeath(scope, answer); }

@@ -4,6 +4,7 @@
 
 #include <gossamer/error.hpp>
 #include <gossamer/model/mix.hpp>
+#include <gossamer/rule/one_request.hpp>
 #include <gossamer/rule/roles.hpp>
 #include <gossamer/rule/rule.hpp>
 #include <gossamer/transport/peer_map.hpp>
@@ -132,13 +133,16 @@ class LeaderSgd : public Neutral {
       if (message.kind == bequest) {
         inherit(scope, message);
         copy = {};
-      } else if (message.kind != answer) {
+      } else if (message.kind == local || message.kind == global) {
         // One without weight has no model yet, or goes.
         if (!copy && scope.weight() > 0) copy = scope.snapshot();
-        scope.send({.to = message.from, .kind = answer, .round = message.kind, .payload = copy});
+        scope.send({.to = message.from,
+                    .kind = message.kind + to_answer,
+                    .round = message.round,
+                    .payload = copy});
       } else {
-        Question& question = message.round == global ? global_ : local_;
-        if (question.asked == message.from) question.asked.reset();
+        Question& question = message.kind == global + to_answer ? global_ : local_;
+        question.request.end(message.from, message.round);
         if (!message.payload) continue;
         model::mix(scope.model().flat(), *message.payload, pull_of(question));
         scope.model().met();
@@ -151,18 +155,16 @@ class LeaderSgd : public Neutral {
     scope.weight() += message.weight;
     if (message.kind == local || message.kind == global) {
       Question& question = message.kind == global ? global_ : local_;
-      if (question.asked == message.to) question.asked.reset();
-    } else if (message.kind == answer && is_live(scope, message.to)) {
+      question.request.end(message.to, message.round);
+    } else if (message.kind != bequest && is_live(scope, message.to)) {
       // Its queue was full: it is at least told not to wait.
-      scope.send({.to = message.to, .kind = answer, .round = message.round, .payload = {}});
+      scope.send({.to = message.to, .kind = message.kind, .round = message.round, .payload = {}});
     }
   }
 
-  /// A leader that has finished still answers; one that is gone does not.
   void on_peer_left(Scope&, const PeerLeft& gone) {
-    if (gone.reason == Reason::finished) return;
-    if (local_.asked == gone.peer) local_.asked.reset();
-    if (global_.asked == gone.peer) global_.asked.reset();
+    local_.request.on_peer_left(gone);
+    global_.request.on_peer_left(gone);
   }
   void on_leave(Scope& scope) { bequeath(scope, bequest); }
   void checkpoint(Archive& archive) { once_.checkpoint(archive); }
@@ -186,10 +188,11 @@ class LeaderSgd : public Neutral {
   }
 
  private:
-  enum Kind : std::uint32_t { answer = 0, local = 1, global = 2, bequest = 3 };
+  enum Kind : std::uint32_t { local = 0, global = 1, bequest = 4 };
+  static constexpr std::uint32_t to_answer = 2;  // from a question's kind to its answer's
   struct Question {
     Kind kind;
-    std::optional<PeerId> asked;  // one question at a time
+    OneRequest request;
   };
 
   [[nodiscard]] std::uint32_t group_of(PeerId peer) const {
@@ -201,9 +204,8 @@ class LeaderSgd : public Neutral {
 
   void ask(Scope& scope, Question& question, std::optional<std::uint32_t> group) {
     const auto best = leader(scope, group);
-    if (!best || *best == scope.self() || question.asked) return;
-    question.asked = best;
-    scope.send({.to = *best, .kind = question.kind, .payload = {}});
+    if (!best || *best == scope.self() || question.request.open()) return;
+    question.request.ask(scope, {.to = *best, .kind = question.kind, .payload = {}});
   }
 
   LeaderSgdOptions options_;

@@ -71,18 +71,17 @@ inline Message split(Scope& scope, PeerId to, double part, std::uint32_t kind = 
   return {.to = to, .kind = kind, .weight = moved, .payload = scope.snapshot()};
 }
 
-// For rules to which the weight is a node's share of the group and no factor of its model: it must
-// not go with a leaver.
-
-/// Hands the weight of a node that goes to a live peer, with a copy of its model.
+/// Hands the weight of a node that goes to a live peer, with a copy of its model, so that it does
+/// not go with the leaver.
 inline void bequeath(Scope& scope, std::uint32_t kind) {
   const auto peers = scope.peers();
   if (peers.empty()) return;
   const PeerId heir = peers[scope.generator().below(static_cast<std::uint32_t>(peers.size()))];
   scope.send(split(scope, heir, 1, kind));
 }
-/// True if the message was such a one, delivered or returned; then its weight is this node's now.
-/// One without weight has just come and has no model yet: it takes that one.
+/// For rules to which the weight is a node's share of the group and no factor of its model. True if
+/// the message was such a one, delivered or returned; then its weight is this node's now. One
+/// without weight has just come and has no model yet: it takes that one.
 inline bool inherit(Scope& scope, const Message& message) {
   if (!(message.weight > 0)) return false;
   if (scope.weight() == 0) {

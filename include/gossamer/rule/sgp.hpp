@@ -5,9 +5,10 @@
 #include <gossamer/rule/ahead.hpp>
 #include <gossamer/rule/debiased_step.hpp>
 #include <gossamer/rule/graph.hpp>
+#include <gossamer/rule/merge.hpp>
 #include <gossamer/rule/rounds.hpp>
 #include <gossamer/rule/rule.hpp>
-#include <gossamer/topology/uniform.hpp>
+#include <gossamer/topology/exponential.hpp>
 
 #include <cstdint>
 #include <span>
@@ -44,7 +45,7 @@ namespace gossamer::rule {
 ///            distances backwards.
 class Sgp : public Neutral {
  public:
-  explicit Sgp(Graph graph = ExponentialGraph(1), std::uint64_t overlap = 0)
+  explicit Sgp(Graph graph = topology::OnePeerExponential(), std::uint64_t overlap = 0)
       : graph_(std::move(graph)), overlap_(overlap) {}
 
   [[nodiscard]] std::string name() const { return overlap_ > 0 ? "osgp" : "sgp"; }
@@ -97,8 +98,7 @@ class Sgp : public Neutral {
   }
   void on_leave(Scope& scope) {
     ahead_.whole(scope);
-    const auto peer = topology::Uniform{}(scope);
-    if (peer) scope.send(split(scope, *peer, 1, share));
+    bequeath(scope, share);
   }
   void on_replaced(Scope& scope) { ahead_.replaced(scope); }
   void checkpoint(Archive& archive) {

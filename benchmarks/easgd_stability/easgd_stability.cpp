@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+/// For which strength of the pull EASGD stays stable on f(x) = x^2 / 2, by trying: workers take
+/// their steps one after the other, or all wait for the centre, beside what theory says. Prints a
+/// table.
+#include <gossamer/node/gossip_node.hpp>
+#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/rule/easgd.hpp>
+
+#include <ATen/ops/ones.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdio>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using gossamer::Budget;
+using gossamer::PeerId;
+using gossamer::rule::Easgd;
+using gossamer::rule::easgd_largest_alpha;
+using gossamer::rule::EasgdOptions;
+
+/// Goes down x^2 / 2 by steps of eta x.
+class Slope final : public gossamer::GossipNode<std::vector<at::Tensor>> {
+ public:
+  Slope(gossamer::Context context, double eta)
+      : GossipNode(std::move(context), {at::ones({1}, at::kDouble)}), eta_(eta) {}
+
+  double& x() { return *model()[0].data_ptr<double>(); }
+
+ private:
+  double local_step() override {
+    x() -= eta_ * x();
+    return 0;
+  }
+  double eta_;
+};
+
+/// Whether workers and centre come together, from x = 1 and a centre at 0.
+bool is_stable(std::size_t workers, double eta, double alpha, bool synchronous) {
+  gossamer::SimulatedGroup<Slope> group(
+      gossamer::SimulatedGroupOptions(workers + 1),
+      Easgd(EasgdOptions().tau(1).alpha(alpha).synchronous(synchronous)),
+      [eta](gossamer::Context context) {
+        return std::make_unique<Slope>(std::move(context), eta);
+      });
+  group[0].x() = 0;
+  for (int round = 0; round < 3000; ++round) {
+    for (std::size_t id = 1; id <= workers; ++id) {
+      group[id].advance(Budget(), gossamer::transport::Time(0));
+      if (!synchronous) group.settle();
+    }
+    group.settle();
+    double size = 0;
+    for (std::size_t id = 0; id <= workers; ++id) size = std::max(size, std::abs(group[id].x()));
+    if (size > 1e3) return false;
+    if (size < 1e-9) return true;
+  }
+  return true;
+}
+
+/// The largest stable alpha, to 0.0005, by halving.
+double boundary(std::size_t workers, double eta, bool synchronous) {
+  double low = 0;
+  double high = 4;
+  while (high - low > 0.001) {
+    const double middle = (low + high) / 2;
+    (is_stable(workers, eta, middle, synchronous) ? low : high) = middle;
+  }
+  return (low + high) / 2;
+}
+
+}  // namespace
+
+int main() {
+  std::printf(
+      "The largest stable alpha of EASGD on f(x) = x^2 / 2, step size eta, an exchange with every\n"
+      "step: found by halving, and in theory (4 - 2 eta) / (4 - eta); synchronous with p workers:\n"
+      "(4 - 2 eta) / (2 + p (2 - eta)).\n\n"
+      "| eta | theory | 1 worker | 2 workers in turn | 4 workers in turn | theory, 4 synchronous | "
+      "4 synchronous |\n|---|---|---|---|---|---|---|\n");
+  for (const double eta : {0.01, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 1.9}) {
+    std::printf("| %g | %.3f | %.3f | %.3f | %.3f | %.3f | %.3f |\n", eta, easgd_largest_alpha(eta),
+                boundary(1, eta, false), boundary(2, eta, false), boundary(4, eta, false),
+                easgd_largest_alpha(eta, 4), boundary(4, eta, true));
+    std::fflush(stdout);
+  }
+}

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: MIT
+"""Records of the comparison of all rules, and table and figure made of them; see run.sh.
+
+    methods.py record RUN FILE              what a run folder of cifar10 says, in one small file
+    methods.py plot RECORDS CSV PNG TABLE   all points, the figure, the table
+"""
+
+import json
+import statistics
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parent.parent))
+from record_io import run_record, save_figure, write, write_table  # beside the other benchmarks
+
+POINT = ("images", "wall_seconds", "virtual_seconds", "train_loss", "test_loss", "test_accuracy",
+         "weighted_test_accuracy", "worst_node_accuracy", "consensus_error", "effective_nodes",
+         "messages_sent", "bytes_sent")
+# Of the main rules: name, colour, line.
+MAIN = {"gosgd": ("GoSGD", "#2171b5", "-"), "balanced": ("balanced gossip", "#08306b", "-"),
+        "persyn": ("PerSyn", "#d94801", "--"), "slowmo": ("SlowMo", "#e6ab02", "--"),
+        "sgp": ("SGP", "#6a51a3", "-."), "sync": ("synchronous", "#238b45", "-.")}
+
+
+def record(run, file):
+    write(file, run_record(run, POINT))
+
+
+def read(records):
+    """{(where, name, seed): run}"""
+    runs = {}
+    for path in sorted(Path(records).glob("*.json")):
+        where, name, seed = path.stem.split("-")
+        runs[where, name, int(seed)] = json.loads(path.read_text())
+    if not runs:
+        sys.exit(f"methods.py: {records} holds no record; run benchmarks/methods/run.sh first")
+    return runs
+
+
+def rule_of(name):
+    return name.partition("@")[0]
+
+
+def last(runs, where, name):
+    """The last points of all seeds."""
+    return [run["points"][-1] for (place, other, _), run in sorted(runs.items())
+            if (place, other) == (where, name)]
+
+
+def mean(points, key):
+    return statistics.fmean(point[key] for point in points)
+
+
+def percent(points, key="test_accuracy"):
+    """With several seeds the mean, and half of the distance between the worst and the best."""
+    if not points:
+        return ""
+    values = [100 * point[key] for point in points]
+    text = f"{statistics.fmean(values):.1f}"
+    if len(values) > 1:
+        text += f" ± {(max(values) - min(values)) / 2:.1f}"
+    return text
+
+
+def number(points, key, form, scale=1.0):
+    return form.format(mean(points, key) * scale) if points else ""
+
+
+def names_in_order(runs):
+    """The main ones first, others by accuracy."""
+    names = {name for _, name, _ in runs if "@" not in name}
+    best = {name: mean(last(runs, where, name), "test_accuracy")
+            for where in ("slow", "threads", "equal") for name in names if last(runs, where, name)}
+    rest = sorted((name for name in names if name not in MAIN), key=lambda name: -best[name])
+    return [name for name in MAIN if name in names] + rest
+
+
+def table_of_rules(runs):
+    lines = ["| rule | threads, % | simulated, % | weighted mean, % | megabytes sent | "
+             "consensus error | effective nodes | virtual s | one slow machine, % | virtual s |",
+             "|---|---|---|---|---|---|---|---|---|---|"]
+    for name in names_in_order(runs):
+        equal, slow = last(runs, "equal", name), last(runs, "slow", name)
+        cells = [f"`{name}`", percent(last(runs, "threads", name)), percent(equal),
+                 percent(equal, "weighted_test_accuracy"),
+                 number(equal, "bytes_sent", "{:,.0f}", 1e-6),
+                 number(equal, "consensus_error", "{:.3g}"),
+                 number(equal, "effective_nodes", "{:.1f}"),
+                 number(equal, "virtual_seconds", "{:.1f}"),
+                 percent(slow), number(slow, "virtual_seconds", "{:.1f}")]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def table_of_bytes(runs):
+    names = sorted({name for where, name, _ in runs if where == "equal" and rule_of(name) in MAIN},
+                   key=lambda name: mean(last(runs, "equal", name), "bytes_sent"))
+    lines = ["| run | megabytes sent | accuracy, % | seeds |", "|---|---|---|---|"]
+    for name in names:
+        points = last(runs, "equal", name)
+        rule, _, rate = name.partition("@")
+        label = f"`{rule}`, p = {rate}" if rate else f"`{rule}`"
+        lines.append(f"| {label} | {number(points, 'bytes_sent', '{:,.0f}', 1e-6)} | "
+                     f"{percent(points)} | {len(points)} |")
+    return lines
+
+
+def draw_bytes(axis, runs):
+    """All rules at the end of their runs; those of one rule at several rates are a curve."""
+    curves = {}
+    for name in sorted({name for where, name, _ in runs if where == "equal"}):
+        points = last(runs, "equal", name)
+        if mean(points, "bytes_sent") > 0:
+            curves.setdefault(rule_of(name), []).append(
+                (mean(points, "bytes_sent") / 1e6, 100 * mean(points, "test_accuracy"),
+                 [100 * point["test_accuracy"] for point in points]))
+    others = []
+    for rule, curve in curves.items():
+        curve.sort()
+        xs, ys, values = zip(*curve)
+        if rule in MAIN:
+            label, colour, line = MAIN[rule]
+            spread = [[y - min(v) for y, v in zip(ys, values)],
+                      [max(v) - y for y, v in zip(ys, values)]]
+            axis.errorbar(xs, ys, yerr=spread, color=colour, linestyle=line, marker="o",
+                          markersize=4, capsize=2, linewidth=1.8, label=label)
+        else:
+            axis.plot(xs, ys, color="#969696", marker="x", linestyle="")
+            others.append((ys[0], xs[0], rule))
+    # Their names one above the other, where they are many.
+    low, high = axis.get_ylim()
+    height = -1.0
+    for y, x, rule in sorted(others):
+        height = max(y, height + (high - low) / 42)
+        axis.annotate(rule, (x, y), xytext=(x * 1.35, height), fontsize=6.5, color="#636363",
+                      va="center", arrowprops={"arrowstyle": "-", "color": "#bdbdbd", "lw": 0.5})
+    axis.set_xscale("log")
+    axis.set_xlabel("megabytes sent, at the end of the run")
+
+
+def draw_curves(axis, runs, where, key, label):
+    for name, (text, colour, line) in MAIN.items():
+        run = runs.get((where, name, 1))
+        if run:
+            axis.plot([point[key] for point in run["points"]],
+                      [100 * point["test_accuracy"] for point in run["points"]],
+                      color=colour, linestyle=line, marker=".", linewidth=1.8, label=text)
+    axis.set_xlabel(label)
+
+
+def plot(records, table, picture, text):
+    import matplotlib
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    runs = read(records)
+    write_table(table, ("where", "name", "seed", *POINT),
+                ((*key, *(point.get(column, "") for column in POINT))
+                 for key, run in runs.items() for point in run["points"]))
+    write(text, "\n".join([*table_of_rules(runs), "", *table_of_bytes(runs)]) + "\n")
+
+    figure, axes = plt.subplots(2, 2, figsize=(12, 9), sharey=True)
+    draw_curves(axes[0][1], runs, "threads", "images", "images, over all nodes")
+    axes[0][1].set_title("(b) threads: accuracy against images")
+    draw_curves(axes[1][0], runs, "equal", "virtual_seconds", "virtual seconds")
+    axes[1][0].set_title("(c) simulated, equal machines")
+    draw_curves(axes[1][1], runs, "slow", "virtual_seconds", "virtual seconds")
+    axes[1][1].set_title("(d) simulated, one machine four times slower")
+    draw_bytes(axes[0][0], runs)  # at last, when it is known how high the axes are
+    axes[0][0].set_title("(a) equal images: accuracy against bytes, all rules")
+    for axis in axes.flat:
+        axis.grid(alpha=0.3, which="both")
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    if handles:
+        axes[0][1].legend(handles, labels, fontsize=8, loc="lower right")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("test accuracy of the mean model, %")
+    first = next(iter(runs.values()))
+    figure.suptitle(f"CIFAR-10, 8 nodes, 200,000 images, batch {first['batch']}, learning rate "
+                    f"{first['learning_rate']}, momentum {first['momentum']}")
+    save_figure(figure, picture)
+
+
+if __name__ == "__main__":
+    commands = {"record": record, "plot": plot}
+    if len(sys.argv) < 2 or sys.argv[1] not in commands:
+        sys.exit(__doc__)
+    commands[sys.argv[1]](*sys.argv[2:])

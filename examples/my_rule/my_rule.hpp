@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+/// A rule of one's own, as a tutorial: a node listens the more to a peer the better that one does.
+#pragma once
+
+#include <gossamer/gossamer.hpp>
+
+#include <span>
+#include <string>
+
+/// After a step, with some probability, a node i pushes its parameters to a random peer j, who goes
+/// towards them by its own part of both nodes' losses l, which are not negative:
+///
+///     x_j <- x_j + l_j / (l_i + l_j) (x_i - x_j)
+///
+/// Invariant  equal nodes stay equal, and x stays within what nodes had; the sum is not conserved.
+/// Cost       one vector per push; one pass over x at the receiver. Nobody waits.
+class Listen : public gossamer::rule::Neutral {  // hooks that are not written here do nothing
+ public:
+  using Scope = gossamer::rule::Scope;
+  using Message = gossamer::rule::Message;
+
+  explicit Listen(double probability) : when_(probability) {}
+
+  std::string name() const { return "listen"; }
+
+  void after_step(Scope& scope) {
+    if (!when_(scope) || !scope.has_room()) return;
+    if (const auto peer = whom_(scope)) scope.send({.to = *peer, .payload = scope.snapshot()});
+  }
+
+  void on_messages(Scope& scope, std::span<const Message> messages) {
+    gossamer::rule::MixIn mix(scope);
+    for (const Message& message : messages) {
+      if (gossamer::rule::inherit(scope, message)) continue;
+      const double own = loss(scope, scope.self());
+      const double other = loss(scope, message.from);
+      if (own > 0) mix.add(*message.payload, own / (own + other));
+    }
+    mix.done();
+  }
+
+  // The weight is each node's share of the group, which a leaver hands over. What this rule sends
+  // has none, so nothing is lost if it comes back.
+  void on_leave(Scope& scope) { gossamer::rule::bequeath(scope, 0); }
+  void on_returned(Scope& scope, const Message& m) { gossamer::rule::inherit(scope, m); }
+
+ private:
+  /// A node's mean training loss, as far as it is known here.
+  static double loss(const Scope& scope, gossamer::PeerId peer) {
+    const auto status = scope.status(peer);
+    return status.steps > 0 ? status.loss_sum / static_cast<double>(status.steps) : 1;
+  }
+
+  gossamer::schedule::Bernoulli when_;
+  gossamer::topology::Uniform whom_;
+};
