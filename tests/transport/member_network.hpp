@@ -53,6 +53,9 @@ class Network {
   }
   /// The member of that place will have no address to be dialed at.
   void hides(std::size_t at) { hidden_ = at; }
+  /// From now on, who dials the address of one place reaches another, as after a machine was
+  /// replaced.
+  void replaces(std::size_t old, std::size_t by) { replaced_[address(old)] = by; }
   [[nodiscard]] static std::string address(std::size_t at) { return "host:" + std::to_string(at); }
 
   [[nodiscard]] bool is_running(std::size_t at) const { return places_[at].member != nullptr; }
@@ -163,6 +166,7 @@ class Network {
     for (std::size_t i = 0; i < places_.size(); ++i) {
       if (dial.address == address(i)) target = i;
     }
+    if (const auto by = replaced_.find(dial.address); by != replaced_.end()) target = by->second;
     if (target < places_.size() && places_[target].part != place.part) {
       plan(50ms, [this, at, dial] {
         if (!places_[at].member) return;
@@ -267,6 +271,7 @@ class Network {
   }
 
   Generator random_;
+  std::map<std::string, std::size_t> replaced_;
   std::size_t hidden_ = ~std::size_t{0};
   Time now_{0};
   std::vector<Place> places_;

@@ -339,6 +339,31 @@ TEST_CASE("Silence is death after the time-out, and its end brings the peer back
   CHECK(std::get<PeerJoined>(events[0]).peer == 1);
 }
 
+TEST_CASE("Who has the address of one that is gone is left in peace", "[transport][member]") {
+  Swarm swarm;
+  swarm.begin(knowing(0, {}));
+  swarm.begin(knowing(1, {Network::address(0)}));
+  swarm.begin(knowing(2, {Network::address(0)}));
+  swarm.pass();
+  swarm.network.kill(1);
+  swarm.pass();
+  swarm.network.replaces(1, 3);
+  MemberOptions successor = knowing(70'000, {Network::address(0)});
+  successor.address = Network::address(1);
+  swarm.begin(successor);
+  swarm.pass();
+  const auto reconnects = [&swarm] {
+    std::uint64_t sum = 0;
+    for (const std::size_t at : {0, 2, 3}) sum += swarm.network.member(at).counts().reconnects;
+    return sum;
+  };
+  const std::uint64_t before = reconnects();
+  CHECK(before <= 4);  // as they meet
+  swarm.pass(5s);      // 25 times the rhythm in which the dead are dialed
+  CHECK(reconnects() == before);
+  for (const std::size_t at : {0, 2}) CHECK(swarm.network.member(at).is_connected(70'000));
+}
+
 TEST_CASE("A message that nobody would take goes home, is named once, and does no harm",
           "[transport][member]") {
   Swarm swarm;
