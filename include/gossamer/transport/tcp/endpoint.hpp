@@ -90,16 +90,17 @@ class TcpEndpoint {
   template <class Done>
   bool wait_until(Time deadline, Done done) {
     std::unique_lock lock(mutex_);
-    kick();
-    const Time latest = now() + std::chrono::hours(24 * 365);  // further would overflow
-    return changed_.wait_until(lock, begin_ + std::min(deadline, latest),
-                               [&] { return done(member_); });
+    ++watchers_;
+    const bool is_done = wait_until(lock, deadline, [&] { return done(member_); });
+    --watchers_;
+    return is_done;
   }
   /// Until there is an event (true), or `wake()` was called or the time is `deadline`.
   bool wait(Time deadline) {
     bool any = false;
-    wait_until(deadline, [&](Member& member) {
-      any = member.has_event();
+    std::unique_lock lock(mutex_);
+    wait_until(lock, deadline, [&] {
+      any = member_.has_event();
       return std::exchange(woken_, false) || any;
     });
     return any;
@@ -160,6 +161,12 @@ class TcpEndpoint {
 
   // Any thread, with the mutex.
 
+  template <class Done>
+  bool wait_until(std::unique_lock<std::mutex>& lock, Time deadline, Done done) {
+    kick();
+    const Time latest = now() + std::chrono::hours(24 * 365);  // further would overflow
+    return changed_.wait_until(lock, begin_ + std::min(deadline, latest), done);
+  }
   void kick() {
     if (member_.has_speakers() && !kicked_.exchange(true)) {
       asio::post(io_, [this] { pump(false); });
@@ -187,7 +194,7 @@ class TcpEndpoint {
       if (settled && !settled_) woken_ = true;
       settled_ = settled;
       if (going_ && connections_.empty()) gone_ = true;
-      changed_.notify_all();
+      if (watchers_ > 0 || woken_ || member_.has_event()) changed_.notify_all();
     }
     for (const LineId id : speakers) {
       const auto at = connections_.find(id);
@@ -301,9 +308,12 @@ class TcpEndpoint {
   /// Reads frames until the stream ends, which throws.
   asio::awaitable<void> read(Connection c) {
     TcpInput input(c->stream);
-    const auto progress = [&] {
+    Time heard = now();
+    const auto progress = [&] {  // seldom: the lock is the node's, too
+      if (now() - heard < options_.timers().heartbeat / 4) return;
+      heard = now();
       const std::lock_guard lock(mutex_);
-      member_.heard(c->id, now());
+      member_.heard(c->id, heard);
     };
     while (true) {
       const auto head = co_await input.need(wire::FrameHeader::size);
@@ -515,6 +525,7 @@ class TcpEndpoint {
   std::condition_variable changed_;
   Member member_;
   bool woken_ = false;
+  int watchers_ = 0;  // who wait for something else than an event
   std::optional<model::SnapshotPool> pool_;
   std::map<PeerId, Traffic> traffic_;
   std::atomic<std::uint64_t> model_bytes_{0};
