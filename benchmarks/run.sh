@@ -3,12 +3,14 @@
 # What the library claims of its speed, each figure beside its rival's from the same run.
 #
 #   ./benchmarks/run.sh               all questions, then the table
-#   ./benchmarks/run.sh QUESTION...   kernels, memory, includes, throughput, straggler, stream;
+#   ./benchmarks/run.sh QUESTION...   kernels, memory, includes, throughput, straggler;
+#                                     stream, transport, processes;
 #                                     simulator, consensus, easgd_stability
 #   ./benchmarks/run.sh --table       the table, from what was measured before
 #
 # An idle machine gives clean figures; all takes about ten minutes after the build. The table goes to
-# benchmarks/records/performance.md, the figures to performance.json beside it. Asked only by name:
+# benchmarks/records/performance.md, the figures to performance.json beside it, those of
+# TCP (stream, transport, processes) to network.md and network.json. Asked only by name:
 # `simulator` (ten minutes and 2 GB for 100,000 nodes), and what is no matter of speed, `consensus`
 # and `easgd_stability` (minutes); each goes to a file of its name, .md. The comparison of accuracies
 # has scripts of its own: benchmarks/*/run.sh.
@@ -45,6 +47,15 @@ measure() {
       build release bench_stream >/dev/null
       "$bin/bench_stream" 7 "$out/stream.json"
       ;;
+    transport)
+      build release bench_transport >/dev/null
+      "$bin/bench_transport" 5 "$out/transport.json"
+      ;;
+    processes)
+      build release cifar10 >/dev/null
+      python3 "$root/benchmarks/throughput/processes.py" "$root/build/release/examples/cifar10" \
+        "$out/processes.json"
+      ;;
     simulator)
       build release bench_simulator >/dev/null
       for nodes in 1000 10000 100000; do
@@ -60,7 +71,7 @@ measure() {
   esac
 }
 
-questions=(kernels memory includes throughput straggler stream)
+questions=(kernels memory includes throughput straggler stream transport processes)
 case ${1-} in
   --help | -h)
     sed -n '3,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
@@ -68,7 +79,7 @@ case ${1-} in
     ;;
   --table) shift ;;
   *)
-    need_packages "${build_packages[@]}" libbenchmark-dev libgloo-dev
+    need_packages "${build_packages[@]}" libbenchmark-dev libgloo-dev iperf3
     configure release
     mkdir -p "$out"
     (($#)) || set -- "${questions[@]}"
