@@ -98,7 +98,8 @@ def transport(result):
 def processes(result):
     for name, one in result.items():
         row(f"training, 4 processes over TCP, {name}", f"{one['images_per_second']:.0f} images/s",
-            f"never gossip: {one['rival_images_per_second']:.0f} images/s", one["ratio"], 0.95 if "0.02" in name else None)
+            f"never gossip: {one['rival_images_per_second']:.0f} images/s", one["ratio"],
+            0.95 if "0.02" in name else None)
 
 
 def table(head, rows):
