@@ -58,6 +58,14 @@ class ProcessCluster : public Cluster {
     archive("wall_seconds", wall_);
   }
   nlohmann::ordered_json peers() const override { return examples::peer_records(member_.peers()); }
+  nlohmann::ordered_json connections() const override {
+    const gossamer::transport::MemberCounts counts = member_.counts();
+    return {{"refused", counts.refused},
+            {"malformed", counts.malformed},
+            {"bad_offers", counts.bad_offers},
+            {"suspicions", counts.suspicions},
+            {"reconnects", counts.reconnects}};
+  }
   std::string network() const override {
     std::size_t connected = 0;
     std::size_t gone = 0;

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <utility>
 
@@ -46,6 +47,14 @@ class Tcp final : public ProcessCluster<gossamer::TcpMember<CifarNode>> {
  public:
   using ProcessCluster::ProcessCluster;
   std::string address() const override { return member().address(); }
+  nlohmann::ordered_json connections() const override {
+    nlohmann::ordered_json all = ProcessCluster::connections();
+    const gossamer::transport::Attempts::Record attempts = member().attempts();
+    all["strangers_turned_away"] = attempts.refused;
+    all["handshakes_failed"] =
+        std::accumulate(attempts.failed.begin(), attempts.failed.end(), std::uint64_t{0});
+    return all;
+  }
 };
 
 }  // namespace

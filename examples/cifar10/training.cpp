@@ -211,6 +211,7 @@ void Training::evaluate_now() {
                 {"bytes_sent", totals.bytes_sent}});
   if (const Json peers = cluster_->peers(); !peers.is_null()) {
     last_["address"] = cluster_->address();
+    last_["connections"] = cluster_->connections();
     last_["peers"] = peers;
   }
   record_.add(last_);
@@ -280,7 +281,10 @@ Training::Json Training::summary() {
   text["messages_merged"] = totals.messages_merged;
   text["messages_returned"] = totals.messages_returned;
   text["bytes_sent"] = totals.bytes_sent;
-  if (const Json peers = cluster_->peers(); !peers.is_null()) text["peers"] = peers;
+  if (const Json peers = cluster_->peers(); !peers.is_null()) {
+    text["connections"] = cluster_->connections();
+    text["peers"] = peers;
+  }
   text["version"] = GOSSAMER_VERSION;
   text["libtorch"] = TORCH_VERSION;
   text["digest"] = gossamer::observe::digest(cluster_->members());

@@ -68,6 +68,8 @@ class Cluster {
 
   /// What is known of nodes in other processes: one object each; null if there are none.
   [[nodiscard]] virtual nlohmann::ordered_json peers() const { return nullptr; }
+  /// How often connections were refused, broken, and so on; null if there are none.
+  [[nodiscard]] virtual nlohmann::ordered_json connections() const { return nullptr; }
   /// The same in a few words, and where this process can be reached; empty if there are none.
   [[nodiscard]] virtual std::string network() const { return {}; }
   [[nodiscard]] virtual std::string address() const { return {}; }

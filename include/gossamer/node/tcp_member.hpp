@@ -73,6 +73,8 @@ class TcpMember : public ProcessMember<Node, transport::Tcp> {
     this->make_node(std::move(tcp), rule, options.node(), founds, weight, std::move(make));
   }
 
+  /// Strangers, and what came of them. Any thread.
+  [[nodiscard]] transport::Attempts::Record attempts() const { return this->endpoint().attempts(); }
   /// Where others dial this node.
   [[nodiscard]] const std::string& address() const { return this->endpoint().address(); }
 
