@@ -18,7 +18,8 @@ using MpiMemberOptions = ProcessOptions<transport::MpiOptions>;
 /// A node in its place: it waits for all others of the communicator, and begins with weight
 /// 1 / nodes and, from its first run on, the parameters of the first. To be made on all ranks.
 ///
-/// Between two runs it does not answer: there is no thread behind it. With `finish()` it goes, so
+/// Between two runs it does not answer: there is no thread behind it. So a run ends when the others
+/// have what the node has sent, or after `NodeOptions::drain_timeout`. With `finish()` it goes, so
 /// that nobody waits for it, and cannot run again. The destructor waits until all ranks have come
 /// to it.
 ///
@@ -45,6 +46,12 @@ class MpiMember : public ProcessMember<Node, transport::Mpi> {
                     std::move(make));
   }
 
+  void run_until(const Budget& budget) {
+    Base::run_until(budget);
+    transport::MpiEndpoint& endpoint = this->endpoint();
+    endpoint.wait_until(endpoint.now() + this->node().options().drain_timeout(),
+                        [](const transport::Member& member) { return member.outgoing() == 0; });
+  }
   /// As `ProcessMember::finish()`; then the others are told that the node is gone, at most
   /// `MpiOptions::linger` long.
   void finish() {
@@ -55,7 +62,7 @@ class MpiMember : public ProcessMember<Node, transport::Mpi> {
                         [&](transport::Member&) { return endpoint.is_gone(); });
   }
   void run(const Budget& budget) {
-    this->run_until(budget);
+    run_until(budget);
     finish();
   }
 

@@ -104,6 +104,13 @@ class Member {
   /// Messages that are under way to or from this node, and events that it has not polled.
   [[nodiscard]] std::size_t under_way() const { return m_.delivery.under_way() + m_.news.size(); }
 
+  /// Messages of this node that their receivers have not confirmed to have.
+  [[nodiscard]] std::size_t outgoing() const {
+    std::size_t sum = 0;
+    for (const auto& [id, peer] : m_.links) sum += m_.outgoing(id);
+    return sum;
+  }
+
   /// All that was polled is dealt with.
   void dealt_with() {
     m_.polled = 0;
