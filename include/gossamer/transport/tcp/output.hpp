@@ -65,7 +65,7 @@ class TcpOutput {
         const std::span<const std::byte> from = wire::bytes_of(segment, part_);
         for (std::size_t at = 0; at < from.size(); at += tcp_chunk) {
           const auto part = from.subspan(at, std::min(tcp_chunk, from.size() - at));
-          sum.add(part);
+          if (!stream_.is_secured()) sum.add(part);
           buffers_.push_back(asio::buffer(part.data(), part.size()));
           waiting += part.size();
           if (waiting < tcp_chunk) continue;

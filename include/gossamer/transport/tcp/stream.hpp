@@ -115,6 +115,8 @@ class Stream {
     socket_.close(ignored);
   }
 
+  /// Whether its bytes are protected by TLS, or will be after the handshake.
+  [[nodiscard]] bool is_secured() const noexcept { return context_ != nullptr; }
   /// For logs: "TLS 1.3, certificate 'CN=node 3'", "TLS 1.3, shared key", or "nothing".
   [[nodiscard]] std::string secured_by() const {
     return session_ ? session_->secured_by() : "nothing";
