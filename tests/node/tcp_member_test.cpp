@@ -145,6 +145,7 @@ TEST_CASE("Founders that are restored go on from their own parameters, with equa
   });
   std::vector<double> weights(m);
   std::vector<double> at_first(m, -1);
+  std::vector<std::string> refusals(m);
   found(m, gossamer::rule::GoSgd(0), [&](std::size_t i, TcpMember<Idle>& member) {
     Archive archive(saved[i].entries());
     member.checkpoint(archive);
@@ -153,15 +154,15 @@ TEST_CASE("Founders that are restored go on from their own parameters, with equa
     };
     member.run(Budget().steps(steps[0] + steps[1] + steps[2]));
     weights[i] = member.node().weight();
-    CHECK_THAT(tests::message_of<CheckpointError>([&] {
-                 Archive again(saved[i].entries());
-                 member.checkpoint(again);
-               }),
-               tests::contains("before its first run"));
+    refusals[i] = tests::message_of<CheckpointError>([&] {
+      Archive again(saved[i].entries());
+      member.checkpoint(again);
+    });
   });
   for (std::size_t i = 0; i < m; ++i) {
     CHECK((at_first[i] == static_cast<double>(i) || at_first[i] == -1));
     CHECK(weights[i] == Approx(1.0 / m));
+    CHECK_THAT(refusals[i], tests::contains("before its first run"));
   }
   CHECK(std::count(at_first.begin(), at_first.end(), -1) < static_cast<int>(m));
 }
