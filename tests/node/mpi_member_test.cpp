@@ -7,6 +7,7 @@
 
 #include <tests/support.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstddef>
@@ -72,9 +73,17 @@ class Line final : public gossamer::GradientNode<torch::nn::Linear> {
   }
 
  private:
+  /// Who has not will not hear of a peer that has gone.
+  [[nodiscard]] bool all_have_begun() {
+    const auto peers = engine().peers();
+    return std::all_of(peers.begin(), peers.end(),
+                       [this](PeerId peer) { return engine().status(peer).steps > 0; });
+  }
   void on_start() override { first = digest(); }
   double gradient() override {
-    if (static_cast<int>(counters().steps) == throw_at_) throw std::runtime_error("out of data");
+    if (throw_at_ >= 0 && static_cast<int>(counters().steps) >= throw_at_ && all_have_begun()) {
+      throw std::runtime_error("out of data");
+    }
     model()->zero_grad();
     const auto loss = (model()->forward(torch::ones({1, 3})) - static_cast<double>(id())).pow(2);
     loss.sum().backward();
@@ -132,8 +141,16 @@ TEST_CASE("Ranks under a synchronous rule end with the same bits", "[node][mpi][
 TEST_CASE("A rank that leaves hands its weight over, and waits for the job's end",
           "[node][mpi][ranks]") {
   const bool leaves = rank() == ranks() - 1;
-  MpiMember<Line> member(MpiCommunicator::make(), options().leave_when([leaves] { return leaves; }),
+  MpiMember<Line>* self = nullptr;
+  const auto all_have_begun = [&] {  // who has not will not hear of a peer that has gone
+    const auto peers = self->peers();
+    return std::all_of(peers.begin(), peers.end(),
+                       [](const auto& peer) { return peer.status.steps > 0; });
+  };
+  MpiMember<Line> member(MpiCommunicator::make(),
+                         options().leave_when([&] { return leaves && all_have_begun(); }),
                          gossamer::rule::GoSgd(0.5), maker());
+  self = &member;
   member.run(Budget().duration(60s));  // the others: until that one has gone
   const double weight = member.node().weight();
   CHECK(sum_over_ranks(weight) == Approx(1.0).margin(tests::weight_tolerance));

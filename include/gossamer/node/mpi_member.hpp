@@ -19,9 +19,9 @@ using MpiMemberOptions = ProcessOptions<transport::MpiOptions>;
 /// 1 / nodes and, from its first run on, the parameters of the first. To be made on all ranks.
 ///
 /// Between two runs it does not answer: there is no thread behind it. So a run ends when the others
-/// have what the node has sent, or after `NodeOptions::drain_timeout`. With `finish()` it goes, so
-/// that nobody waits for it, and cannot run again. The destructor waits until all ranks have come
-/// to it.
+/// have what the node has sent, polled or not, or after `NodeOptions::drain_timeout`. With
+/// `finish()` it goes, so that nobody waits for it, and cannot run again. The destructor waits
+/// until all ranks have come to it.
 ///
 /// Threads  as `ProcessMember`. All other calls of MPI must come from the thread that made it,
 ///          while it does not run; or MPI must allow MPI_THREAD_MULTIPLE.
@@ -50,7 +50,9 @@ class MpiMember : public ProcessMember<Node, transport::Mpi> {
     Base::run_until(budget);
     transport::MpiEndpoint& endpoint = this->endpoint();
     endpoint.wait_until(endpoint.now() + this->node().options().drain_timeout(),
-                        [](const transport::Member& member) { return member.outgoing() == 0; });
+                        [&endpoint](const transport::Member& member) {
+                          return member.not_accepted() == 0 && endpoint.is_idle();
+                        });
   }
   /// As `ProcessMember::finish()`; then the others are told that the node is gone, at most
   /// `MpiOptions::linger` long.

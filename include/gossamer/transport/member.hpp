@@ -104,10 +104,10 @@ class Member {
   /// Messages that are under way to or from this node, and events that it has not polled.
   [[nodiscard]] std::size_t under_way() const { return m_.delivery.under_way() + m_.news.size(); }
 
-  /// Messages of this node that their receivers have not confirmed to have.
-  [[nodiscard]] std::size_t outgoing() const {
+  /// Messages to others that are still this node's: for these it must be heard once more.
+  [[nodiscard]] std::size_t not_accepted() const {
     std::size_t sum = 0;
-    for (const auto& [id, peer] : m_.links) sum += m_.outgoing(id);
+    for (const auto& [id, peer] : m_.links) sum += MemberState::Look::not_accepted(m_.inner(id));
     return sum;
   }
 

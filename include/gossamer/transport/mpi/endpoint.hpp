@@ -114,8 +114,18 @@ class MpiEndpoint {
     pool_.emplace(shape);
     model_bytes_ = shape.bytes();
   }
-  /// Whether the farewell is over; after `Member::close()`.
-  [[nodiscard]] bool is_gone() const { return going_ && hung_up_ == lines_.size() && is_idle(); }
+  /// Whether MPI has taken all that there was to say; to be asked within `wait_until()`.
+  [[nodiscard]] bool is_idle() const {
+    return std::all_of(lines_.begin(), lines_.end(), [](const auto& line) {
+      return line.second.mpi.is_idle() && !line.second.may_speak;
+    });
+  }
+  /// Whether the farewell is over; after `Member::close()`, and within `wait_until()`.
+  [[nodiscard]] bool is_gone() const {
+    return going_ && is_idle() && std::all_of(lines_.begin(), lines_.end(), [](const auto& line) {
+             return line.second.over;
+           });
+  }
   /// Whether the member is settled, and MPI has taken what it tells the others of that: from then
   /// on nobody needs this node's answers.
   [[nodiscard]] bool is_settled() const {
@@ -146,7 +156,7 @@ class MpiEndpoint {
     explicit Line(MpiLine line) : mpi(std::move(line)) {}
     MpiLine mpi;
     bool may_speak = false;
-    bool hung_up = false;  // by this side
+    bool over = false;  // one side has hung up
   };
 
   static constexpr Time longest_pause = std::chrono::milliseconds(1);
@@ -174,12 +184,6 @@ class MpiEndpoint {
 
   // All with the mutex.
 
-  /// Whether MPI has taken all that there was to say.
-  [[nodiscard]] bool is_idle() const {
-    return std::all_of(lines_.begin(), lines_.end(), [](const auto& line) {
-      return line.second.mpi.is_idle() && !line.second.may_speak;
-    });
-  }
   bool carry() {
     const bool any = read();
     return write() || any;
@@ -200,6 +204,7 @@ class MpiEndpoint {
         if (*arrival) {
           member_.received(id_of(peer), std::move(**arrival), now());
         } else {
+          line.over = true;
           end(peer, "it hung up");
         }
       }
@@ -233,9 +238,8 @@ class MpiEndpoint {
           continue;
         }
         line.may_speak = false;
-        if (member_.must_close(id_of(peer)) && !std::exchange(line.hung_up, true)) {
+        if (member_.must_close(id_of(peer)) && !std::exchange(line.over, true)) {
           line.mpi.hang_up();
-          ++hung_up_;
           end(peer, "closed");
         }
       }
@@ -262,7 +266,6 @@ class MpiEndpoint {
   std::optional<model::SnapshotPool> pool_;
   std::uint64_t model_bytes_ = 0;
   Time next_tick_{0};
-  std::size_t hung_up_ = 0;
   bool woken_ = false;
   bool settled_ = false;
   bool going_ = false;

@@ -27,7 +27,12 @@ struct LookInside : Rules {
   [[nodiscard]] static std::size_t outgoing(const Link& link) {
     return link.out_.queue.size();
   }
-  /// Of these, the ones in doubt.
+  /// Of these, the ones that are still this node's.
+  template <class Link>
+  [[nodiscard]] static std::size_t not_accepted(const Link& link) {
+    return link.out_.queue.size() - link.out_.in_their_hands();
+  }
+  /// Of the others, the ones in doubt.
   template <class Link>
   [[nodiscard]] static std::size_t in_doubt(const Link& link) {
     return link.open_ ? 0 : link.out_.in_their_hands();
