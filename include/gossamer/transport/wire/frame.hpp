@@ -55,8 +55,8 @@ inline constexpr std::uint16_t protocol_version = 2;
 ///     8   the run, 8 bytes                            the payload, if any, and then XXH3 of it,
 ///     16  bytes of fields, 4 bytes                    8 bytes
 ///
-/// The payload's checksum comes last, so that both sides can compute it as the bytes pass. Where TLS
-/// protects these, it is the checksum of nothing.
+/// The payload's checksum comes last, so that both sides can compute it as the bytes pass. Where
+/// TLS protects these, it is the checksum of nothing.
 struct FrameHeader {
   static constexpr std::size_t size = 40;
   static constexpr std::size_t hashed = 32;
