@@ -62,17 +62,17 @@ class Peer {
   }
   /// The next frame; none if the node has hung up.
   std::optional<wire::Body> hear() {
-    std::vector<std::byte> frame(wire::FrameHeader::size);
-    if (!read(frame)) return std::nullopt;
-    const auto parsed = wire::parse_header(std::span(frame).first<wire::FrameHeader::size>(),
+    std::vector<std::byte> bytes(wire::FrameHeader::size);
+    if (!read(bytes)) return std::nullopt;
+    const auto parsed = wire::parse_header(std::span(bytes).first<wire::FrameHeader::size>(),
                                            wire::fingerprint("gossamer"), payload_);
     REQUIRE(std::holds_alternative<wire::FrameHeader>(parsed));
     const auto& header = std::get<wire::FrameHeader>(parsed);
-    frame.resize(wire::FrameHeader::size + header.fields);
-    if (!read(std::span(frame).subspan(wire::FrameHeader::size))) return std::nullopt;
-    auto body = wire::parse_frame(frame, header);
+    bytes.resize(wire::FrameHeader::size + header.fields);
+    if (!read(std::span(bytes).subspan(wire::FrameHeader::size))) return std::nullopt;
+    auto body = wire::parse_frame(bytes, header);
     REQUIRE(std::holds_alternative<wire::Body>(body));
-    std::vector<std::byte> rest(header.bytes() - frame.size());
+    std::vector<std::byte> rest(header.bytes() - bytes.size());
     if (!read(rest)) return std::nullopt;
     return std::get<wire::Body>(std::move(body));
   }

@@ -137,9 +137,9 @@ TEST_CASE("A header that breaks a rule is refused, with the value", "[transport]
   CHECK(error_of(bad).rule == WireRule::version);
   CHECK_THAT(error_of(bad).text(), tests::contains("version 9") && tests::contains("version 2"));
 
-  for (const std::uint8_t kind : {0, 7, 255}) {
+  for (const int kind : {0, 7, 255}) {
     bad = good;
-    put(bad, 6, kind);
+    put(bad, 6, static_cast<std::uint8_t>(kind));
     CHECK(error_of(bad).rule == WireRule::kind);
   }
 
