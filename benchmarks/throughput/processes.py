@@ -24,7 +24,8 @@ def images_per_second(program, *args):
         environment.pop("GOSSAMER_DATA", None)
         subprocess.run([LAUNCH, "-n", str(PROCESSES), program.name, "--seconds", str(SECONDS),
                         "--momentum", "0.9", "--no-evaluation", "--quiet", "--out", folder, *args],
-                       env=environment, stdout=subprocess.DEVNULL, check=True)
+                       env=environment, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL, check=True)
         return sum(json.loads(path.read_text())["images_per_second"] for path in
                    Path(folder).glob("node-*/summary.json")) / PROCESSES
 
