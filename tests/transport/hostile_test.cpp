@@ -136,7 +136,8 @@ TEST_CASE("A message that claims a payload and has none is not delivered with an
   peer.offer(0.25, {}, true);
   const auto refusal = peer.hear<wire::Refusal>();
   REQUIRE(refusal);
-  CHECK_THAT(refusal->text, tests::contains("a payload of 0 bytes, this model, or its part, has 16"));
+  CHECK_THAT(refusal->text,
+             tests::contains("a payload of 0 bytes, this model, or its part, has 16"));
   CHECK(swarm.zero.counts().malformed == 1);
   swarm.exchange();
 }
