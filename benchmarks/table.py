@@ -85,14 +85,15 @@ def transport(result):
         row(f"whole messages, {name}", f"{a / 1e6:.0f} MB/s",
             f"raw Asio{' and OpenSSL' if secured else ''}: {b / 1e6:.0f} MB/s", a / b,
             0.8 if "1.1 MB" in name and not secured else 0.9)
-        if one["iperf3_bytes_per_second"] > 0:
-            c = one["iperf3_bytes_per_second"]
-            row("the same", f"{a / 1e6:.0f} MB/s", f"iperf3: {c / 1e6:.0f} MB/s", a / c)
+        for rival, key in (("blocking sockets, nothing checked", "blocking"), ("iperf3", "iperf3")):
+            if c := one[f"{key}_bytes_per_second"]:
+                row("the same", f"{a / 1e6:.0f} MB/s", f"{rival}: {c / 1e6:.0f} MB/s", a / c)
         a, b = one["cpu_nanoseconds_per_byte"], one["raw_cpu_nanoseconds_per_byte"]
         row("the same, CPU time of both sides", f"{a:.2f} ns/byte", f"{b:.2f} ns/byte", a / b)
-    one = result["round_trip"]
-    row("1 KB, until the sender knows that it is there", f"{1e6 * one['seconds']:.1f} us",
-        f"raw Asio: {1e6 * one['raw_seconds']:.1f} us", one["ratio"])
+    for cores, one in result["round_trip"].items():
+        row(f"1 KB, until the sender knows that it is there, {cores}",
+            f"{1e6 * one['seconds']:.1f} us", f"raw Asio: {1e6 * one['raw_seconds']:.1f} us",
+            one["ratio"], 1.5, above=False)
 
 
 def processes(result):

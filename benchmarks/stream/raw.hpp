@@ -10,6 +10,7 @@
 #include <asio/ssl.hpp>
 #include <asio/write.hpp>
 #include <openssl/ssl.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <array>
@@ -104,6 +105,37 @@ struct RawTls {
   }
   asio::ssl::context context;
   asio::ssl::stream<tcp::socket> stream;
+};
+
+/// The two sides of a connection on a core each, as on two machines, or both on one. Left alone,
+/// the scheduler takes now this and now that, and a wake-up on another core can cost fifteen times
+/// one on the same.
+enum class Cores { apart, together };
+
+/// While it lives, this thread and those that it starts stay on a side's core.
+class Pinned {
+ public:
+  Pinned(bool is_sender, Cores cores) {
+    sched_getaffinity(0, sizeof before_, &before_);
+    static const std::vector<int> usable = those_in(before_);  // before any thread was pinned
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(is_sender || cores == Cores::together ? usable.front() : usable.back(), &one);
+    sched_setaffinity(0, sizeof one, &one);
+  }
+  Pinned(const Pinned&) = delete;
+  Pinned& operator=(const Pinned&) = delete;
+  ~Pinned() { sched_setaffinity(0, sizeof before_, &before_); }
+
+ private:
+  static std::vector<int> those_in(const cpu_set_t& set) {
+    std::vector<int> cores;
+    for (int core = 0; core < CPU_SETSIZE; ++core) {
+      if (CPU_ISSET(core, &set)) cores.push_back(core);
+    }
+    return cores;
+  }
+  cpu_set_t before_;
 };
 
 inline double cpu_seconds() {

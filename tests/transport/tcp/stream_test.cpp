@@ -216,6 +216,40 @@ TEST_CASE("A stream reads what there is", "[transport][tcp]") {
   }
 }
 
+TEST_CASE("A large read gets its last bytes, though nothing follows them", "[transport][tcp]") {
+  const SmallAuthority authority;
+  for (const auto& [name, security] : all_kinds(authority)) {
+    CAPTURE(name);
+    Scene scene(security);
+    scene.open();
+    const Bytes bytes = noise(300'000);
+    for (const std::size_t first : {1, 20'000, 100'000, 131'072, 200'000, 262'144, 299'999}) {
+      CAPTURE(first);
+      Outcome wrote;
+      Outcome rest;
+      Outcome got;
+      Bytes into(bytes.size());
+      scene.client->async_write(asio::buffer(bytes, first), scene.take(wrote));
+      scene.run();
+      scene.server->async_read(asio::buffer(into), scene.take(got));
+      scene.io.poll();  // it has what came, and waits for more
+      CHECK_FALSE(got.error);
+      scene.client->async_write(asio::buffer(bytes) + first, scene.take(rest));
+      scene.run();
+      CHECK_FALSE(*got.error);
+      CHECK(into == bytes);
+    }
+    // And a small one after it is not kept waiting.
+    Outcome wrote;
+    Outcome got;
+    unsigned char byte = 0;
+    scene.client->async_write(asio::buffer(bytes, 1), scene.take(wrote));
+    scene.server->async_read(asio::buffer(&byte, 1), scene.take(got));
+    scene.run();
+    CHECK(byte == bytes.front());
+  }
+}
+
 #ifdef ASIO_HAS_CO_AWAIT  // Asio 1.22 has no coroutines with Clang and libstdc++
 TEST_CASE("A stream serves coroutines", "[transport][tcp]") {
   Scene scene(key_of(1));

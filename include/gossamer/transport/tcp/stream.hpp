@@ -12,7 +12,6 @@
 #include <asio/buffer.hpp>
 #include <asio/compose.hpp>
 #include <asio/ip/tcp.hpp>
-#include <asio/read.hpp>
 #include <asio/write.hpp>
 
 #include <cstddef>
@@ -62,7 +61,10 @@ class Stream {
   auto async_read_some(asio::mutable_buffer buffer, Token&& token) {
     return asio::async_initiate<Token, void(std::error_code, std::size_t)>(
         [this](auto handler, asio::mutable_buffer into) {
-          if (!session_) return socket_.async_read_some(into, std::move(handler));
+          if (!session_) {
+            watermark_.set(socket_, 0);
+            return socket_.async_read_some(into, std::move(handler));
+          }
           start_read(into, /*whole=*/false, std::move(handler));
         },
         token, buffer);
@@ -74,7 +76,12 @@ class Stream {
   auto async_read(const MutableBuffers& buffers, Token&& token) {
     return asio::async_initiate<Token, void(std::error_code, std::size_t)>(
         [this](auto handler, const MutableBuffers& into) {
-          if (!session_) return asio::async_read(socket_, into, std::move(handler));
+          if (!session_) {
+            using Handler = decltype(handler);
+            return asio::async_compose<Handler, void(std::error_code, std::size_t)>(
+                stream_operations::ReadPlain<MutableBuffers>{&socket_, &watermark_, into}, handler,
+                socket_);
+          }
           start_read(into, /*whole=*/true, std::move(handler));
         },
         token, buffers);
@@ -86,7 +93,9 @@ class Stream {
   auto async_write(const ConstBuffers& buffers, Token&& token) {
     return asio::async_initiate<Token, void(std::error_code, std::size_t)>(
         [this](auto handler, const ConstBuffers& from) {
-          if (!session_) return asio::async_write(socket_, from, std::move(handler));
+          if (!session_) {
+            return asio::async_write(socket_, from, stream_operations::Whole(), std::move(handler));
+          }
           using Handler = decltype(handler);
           asio::async_compose<Handler, void(std::error_code, std::size_t)>(
               stream_operations::Write<ConstBuffers>{&socket_, session_.get(), from}, handler,
@@ -147,11 +156,12 @@ class Stream {
   template <class MutableBuffers, class Handler>
   void start_read(const MutableBuffers& into, bool whole, Handler handler) {
     asio::async_compose<Handler, void(std::error_code, std::size_t)>(
-        stream_operations::Read<MutableBuffers>{&socket_, session_.get(), into, whole}, handler,
-        socket_);
+        stream_operations::Read<MutableBuffers>{&socket_, &watermark_, session_.get(), into, whole},
+        handler, socket_);
   }
 
   Socket socket_;
+  stream_operations::Watermark watermark_;
   std::shared_ptr<const TlsContext> context_;
   std::unique_ptr<TlsSession> session_;
   std::string peer_;

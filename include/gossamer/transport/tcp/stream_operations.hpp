@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <cstring>
 #include <iterator>
+#include <limits>
 #include <span>
 #include <system_error>
 #include <type_traits>
@@ -44,6 +45,34 @@ auto bytes_of(const Buffer& buffer) {
                                   const unsigned char>;
   return std::span<Byte>(static_cast<Byte*>(buffer.data()), buffer.size());
 }
+
+/// When a transfer of whole buffers is over. `asio::transfer_all` would hand the kernel 64 KB at a
+/// time, and a message of a megabyte then takes half again as long.
+struct Whole {
+  std::size_t operator()(const std::error_code& error, std::size_t) const noexcept {
+    return error ? 0 : std::numeric_limits<std::size_t>::max();
+  }
+};
+
+/// How many bytes must have come before the kernel wakes a reader: waking one for each packet of a
+/// large message costs more than copying it. The kernel wakes it earlier when its memory is full.
+class Watermark {
+ public:
+  /// At least `wanted` bytes are still to come: with a higher mark, the last ones would be waited
+  /// for in vain.
+  void set(Socket& socket, std::size_t wanted) {
+    const int mark = static_cast<int>(wanted < smallest ? 1 : std::min(wanted, largest));
+    if (mark == mark_) return;
+    std::error_code ignored;  // it was a hint
+    socket.set_option(Socket::receive_low_watermark(mark), ignored);
+    mark_ = mark;
+  }
+
+ private:
+  static constexpr std::size_t smallest = 65'536;
+  static constexpr std::size_t largest = 131'072;
+  int mark_ = 1;
+};
 
 /// What an error of the network means to a session, which remembers it.
 inline std::error_code judge(TlsSession& session, const std::error_code& error) {
@@ -110,7 +139,7 @@ struct Handshake {
     const TlsNext next = session->handshake();
     if (session->output_size() > 0) {
       step = Step::sending;
-      return asio::async_write(*socket, buffer_of(session->output()), std::move(self));
+      return asio::async_write(*socket, buffer_of(session->output()), Whole(), std::move(self));
     }
     if (next == TlsNext::input) {
       step = Step::receiving;
@@ -120,15 +149,45 @@ struct Handshake {
   }
 };
 
+/// Fills buffers from a plain socket.
+template <class Buffers>
+struct ReadPlain {
+  ReadPlain(Socket* from, Watermark* mark, const Buffers& buffers)
+      : socket(from), watermark(mark), cursor(buffers), wanted(asio::buffer_size(buffers)) {}
+
+  Socket* socket;
+  Watermark* watermark;
+  Cursor<Buffers, asio::mutable_buffer> cursor;
+  std::size_t wanted;
+  bool started = false;
+
+  template <class Self>
+  void operator()(Self& self, std::error_code error = {}, std::size_t size = 0) {
+    if (size > 0) cursor.advance(size);
+    if (error || (cursor.at_end() && started)) return self.complete(error, cursor.passed());
+    started = true;
+    if (cursor.at_end()) return asio::post(socket->get_executor(), std::move(self));
+    watermark->set(*socket, wanted - cursor.passed());
+    socket->async_read_some(cursor.here(), std::move(self));
+  }
+};
+
 /// Decrypts what came, and asks the network for more when that was not enough.
 template <class Buffers>
 struct Read {
-  Read(Socket* from, TlsSession* by, const Buffers& buffers, bool all)
-      : socket(from), session(by), cursor(buffers), whole(all) {}
+  Read(Socket* from, Watermark* mark, TlsSession* by, const Buffers& buffers, bool all)
+      : socket(from),
+        watermark(mark),
+        session(by),
+        cursor(buffers),
+        wanted(all ? asio::buffer_size(buffers) : 0),
+        whole(all) {}
 
   Socket* socket;
+  Watermark* watermark;
   TlsSession* session;
   Cursor<Buffers, asio::mutable_buffer> cursor;
+  std::size_t wanted;
   bool whole;
   bool started = false;
   bool posted = false;
@@ -144,6 +203,9 @@ struct Read {
       if (next == TlsNext::input) {
         if (!whole && cursor.passed() > 0) break;
         started = true;
+        // Of a record that came in part, OpenSSL has taken what there is.
+        const std::size_t certain = cursor.passed() + TlsSession::record_bytes;
+        watermark->set(*socket, wanted > certain ? wanted - certain : 0);
         return socket->async_read_some(buffer_of(session->input()), std::move(self));
       }
       if (next != TlsNext::nothing) {
@@ -166,7 +228,7 @@ struct Write {
       : socket(to), session(by), cursor(buffers) {}
 
   /// About as many bytes go to the kernel at once: few calls, and a batch fits the cache.
-  static constexpr std::size_t batch = 131'072;
+  static constexpr std::size_t batch = 32'768;
 
   Socket* socket;
   TlsSession* session;
@@ -180,7 +242,7 @@ struct Write {
     while (!cursor.at_end() && session->output_size() < batch && encrypt()) {
     }
     if (session->output_size() > 0) {
-      return asio::async_write(*socket, buffer_of(session->output()), std::move(self));
+      return asio::async_write(*socket, buffer_of(session->output()), Whole(), std::move(self));
     }
     posted = true;
     asio::post(socket->get_executor(), std::move(self));

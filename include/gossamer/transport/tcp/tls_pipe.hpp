@@ -29,7 +29,7 @@ class TlsPipe {
  public:
   /// How many bytes are read from the network at once: before the peer is known, and after.
   static constexpr std::size_t small_input = 4'096;
-  static constexpr std::size_t large_input = 262'144;
+  static constexpr std::size_t large_input = 131'072;
 
   TlsPipe() : method_(BIO_meth_new(BIO_TYPE_SOURCE_SINK, "gossamer"), BIO_meth_free) {
     if (!method_) return;
