@@ -166,6 +166,70 @@ std::uint32_t steps_of(AnyRule& rule, Scope& scope, std::vector<Message>& outbox
   return steps;
 }
 
+/// All rules, as users make them.
+std::vector<AnyRule> all_rules() {
+  namespace rule = gossamer::rule;
+  return {rule::None(),
+          rule::Sync(),
+          rule::PerSyn(2),
+          rule::GoSgd(0.5),
+          rule::GoSgdPull(0.5),
+          rule::PushSum(0.5),
+          rule::Sgp(),
+          rule::Sgp(gossamer::topology::NPeerExponential(1), 2),
+          rule::DPsgd(),
+          rule::AdPsgd(0.5),
+          rule::GossipingPull(0.5),
+          rule::GossipingPush(0.5),
+          rule::ElasticGossip(0.5),
+          rule::Easgd(rule::EasgdOptions().tau(2)),
+          rule::Easgd(rule::EasgdOptions().tau(2).synchronous(true)),
+          rule::DynamicEasgd(rule::EasgdOptions().tau(2)),
+          rule::Downpour(2),
+          rule::LeaderSgd(rule::LeaderSgdOptions().tau(2)),
+          rule::SlowMo(rule::GoSgd(0.5), 3)};
+}
+
+TEST_CASE("No message from a member, however odd, ends a rule or its weight", "[rule]") {
+  constexpr std::size_t nodes = 3;
+  for (const AnyRule& one : all_rules()) {
+    for (const PeerId self : {PeerId{0}, PeerId{1}}) {
+      CAPTURE(one.name(), self);
+      const at::NoGradGuard no_grad;
+      tests::BenchScope node(self, nodes, 4, one);
+      node.set(1);
+      tests::Generator random(tests::seed, self);
+      double received = 0;
+      double sent = 0;
+      for (int i = 0; i < 500; ++i) {
+        if (random.below(4) == 0 && node.rule.may_step(node)) {
+          node.rule.before_step(node);
+          node.rule.after_gradient(node);
+          if (node.rule.needs_halves() && !node.rule.may_apply(node)) break;
+          node.rule.before_apply(node);
+          ++node.steps;
+          node.rule.after_step(node);
+        } else {
+          Message message{.from = node.peers()[random.below(nodes - 1)],
+                          .to = self,
+                          .kind = random.below(9),
+                          .round = random.below(2) == 0 ? node.steps : random.below(50),
+                          .weight = random.below(8) == 0 ? 0.01 : 0.0,
+                          .payload = {}};
+          if (random.below(2) == 0) message.payload = node.snapshot();
+          received += message.weight;
+          node.rule.on_messages(node, {&message, 1});
+        }
+        for (const Message& message : std::exchange(node.outbox, {})) {
+          CHECK(message.to != self);
+          sent += message.weight;
+        }
+      }
+      CHECK(std::abs(node.weight() + sent - received - 1.0 / nodes) < 1e-9);
+    }
+  }
+}
+
 TEST_CASE("Every hook of a held rule is called once, and its answer passed on", "[rule]") {
   Recorder recorder;
   const auto calls = recorder.calls;

@@ -57,10 +57,11 @@ class AdPsgd : public Neutral {
       if (inherit(scope, message)) continue;
       if (message.kind != ElasticExchange::request) {
         exchange_.on_reply(scope, message);
-      } else if (scope.weight() > 0) {
+      } else if (scope.weight() > 0 && message.payload) {
         ElasticExchange::reply(scope, {&message, 1}, 0.5);
       } else {
-        ElasticExchange::refuse(scope, message);  // this node has no model yet, or goes
+        ElasticExchange::refuse(
+            scope, message);  // this node has no model yet, or goes; or it asks with none
       }
     }
   }

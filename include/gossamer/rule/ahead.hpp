@@ -27,8 +27,8 @@ class Ahead {
   void merge(Scope& scope, std::span<const Message> messages, std::uint64_t round) {
     whole(scope);
     for (const Message& message : messages) {
-      if (!(message.weight > 0) || !message.payload) continue;
-      if (message.round > round) {
+      if (!(message.weight > 0)) continue;
+      if (message.round > round && message.payload) {
         if (early_.empty()) {
           without_ = scope.snapshot();
           weight_without_ = scope.weight();
@@ -36,7 +36,9 @@ class Ahead {
         early_.push_back(message);
       } else if (!early_.empty()) {
         weight_without_ += message.weight;
-        model::mix(without_.writable(), *message.payload, message.weight / weight_without_);
+        if (message.payload) {
+          model::mix(without_.writable(), *message.payload, message.weight / weight_without_);
+        }
       }
       rule::merge(scope, {&message, 1});
     }

@@ -53,7 +53,7 @@ class Centre {
   /// less often than its sender: so a newcomer, or a worker, and not a centre that only seemed
   /// gone.
   void on_message(Scope& scope, const Message& message) {
-    if (message.round > served_) {
+    if (message.round > served_ && message.payload) {
       served_ = message.round;
       inherited_ = message.payload;
     }

@@ -69,14 +69,14 @@ class DPsgd : public Neutral {
   void on_messages(Scope& scope, std::span<const Message> messages) {
     rounds_.start(scope);
     for (const Message& message : messages) {
-      if (rounds_.on_message(scope, message) || inherit(scope, message)) continue;
+      if (inherit(scope, message) || rounds_.on_message(scope, message)) continue;
       rounds_.note(message);
-      inbox_.push_back(message);
+      if (message.payload) inbox_.push_back(message);
     }
     try_mix(scope);
   }
   void on_returned(Scope& scope, const Message& message) {
-    if (rounds_.on_returned(scope, message) || inherit(scope, message)) return;
+    if (inherit(scope, message) || rounds_.on_returned(scope, message)) return;
     if (is_live(scope, message.to)) scope.send(message);  // somebody waits for it
   }
   void on_peer_joined(Scope& scope, PeerId) { rounds_.on_peer_joined(scope); }

@@ -67,6 +67,8 @@ class Downpour : public Neutral {
     for (const Message& message : messages) {
       if (message.kind == handover) {
         centre_.on_message(scope, message);
+      } else if (inherit(scope, message)) {
+        continue;
       } else if (message.kind == steps) {
         serve(scope, message);
       } else if (message.round == request_.round()) {

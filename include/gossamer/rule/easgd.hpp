@@ -153,9 +153,11 @@ class BasicEasgd : public Neutral {
     for (const Message& message : messages) {
       if (message.kind == handover) {
         centre_.on_message(scope, message);
+      } else if (inherit(scope, message)) {
+        continue;
       } else if (message.kind != ElasticExchange::request) {
         exchange_.on_reply(scope, message);
-      } else if (scope.weight() == 0) {
+      } else if (scope.weight() == 0 || !message.payload) {
         ElasticExchange::refuse(scope, message);  // this node has no model yet, or goes
       } else if (options_.synchronous() && Centre::is(scope)) {
         held_.push_back(message);

@@ -49,7 +49,8 @@ class ElasticExchange {
   [[nodiscard]] bool waiting() const noexcept { return question_.open(); }
   [[nodiscard]] std::optional<PeerId> asked() const noexcept { return question_.asked(); }
 
-  /// Answers requests, with this node's parameters as they were before the first of them.
+  /// Answers requests, which all carry parameters, with this node's parameters as they were before
+  /// the first of them.
   static void reply(Scope& scope, std::span<const Message> requests, double t, double part = 1) {
     std::vector<model::Snapshot> differences;
     std::vector<model::Pull> pulls;
@@ -75,9 +76,9 @@ class ElasticExchange {
     scope.send({.to = request.from, .kind = refusal, .round = request.round, .payload = {}});
   }
 
-  /// For an answer or a refusal.
+  /// For an answer or a refusal; an answer without a difference is one.
   void on_reply(Scope& scope, const Message& message) {
-    if (message.kind == answer) {
+    if (message.kind == answer && message.payload) {
       const auto as_sent = [&](const model::Slot& slot) { return slot.view(*message.payload); };
       with_statistics(scope, as_sent, [&] { subtract(scope, message, 1); });
     }

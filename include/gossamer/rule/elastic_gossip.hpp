@@ -71,11 +71,11 @@ class ElasticGossip : public Neutral {
 
   void on_messages(Scope& scope, std::span<const Message> messages) {
     for (const Message& message : messages) {
-      if (message.kind == bequest) {
-        inherit(scope, message);
-      } else if (message.kind != Exchange::request) {
+      if (inherit(scope, message) || message.kind == bequest) continue;
+      if (message.kind != Exchange::request) {
         exchange_.on_reply(scope, message);
-      } else if (const double alpha = strength_for(scope, message.from); alpha > 0) {
+      } else if (const double alpha = message.payload ? strength_for(scope, message.from) : 0;
+                 alpha > 0) {
         Exchange::reply(scope, {&message, 1}, alpha);
       } else {
         Exchange::refuse(scope, message);

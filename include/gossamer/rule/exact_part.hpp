@@ -56,6 +56,7 @@ class ExactPart {
 
   /// Takes a message in; `try_reduce()` comes next.
   void on_message(Scope& scope, const Message& message) {
+    if (!message.payload) return;  // contributions and means have one
     const bool asks = message.kind == contribution;
     const bool ours = waiting_ && message.round == round_;
     if (const Mean* known = mean_of(message.round)) {

@@ -54,7 +54,7 @@ class GossipingPull : public Neutral {
     MixIn mix(scope);
     for (const Message& message : messages) {
       if (inherit(scope, message) || message.kind != answer) continue;
-      mix.add(*message.payload, beta_);
+      if (message.payload) mix.add(*message.payload, beta_);
       request_.end(message.from, message.round);
     }
     mix.done();
@@ -112,7 +112,7 @@ class GossipingPush : public Neutral {
   void on_messages(Scope& scope, std::span<const Message> messages) {
     MixIn mix(scope);
     for (const Message& message : messages) {
-      if (inherit(scope, message)) continue;
+      if (inherit(scope, message) || !message.payload) continue;
       ++received_;
       mix.add(*message.payload,
               1 / (static_cast<double>(received_) + 1));  // the mean of all so far

@@ -130,8 +130,7 @@ class LeaderSgd : public Neutral {
   void on_messages(Scope& scope, std::span<const Message> messages) {
     model::Snapshot copy;  // one for all who ask at once
     for (const Message& message : messages) {
-      if (message.kind == bequest) {
-        inherit(scope, message);
+      if (inherit(scope, message) || message.kind == bequest) {
         copy = {};
       } else if (message.kind == local || message.kind == global) {
         // One without weight has no model yet, or goes.

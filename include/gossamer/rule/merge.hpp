@@ -44,15 +44,16 @@ class MixIn {
 };
 
 /// For each message (x', a') in turn: x <- (a x + a' x') / (a + a'), a <- a + a'. Messages without
-/// weight change nothing. A model that has a merge of its own (`model::Tensors::merge`) is asked to
-/// take x' in instead.
+/// weight change nothing; of one without parameters the weight is kept. A model that has a merge of
+/// its own (`model::Tensors::merge`) is asked to take x' in instead.
 inline void merge(Scope& scope, std::span<const Message> messages) {
   MixIn mix(scope);
   bool met = false;
   for (const Message& message : messages) {
-    if (!(message.weight > 0) || !message.payload) continue;
+    if (!(message.weight > 0)) continue;
     const double own = scope.weight();
     scope.weight() += message.weight;
+    if (!message.payload) continue;
     if (scope.model().has_merge()) {
       scope.model().merge(own, *message.payload, message.weight);
       met = true;
