@@ -412,6 +412,11 @@ TEST_CASE("After an outer step a node may reset its optimizer, and statistics ta
     CHECK(torch::equal(group[i].running_var(), group[0].running_var()));
   }
   CHECK(gossamer::observe::consensus_error(group.members()) == 0);
+  // A mean alone restarts nothing: an optimizer with momentum goes on as it does under PerSyn.
+  gossamer::SimulatedGroup<Learner> means(gossamer::SimulatedGroupOptions(3),
+                                          SlowMo(None(), 4, 1, 0));
+  means.run(Budget().steps(40));
+  CHECK(means[0].restarts == 0);
 }
 
 TEST_CASE("Under faults, slow momentum loses no weight and the others get through",

@@ -34,7 +34,8 @@ namespace gossamer::rule {
 /// and beta = 0 is Lookahead. beta > 0 around `None` is BMUF.
 ///
 /// The base optimizer's buffers: kept, unless the node resets them in `on_restart()`, which is
-/// called after each outer step; averaged, if the model lists them among its buffers
+/// called after each outer step that is more than a mean (alpha = 1, beta = 0); averaged, if the
+/// model lists them among its buffers
 /// (`model::Buffers::average`). Buffers of the model take the mean and no momentum.
 ///
 /// Invariant  all x are equal after an outer step, if they were at the start. The base rule's
@@ -210,7 +211,7 @@ class SlowMo : public Neutral {
     done_ = round;
     on_replaced(scope);
     model.met();
-    model.restarted();
+    if (alpha_ != 1 || beta_ > 0) model.restarted();
   }
 
   AnyRule base_;
