@@ -20,15 +20,15 @@ using MpiMemberOptions = ProcessOptions<transport::MpiOptions>;
 ///
 /// Between two runs it does not answer: there is no thread behind it. So a run ends when the others
 /// have what the node has sent, polled or not, or after `NodeOptions::drain_timeout`. With
-/// `finish()` it goes, so that nobody waits for it, and cannot run again. The destructor waits
-/// until all ranks have come to it.
+/// `finish()` it goes, so that nobody waits for it, and cannot run again; it tells the others so,
+/// at most `MpiOptions::linger` long. The destructor waits until all ranks have come to it.
 ///
 /// Threads  as `ProcessMember`. All other calls of MPI must come from the thread that made it,
 ///          while it does not run; or MPI must allow MPI_THREAD_MULTIPLE.
 /// Throws   ConfigError if a rank does not come in time; NodeError from `run` if a hook threw. The
 ///          job should end in order then, since MPI ends it at once if a rank only dies.
 template <class Node>
-class MpiMember : public ProcessMember<Node, transport::Mpi> {
+class MpiMember final : public ProcessMember<Node, transport::Mpi> {
   using Base = ProcessMember<Node, transport::Mpi>;
 
  public:
@@ -46,29 +46,23 @@ class MpiMember : public ProcessMember<Node, transport::Mpi> {
                     std::move(make));
   }
 
-  void run_until(const Budget& budget) {
-    Base::run_until(budget);
+ private:
+  /// The others have what this node sent them.
+  void after_run() override {
     transport::MpiEndpoint& endpoint = this->endpoint();
     endpoint.wait_until(endpoint.now() + this->node().options().drain_timeout(),
                         [&endpoint](const transport::Member& member) {
                           return member.not_accepted() == 0 && endpoint.is_idle();
                         });
   }
-  /// As `ProcessMember::finish()`; then the others are told that the node is gone, at most
-  /// `MpiOptions::linger` long.
-  void finish() {
-    Base::finish();
+  /// And they know that it is gone.
+  void after_finish() override {
     this->node().engine().transport().close(transport::Reason::left);
     transport::MpiEndpoint& endpoint = this->endpoint();
     endpoint.wait_until(endpoint.now() + linger_,
                         [&](transport::Member&) { return endpoint.is_gone(); });
   }
-  void run(const Budget& budget) {
-    run_until(budget);
-    finish();
-  }
 
- private:
   std::chrono::milliseconds linger_;
 };
 

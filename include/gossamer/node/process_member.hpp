@@ -72,6 +72,7 @@ class ProcessMember {
       if (!std::exchange(begun_, true)) begin();
       node_->run_until(budget);
     });
+    after_run();
   }
   /// The end: answers the others until all have finished, at most `NodeOptions::drain_timeout`. If
   /// the node is leaving, its weight goes to another, and it goes when that has it. Throws
@@ -79,6 +80,7 @@ class ProcessMember {
   void finish() {
     if (leave_when_ && leave_when_()) ask_to_leave();  // said after the run had ended
     work([this] { leaving_ ? leave() : node_->finish(); });
+    after_finish();
   }
   void run(const Budget& budget) {
     run_until(budget);
@@ -126,6 +128,10 @@ class ProcessMember {
                      .tick(options.tick())),
         leave_when_(options.leave_when()) {}
   ~ProcessMember() = default;
+
+  /// What a transport without a thread of its own has still to do, at the end of both.
+  virtual void after_run() {}
+  virtual void after_finish() {}
 
   /// Waits until so many others are there. Throws ConfigError, with the last reason, if they are
   /// not in time.

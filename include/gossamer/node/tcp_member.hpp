@@ -58,7 +58,7 @@ struct TcpMemberOptions : ProcessOptions<transport::TcpOptions> {
 /// Throws   ConfigError if nobody is there in time, with the last reason; NodeError from `run` if a
 ///          hook threw.
 template <class Node>
-class TcpMember : public ProcessMember<Node, transport::Tcp> {
+class TcpMember final : public ProcessMember<Node, transport::Tcp> {
   using Base = ProcessMember<Node, transport::Tcp>;
 
  public:

@@ -214,7 +214,7 @@ class Member {
                       other_run ? "it is of run \"" + m_.options.run + "\", " + who +
                                       " of another; start all nodes of a run with the same run name"
                                 : who + ": " + error.text(),
-                      1000 + static_cast<int>(error.rule));
+                      MemberTopic{MemberTopic::What::malformed, static_cast<int>(error.rule)});
   }
   /// The peer of a line has not taken what was written to it for long. Unless it has another one,
   /// it is taken for dead, for what waits for it would wait for ever; the line is to be cut.
@@ -224,7 +224,7 @@ class Member {
     const PeerId node = line->hello.node;
     const MemberPeer* peer = m_.link(node);
     if (peer == nullptr || peer->line != id) return;
-    m_.note_once(node, line->hello.incarnation, 200,
+    m_.note_once(node, line->hello.incarnation, {MemberTopic::What::stalled},
                  m_.name() + ": node " + std::to_string(node) +
                      " does not read what is written to it, and is taken for dead");
     suspect(node);
@@ -428,7 +428,7 @@ class Member {
     for (const wire::Entry& entry : members.entries) {
       if (entry.node == self()) {
         if (entry.incarnation > m_.options.incarnation) {
-          m_.note_once(self(), entry.incarnation, -1,
+          m_.note_once(self(), entry.incarnation, {MemberTopic::What::same_number},
                        m_.name() + ": another node with this number runs at " + entry.address +
                            "; give each node its own");
         }

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -100,12 +101,14 @@ class MemberHandshake {
     }
   }
 
-  /// Says why, and closes. The reason is noted once per life of a peer and number `what`, which is
-  /// the code's unless another one is given.
-  void refuse(MemberLine& line, wire::Refusal::Code code, const std::string& why, int what = -1) {
+  /// Says why, and closes. The reason is noted once per life of a peer and topic, which is the
+  /// code's unless another one is given.
+  void refuse(MemberLine& line, wire::Refusal::Code code, const std::string& why,
+              std::optional<MemberTopic> topic = std::nullopt) {
     if (line.state == MemberLine::State::closing) return;
     ++m_.counts.refused;
-    m_.note_once(line.hello.node, line.hello.incarnation, what < 0 ? static_cast<int>(code) : what,
+    const MemberTopic its_own{MemberTopic::What::refused, static_cast<int>(code)};
+    m_.note_once(line.hello.node, line.hello.incarnation, topic.value_or(its_own),
                  m_.name() + ": " + why);
     line.refusal = wire::Refusal{code, m_.name() + ": " + why};
     close(line);
@@ -116,7 +119,8 @@ class MemberHandshake {
     using Code = wire::Refusal::Code;
     ++m_.counts.refused;
     std::string text = MemberState::printable(refusal.text);
-    m_.note_once(line.hello.node, line.hello.incarnation, 100 + static_cast<int>(refusal.code),
+    m_.note_once(line.hello.node, line.hello.incarnation,
+                 {MemberTopic::What::refused_by_peer, static_cast<int>(refusal.code)},
                  m_.name() + " was refused: " + text);
     const bool asked = line.dialed && line.dial.why != MemberDial::Why::probe;
     const bool fatal =  // a stranger cannot stop a run that begins

@@ -10,6 +10,7 @@
 #include <gossamer/transport/simulated/look_inside.hpp>
 #include <gossamer/transport/wire/body.hpp>
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -26,6 +27,19 @@ namespace gossamer::transport {
 struct MemberNote {
   bool warning = false;
   std::string text;
+};
+
+/// What a note is about: of one topic there is one note per life of a node.
+struct MemberTopic {
+  enum class What : std::uint8_t {
+    refused,          ///< `code` is wire::Refusal::Code
+    refused_by_peer,  ///< the same
+    malformed,        ///< `code` is wire::WireRule
+    stalled,
+    same_number,
+  } what;
+  int code = 0;
+  auto operator<=>(const MemberTopic&) const = default;
 };
 
 /// How often what happened to a member.
@@ -113,9 +127,9 @@ struct MemberState {
     if (notes.size() < most) notes.push_back({warning, printable(std::move(text))});
   }
   /// Notes what happened once per life of a node, however often it happens.
-  void note_once(PeerId node, std::uint64_t incarnation, int what, std::string text) {
+  void note_once(PeerId node, std::uint64_t incarnation, MemberTopic topic, std::string text) {
     constexpr std::size_t most = 10'000;
-    if (noted_.size() < most && noted_.emplace(node, incarnation, what).second) {
+    if (noted_.size() < most && noted_.emplace(node, incarnation, topic).second) {
       note(true, std::move(text));
     }
   }
@@ -148,7 +162,7 @@ struct MemberState {
   }
 
  private:
-  std::set<std::tuple<PeerId, std::uint64_t, int>> noted_;
+  std::set<std::tuple<PeerId, std::uint64_t, MemberTopic>> noted_;
 };
 
 }  // namespace gossamer::transport
