@@ -45,6 +45,7 @@ inline nlohmann::ordered_json peer_records(
                    {"address", peer.address},
                    {"state", state_of(peer)},
                    {"round_trip_ms", static_cast<double>(peer.round_trip.count()) / 1e6},
+                   {"bytes_per_second", peer.bytes_per_second},
                    {"bytes_sent", peer.traffic.bytes_sent},
                    {"bytes_received", peer.traffic.bytes_received},
                    {"messages_sent", ledger.sent.messages()},

@@ -318,6 +318,7 @@ class Endpoint {
   void publish(const Status& status) { member().publish(status); }
   [[nodiscard]] Status status(PeerId peer) const { return member().status(peer); }
   [[nodiscard]] Totals totals() const { return member().totals(); }
+  [[nodiscard]] double speed(PeerId peer) const { return member().speed(peer); }
   void finish() {
     member().finish();
     network_->flush(at_);

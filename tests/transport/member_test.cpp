@@ -222,6 +222,44 @@ TEST_CASE("What is sent before the other has a model waits for it", "[transport]
   CHECK(std::get<Delivered>(events[0]).message.weight == 0.25);
 }
 
+TEST_CASE("A gauge times one offer at a time, and none over the end of a session",
+          "[transport][member]") {
+  gossamer::transport::SpeedGauge gauge;
+  gauge.accepted(1, 5, 1s);  // of something else
+  CHECK(gauge.bytes_per_second() == 0);
+  gauge.offered(1, 6, 1000, 1s);
+  gauge.offered(1, 7, 5000, 2s);  // while the first is timed
+  gauge.accepted(1, 5, 2s);
+  CHECK(gauge.bytes_per_second() == 0);
+  gauge.accepted(1, 7, 3s);
+  CHECK(gauge.bytes_per_second() == 500);
+  gauge.offered(1, 8, 1000, 3s);
+  gauge.accepted(1, 8, 4s);
+  CHECK(gauge.bytes_per_second() == 625);  // a quarter of the way
+  gauge.offered(1, 9, 1000, 4s);
+  gauge.accepted(2, 0, 5s);  // a new session: what became of it is not known
+  gauge.offered(2, 1, 1000, 6s);
+  gauge.offered(3, 1, 1250, 7s);  // and another
+  gauge.accepted(3, 1, 9s);
+  CHECK(gauge.bytes_per_second() == 625);
+}
+
+TEST_CASE("A member knows how fast its messages get to a peer", "[transport][member]") {
+  Swarm swarm;
+  swarm.begin(knowing(0, {}));
+  swarm.begin(knowing(1, {Network::address(0)}));
+  swarm.pass();
+  CHECK(swarm.ends[0]->speed(1) == 0);
+  CHECK(swarm.ends[0]->speed(7) == 0);  // whom nobody knows
+  const Message message{.to = 1, .weight = 0.25, .payload = {}};
+  swarm.ends[0]->send(message);
+  swarm.pass();
+  // There and back takes the network at least twice its shortest way.
+  CHECK(swarm.ends[0]->speed(1) > 0);
+  CHECK(swarm.ends[0]->speed(1) < static_cast<double>(message.bytes()) / 1e-4);
+  CHECK(swarm.ends[1]->speed(0) == 0);
+}
+
 TEST_CASE("Messages pass whenever the two learn of their models", "[transport][member]") {
   for (int first = 0; first < 40; first += 3) {
     for (int second = 0; second < 40; ++second) {

@@ -29,7 +29,8 @@ struct MemberView {
   std::string address;
   wire::Presence presence = wire::Presence::live;
   bool connected = false;
-  Time round_trip{0};  ///< 0: not measured yet
+  Time round_trip{0};           ///< 0: not measured yet
+  double bytes_per_second = 0;  ///< of messages to it; 0: not measured yet
   Status status;
   Ledger ledger;  ///< with the life that was met last
 };
@@ -353,6 +354,11 @@ class Member {
     const auto at = m_.links.find(peer);
     return at != m_.links.end() && at->second.line != 0;
   }
+  /// Bytes per second of messages to the peer; 0: not measured yet.
+  [[nodiscard]] double speed(PeerId peer) const {
+    const auto link = m_.links.find(peer);
+    return link != m_.links.end() ? link->second.speed.bytes_per_second() : 0;
+  }
   /// All members that were ever heard of. O(members + messages that wait).
   [[nodiscard]] std::vector<MemberView> view() const {
     std::vector<MemberView> all;
@@ -365,6 +371,7 @@ class Member {
       if (const auto link = m_.links.find(id); link != m_.links.end()) {
         view.connected = link->second.line != 0;
         view.round_trip = link->second.round_trip;
+        view.bytes_per_second = link->second.speed.bytes_per_second();
         view.ledger = m_.delivery.ledger(id);
       }
       all.push_back(std::move(view));
@@ -414,10 +421,10 @@ class Member {
   void take(MemberLine& line, wire::Model model, Time /*now*/) {
     handshake_.model(line, std::move(model));
   }
-  void take(MemberLine& line, wire::DeliveryBody body, Time /*now*/) {
+  void take(MemberLine& line, wire::DeliveryBody body, Time now) {
     if (!line.up()) return;
     hear_report(line, body.report);
-    links_.receive(line, std::move(body));
+    links_.receive(line, std::move(body), now);
   }
   void take(MemberLine& line, const wire::Refusal& refusal, Time /*now*/) {
     handshake_.refused(line, refusal);

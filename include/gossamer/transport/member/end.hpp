@@ -87,6 +87,9 @@ class MemberEnd {
   [[nodiscard]] Totals totals() const {
     return endpoint_->with([](Member& member) { return member.totals(); });
   }
+  [[nodiscard]] double speed(PeerId peer) const {
+    return endpoint_->with([&](Member& member) { return member.speed(peer); });
+  }
   void finish() {
     endpoint_->with([](Member& member) { member.finish(); });
   }

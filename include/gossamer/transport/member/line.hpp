@@ -4,6 +4,7 @@
 
 #include <gossamer/fwd.hpp>
 #include <gossamer/transport/message.hpp>
+#include <gossamer/transport/speed_gauge.hpp>
 #include <gossamer/transport/transport.hpp>
 #include <gossamer/transport/wire/bodies.hpp>
 
@@ -75,6 +76,7 @@ struct MemberPeer {
   bool left = false;              ///< it has said its last word
   Time heard{0};
   Time round_trip{0};  ///< the last one that was measured; 0: none
+  SpeedGauge speed;
 
   bool finish_told = false;  ///< this node knows that the peer has finished
   bool finish_said = false;  ///< the peer was told that this node has,

@@ -38,6 +38,10 @@ class MemberLinks {
       frame->sequence = 0;
     }
     peer->said = now;
+    if (frame->offer) {
+      peer->speed.offered(MemberState::Look::epoch(m_.inner(id)), frame->sequence,
+                          frame->offer->bytes(), now);
+    }
     wire::DeliveryBody body;
     body.payload = frame->offer && frame->offer->payload;
     body.frame = std::move(*frame);
@@ -49,7 +53,7 @@ class MemberLinks {
   }
 
   /// A frame of the peer's `Delivery`.
-  void receive(MemberLine& line, wire::DeliveryBody body) {
+  void receive(MemberLine& line, wire::DeliveryBody body, Time now) {
     const PeerId id = line.hello.node;
     MemberPeer* peer = m_.link(id);
     if (peer == nullptr || peer->line != line.id) return;
@@ -65,6 +69,8 @@ class MemberLinks {
                                            " has numbers that are not finite; its weight goes home"
                                      : receipt.error.text());
     }
+    const auto& link = m_.inner(id);
+    peer->speed.accepted(MemberState::Look::epoch(link), MemberState::Look::accepted(link), now);
     m_.touch(id);
     if (!body.finished && !body.finished_seen) return;
     if (receipt.fate != FrameFate::taken || !peer->known || !m_.delivery.is_open(id)) return;

@@ -75,7 +75,10 @@ class SimulatedDriver {
     side.peer_reason = packet.reason;
     const Receipt receipt = here.delivery->receive(side.to, std::move(packet.frame));
     if (receipt.fate == FrameFate::refused) ++carrier_.traffic().refused;
-    end_timing(side);
+    if (side.linked) {
+      const auto& link = cluster_.link(side);
+      side.speed.accepted(Look::epoch(link), Look::accepted(link), clock_.now());
+    }
     side.tries = 0;
     side.probed = false;
     side.patient_since = std::max(clock_.now(), side.arrives);
@@ -123,21 +126,6 @@ class SimulatedDriver {
   }
 
  private:
-  /// One offer at a time is timed, from when it was first sent.
-  void end_timing(Side& side) {
-    if (side.timed == 0 || !side.linked) return;
-    const auto& link = cluster_.link(side);
-    if (Look::epoch(link) != side.timed_epoch) {
-      side.timed = 0;
-    } else if (Look::accepted(link) >= side.timed) {
-      const std::chrono::duration<double> took = clock_.now() - side.timed_since;
-      side.timed = 0;
-      if (!(took.count() > 0)) return;
-      const double speed = static_cast<double>(side.timed_bytes) / took.count();
-      side.speed += (side.speed > 0 ? 0.25 : 1) * (speed - side.speed);
-    }
-  }
-
   void speak(std::uint32_t at) {
     Side& side = cluster_.side(at);
     Place& here = cluster_.place(side.from);
@@ -148,11 +136,9 @@ class SimulatedDriver {
       if (may_finish && !std::exchange(side.finish_said, true)) here.delivery->resend(side.to);
     }
     while (auto frame = here.delivery->next_frame(side.to)) {
-      if (frame->offer && side.timed == 0) {
-        side.timed = frame->sequence;
-        side.timed_epoch = Look::epoch(cluster_.link(side));
-        side.timed_bytes = frame->offer->bytes();
-        side.timed_since = clock_.now();
+      if (frame->offer) {
+        side.speed.offered(Look::epoch(cluster_.link(side)), frame->sequence, frame->offer->bytes(),
+                           clock_.now());
       }
       carrier_.carry(at, {std::move(*frame), may_finish, side.finish_told, here.reason});
     }

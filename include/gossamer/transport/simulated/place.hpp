@@ -6,6 +6,7 @@
 #include <gossamer/transport/delivery.hpp>
 #include <gossamer/transport/simulated/look_inside.hpp>
 #include <gossamer/transport/simulated/network.hpp>
+#include <gossamer/transport/speed_gauge.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -56,11 +57,7 @@ struct SimulatedSide {
   Time arrives{0};             // the last frame that was sent: when its last byte is there
   Time awaited{0};             // before that, nothing new can have reached the peer
 
-  double speed = 0;               // bytes per second, from an offer to its acceptance
-  std::uint64_t timed = 0;        // the offer that is being timed; 0: none,
-  std::uint64_t timed_epoch = 0;  // of that session,
-  std::size_t timed_bytes = 0;    // so long,
-  Time timed_since{0};            // since then
+  SpeedGauge speed;
   SimulatedLink link;
   SimulatedChannel channel;
 

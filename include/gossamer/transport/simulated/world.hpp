@@ -84,7 +84,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
   /// The bytes per second that x has measured on its link to y; 0: none yet.
   [[nodiscard]] double speed(PeerId x, PeerId y) const {
     const std::uint32_t* side = cluster_.place(x).side_to(y);
-    return side != nullptr ? cluster_.side(*side).speed : 0;
+    return side != nullptr ? cluster_.side(*side).speed.bytes_per_second() : 0;
   }
   [[nodiscard]] bool has_event(PeerId id) const { return cluster_.place(id).ready; }
   /// Messages of a node that are not known to have arrived, those in doubt with a peer that runs
