@@ -48,9 +48,7 @@ case ${1-} in
   --plot) plot ;;
   "")
     prepare_runs "$work" "$records"
-    export -f train train_to_record die
-    export work records here program
-    printf '%s\n' "${contenders[@]}" | xargs -P "$(nproc)" -I{} bash -euo pipefail -c 'train {}'
+    printf '%s\n' "${contenders[@]}" | side_by_side
     plot
     ;;
   *) die "benchmarks/cluster/run.sh takes --plot or nothing, got '$1'" ;;

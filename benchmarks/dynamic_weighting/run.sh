@@ -56,9 +56,7 @@ case ${1-} in
   --plot) table ;;
   "")
     prepare_runs "$work" "$records"
-    export -f train train_to_record die
-    export work records here program common
-    contenders | xargs -P "$(nproc)" -I{} bash -euo pipefail -c 'train {}'
+    contenders | side_by_side
     table
     ;;
   *) die "benchmarks/dynamic_weighting/run.sh takes --plot or nothing, got '$1'" ;;

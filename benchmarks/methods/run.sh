@@ -127,10 +127,7 @@ train_matching() {
     # shellcheck disable=SC2086  # a line is words
     (train $line) || status=1
   done < <(runs | grep '^threads/' | grep -E -- "$only" || true)
-  export -f train train_to_record record_of cluster_file die
-  export root work records here program common
-  runs | grep -v '^threads/' | grep -E -- "$only" |
-    xargs -r -P "$(nproc)" -I{} bash -euo pipefail -c 'train {}' || status=1
+  runs | grep -v '^threads/' | grep -E -- "$only" | side_by_side record_of cluster_file || status=1
   return $status
 }
 
