@@ -26,6 +26,7 @@ train_to_record() {
 # side_by_side FUNCTION...: the caller's `train` with the words of each line that is read, as many at
 # once as there are cores. FUNCTION... are what it calls beside the ones above.
 side_by_side() {
+  # shellcheck disable=SC2163  # names of functions
   export -f train train_to_record die "$@"
   export root work records here program common
   xargs -r -P "$(nproc)" -I{} bash -euo pipefail -c 'train {}'
