@@ -60,7 +60,7 @@ class TcpEndpoint {
         member_(member_options()) {
     asio::co_spawn(io_, accept(), asio::detached);
     asio::co_spawn(io_, tick(), asio::detached);
-    thread_ = std::thread([this] { io_.run(); });
+    thread_ = std::thread([this] { run(); });
   }
   TcpEndpoint(const TcpEndpoint&) = delete;
   TcpEndpoint& operator=(const TcpEndpoint&) = delete;
@@ -174,6 +174,23 @@ class TcpEndpoint {
   }
 
   // The endpoint's thread.
+
+  /// Before it sleeps it looks again for a while, and lets others have the core meanwhile: to wake
+  /// a thread on another core can take as long as 200 KB need to pass.
+  void run() {
+    constexpr auto patience = std::chrono::microseconds(50);
+    auto active = std::chrono::steady_clock::now();
+    while (!io_.stopped()) {
+      if (io_.poll() > 0) {
+        active = std::chrono::steady_clock::now();
+      } else if (std::chrono::steady_clock::now() - active < patience) {
+        std::this_thread::yield();
+      } else {
+        io_.run_one();
+        active = std::chrono::steady_clock::now();
+      }
+    }
+  }
 
   /// After whatever happened: lets lines speak, dials, wakes the node, logs.
   void pump(bool may_dial) {
