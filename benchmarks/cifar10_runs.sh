@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Sourced by the benchmarks that train the CIFAR-10 example for long: each run goes on where it was
-# cut off, and leaves one small record.
+# cut off, and leaves one small record. CIFAR10_OPTIONS may add options of the example to every run:
+# --channels-last, with which the gosgd network trains a quarter faster on Debian 12's LibTorch.
 program=$root/build/release/examples/cifar10
 
 # prepare_runs DIR...: builds the example, and makes the folders.
@@ -19,7 +20,8 @@ train_to_record() {
   shift 3
   [[ ! -f $record ]] || return 0
   if [[ -f $folder/checkpoint ]]; then resume=(--resume); else rm -rf "$folder"; fi
-  "$program" "$@" --out "$folder" "${resume[@]}" &&
+  # shellcheck disable=SC2086  # CIFAR10_OPTIONS is words
+  "$program" "$@" ${CIFAR10_OPTIONS-} --out "$folder" "${resume[@]}" &&
     python3 "$script" record "$folder" "$record"
 }
 

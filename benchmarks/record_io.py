@@ -10,8 +10,8 @@ from pathlib import Path
 # What the records keep of a run's summary.
 SETTING = ("dataset", "parameters", "rule", "base", "transport", "nodes", "topology", "schedule",
            "probability", "tau", "alpha", "beta", "slow_rate", "graph", "staleness", "sync_steps",
-           "batch", "learning_rate", "optimizer", "momentum", "dropout", "seed", "cluster",
-           "version", "libtorch", "digest")
+           "batch", "learning_rate", "optimizer", "momentum", "dropout", "channels_last", "seed",
+           "cluster", "version", "libtorch", "digest")
 
 
 def machine():

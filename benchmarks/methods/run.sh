@@ -21,6 +21,7 @@ work=$root/build/methods
 common="--images 200000 --evaluate-every 40000 --node-test-images 200 --checkpoint-every 100000"
 
 # NAME NODES ARGS...: where a rule meets now and then, it does so every ten steps, on average.
+# push_sum with peers of two choices diverged: a node of little weight takes long steps.
 rules=(
   "gosgd           8 --rule gosgd --probability 0.1"
   "balanced        8 --rule gosgd --probability 0.1 --topology two_choices"
@@ -30,7 +31,7 @@ rules=(
   "sync            8 --rule sync"
   "gosgd_pull      8 --rule gosgd_pull --probability 0.1"
   "permuted        8 --rule gosgd --schedule every:10 --topology permutation"
-  "push_sum        8 --rule push_sum --probability 0.1 --topology two_choices"
+  "push_sum        8 --rule push_sum --schedule every:10 --topology permutation"
   "osgp            8 --rule osgp"
   "d_psgd          8 --rule d_psgd"
   "ad_psgd         8 --rule ad_psgd --probability 0.1"

@@ -25,7 +25,9 @@ namespace cifar10 {
 
 /// The network that the options ask for; equal on all nodes but for dropout's random bits.
 inline std::shared_ptr<Network> make_network(const Options& o) {
-  return make_network(o.network, NetworkOptions().dropout(o.dropout).seed(o.seed).crop(o.crop));
+  return make_network(
+      o.network,
+      NetworkOptions().dropout(o.dropout).seed(o.seed).crop(o.crop).channels_last(o.channels_last));
 }
 
 /// The training images of one node, in its own order.

@@ -66,6 +66,9 @@ void add_options(CLI::App& app, Options& o) {
       ->check(within(0, 1, true))
       ->capture_default_str()
       ->group(training);
+  app.add_flag("--channels-last", o.channels_last,
+               "The channels of a pixel lie together in memory: faster steps, other last bits")
+      ->group(training);
   app.add_option("--batch", o.batch, "Images per step of a node")
       ->check(within(1, 50000))
       ->capture_default_str()
@@ -369,6 +372,7 @@ nlohmann::ordered_json Options::description() const {
                                  {"buffers", buffers}};
   if (schedule != "bernoulli") text["schedule"] = schedule;
   if ((rule == "sync" || rule == "persyn") && pieces() > 1) text["parts"] = pieces();
+  if (channels_last) text["channels_last"] = true;
   if (optimizer != "sgd") text["optimizer"] = optimizer;
   if (alpha > 0) text["alpha"] = alpha;
   if (drop > 0) text["drop"] = drop;

@@ -30,6 +30,7 @@ struct Options {
   // training
   std::string network = "gosgd";
   double dropout = 0.5;
+  bool channels_last = false;
   std::int64_t batch = 20;
   double learning_rate = 0.01;
   std::string optimizer = "sgd";

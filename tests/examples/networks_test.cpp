@@ -73,6 +73,28 @@ TEST_CASE("resnet18 takes crops of 32 as well", "[examples][networks]") {
   CHECK(network->forward(images(1, 32)).sizes() == at::IntArrayRef({1, 10}));
 }
 
+TEST_CASE("Channels that lie together change neither scores nor gradients",
+          "[examples][networks]") {
+  for (const std::string name : {"gosgd", "easgd7", "resnet18"}) {
+    INFO(name);
+    const auto apart = make_network(name, NetworkOptions().dropout(0));
+    const auto together = make_network(name, NetworkOptions().dropout(0).channels_last(true));
+    const auto x = images(4);
+    const auto scores = apart->forward(x);
+    const auto same = together->forward(x);
+    CHECK(at::allclose(scores, same, 1e-4, 1e-5));
+    scores.square().sum().backward();
+    same.square().sum().backward();
+    for (const auto& item : apart->named_parameters()) {
+      INFO(item.key());
+      const auto& gradient = item.value().grad();
+      const auto difference = together->named_parameters()[item.key()].grad() - gradient;
+      // Batch norm magnifies what rounding does: 0.4 % were seen with resnet18.
+      CHECK(difference.norm().item<double>() <= 1e-2 * gradient.norm().item<double>());
+    }
+  }
+}
+
 TEST_CASE("Equal seeds give equal bits while other threads draw and make networks",
           "[examples][networks]") {
   std::vector<torch::Tensor> weights(4);
