@@ -6,6 +6,7 @@
 """
 
 import json
+import math
 import statistics
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ POINT = ("images", "wall_seconds", "virtual_seconds", "train_loss", "test_loss",
 MAIN = {"gosgd": ("GoSGD", "#2171b5", "-"), "balanced": ("balanced gossip", "#08306b", "-"),
         "persyn": ("PerSyn", "#d94801", "--"), "slowmo": ("SlowMo", "#e6ab02", "--"),
         "sgp": ("SGP", "#6a51a3", "-."), "sync": ("synchronous", "#238b45", "-.")}
+LOWEST = 35  # percent: what ends below (downpour) is in the table alone
 
 
 def record(run, file):
@@ -110,7 +112,7 @@ def draw_bytes(axis, runs):
     curves = {}
     for name in sorted({name for where, name, _ in runs if where == "equal"}):
         points = last(runs, "equal", name)
-        if mean(points, "bytes_sent") > 0:
+        if mean(points, "bytes_sent") > 0 and 100 * mean(points, "test_accuracy") > LOWEST:
             curves.setdefault(rule_of(name), []).append(
                 (mean(points, "bytes_sent") / 1e6, 100 * mean(points, "test_accuracy"),
                  [100 * point["test_accuracy"] for point in points]))
@@ -129,12 +131,14 @@ def draw_bytes(axis, runs):
             others.append((ys[0], xs[0], rule))
     # Their names one above the other, where they are many.
     low, high = axis.get_ylim()
-    height = -1.0
+    heights = {}
     for y, x, rule in sorted(others):
-        height = max(y, height + (high - low) / 42)
+        column = round(2 * math.log10(x))
+        height = heights[column] = max(y, heights.get(column, -1) + (high - low) / 38)
         axis.annotate(rule, (x, y), xytext=(x * 1.35, height), fontsize=6.5, color="#636363",
                       va="center", arrowprops={"arrowstyle": "-", "color": "#bdbdbd", "lw": 0.5})
     axis.set_xscale("log")
+    axis.set_xlim(right=2.5 * axis.get_xlim()[1])  # room for names
     axis.set_xlabel("megabytes sent, at the end of the run")
 
 
