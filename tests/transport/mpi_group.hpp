@@ -43,62 +43,49 @@ class Group {
     const auto communicator =
         MpiCommunicator::make(MPI_COMM_SELF, static_cast<std::uint32_t>(nodes));
     for (PeerId i = 0; i < nodes; ++i) {
-      nodes_.push_back(std::make_unique<Node>(*this, i, communicator, capacity));
+      nodes_.push_back(std::make_unique<End>(*this, i, communicator));
       pools_.emplace_back(shape);
     }
     run();
-    for (auto& node : nodes_) REQUIRE(node->mpi.gather(nodes - 1, 0s));
+    for (auto& node : nodes_) REQUIRE(node->gather(nodes - 1, 0s));
     for (auto& node : nodes_) {
-      if (introduced) node->mpi.introduce("model\n", shape);
+      if (introduced) node->introduce("model\n", shape);
     }
     quiet();
   }
   Group(const Group&) = delete;
   Group& operator=(const Group&) = delete;
   ~Group() {
-    for (auto& node : nodes_) node->mpi.close(Reason::left);
+    for (auto& node : nodes_) node->Mpi::close(Reason::left);
     run();
   }
 
-  /// An end that tells the group when it is closed.
-  class End {
+  /// An end for which the others work while it waits, and that tells the group when it is closed.
+  class End : public Mpi {
    public:
-    End(Group& group, PeerId id) : group_(group), id_(id) {}
-    [[nodiscard]] PeerId self() const { return mpi().self(); }
-    [[nodiscard]] std::span<const PeerId> peers() const { return mpi().peers(); }
-    void introduce(const std::string& model, const Flat& shape) { mpi().introduce(model, shape); }
-    void send(Message message) { mpi().send(std::move(message)); }
-    std::optional<Event> poll() { return mpi().poll(); }
+    End(Group& group, PeerId id, const std::shared_ptr<MpiCommunicator>& communicator)
+        : Mpi(communicator, MpiOptions().limits({.messages = group.capacity_}), id),
+          group_(group) {}
     bool wait(Time deadline) {
-      if (std::this_thread::get_id() == group_.thread_) group_.run();  // the others answer
-      return mpi().wait(deadline);
+      if (std::this_thread::get_id() == group_.thread_) group_.run();
+      return Mpi::wait(deadline);
     }
-    void wake() { mpi().wake(); }
-    [[nodiscard]] Time now() const { return mpi().now(); }
-    void publish(const Status& status) { mpi().publish(status); }
-    [[nodiscard]] Status status(PeerId peer) const { return mpi().status(peer); }
-    [[nodiscard]] Totals totals() const { return mpi().totals(); }
-    void finish() { mpi().finish(); }
-    bool settled() { return mpi().settled(); }
     void close(Reason reason) {
-      group_.live_[id_] = 0;
-      mpi().close(reason);
+      group_.live_[self()] = 0;
+      Mpi::close(reason);
       if (std::this_thread::get_id() == group_.thread_) return;
       // In a thread of its own, which ends now: as the destructor does it.
-      MpiEndpoint& endpoint = mpi().endpoint();
-      endpoint.wait_until(now() + give_up, [&](Member&) { return endpoint.is_gone(); });
+      endpoint().wait_until(now() + give_up, [&](Member&) { return endpoint().is_gone(); });
     }
 
    private:
-    [[nodiscard]] Mpi& mpi() const { return group_.nodes_[id_]->mpi; }
     Group& group_;
-    PeerId id_;
   };
-  End& operator[](PeerId id) { return nodes_[id]->end; }
-  [[nodiscard]] Mpi& mpi(PeerId id) { return nodes_[id]->mpi; }
+  End& operator[](PeerId id) { return *nodes_[id]; }
+  [[nodiscard]] Mpi& mpi(PeerId id) { return *nodes_[id]; }
   [[nodiscard]] std::size_t room() const { return capacity_; }
   /// A rank that is lost ends the job: what a node can do is to fail, in its own thread.
-  void kill(PeerId id) { nodes_[id]->end.close(Reason::lost); }
+  void kill(PeerId id) { nodes_[id]->close(Reason::lost); }
 
   /// All tell each other what they have done, and that has passed.
   void quiet() {
@@ -125,14 +112,6 @@ class Group {
   }
 
  private:
-  struct Node {
-    Node(Group& group, PeerId id, const std::shared_ptr<MpiCommunicator>& communicator,
-         std::size_t capacity)
-        : mpi(communicator, MpiOptions().limits({.messages = capacity}), id), end(group, id) {}
-    Mpi mpi;
-    End end;
-  };
-
   /// Lets MPI work for all, until what was sent was received and nobody has more to say.
   void run() {
     bool any = true;
@@ -141,7 +120,7 @@ class Group {
       std::uint64_t sent = 0;
       std::uint64_t received = 0;
       for (auto& node : nodes_) {
-        MpiEndpoint& endpoint = node->mpi.endpoint();
+        MpiEndpoint& endpoint = node->endpoint();
         any = endpoint.progress() || any;
         const Traffic traffic = endpoint.traffic();
         sent += traffic.frames_sent;
@@ -155,7 +134,7 @@ class Group {
   std::vector<char> live_;
   std::thread::id thread_ = std::this_thread::get_id();
   std::vector<SnapshotPool> pools_;
-  std::vector<std::unique_ptr<Node>> nodes_;
+  std::vector<std::unique_ptr<End>> nodes_;
 };
 
 }  // namespace tests::mpi

@@ -59,49 +59,34 @@ class Group {
     for (PeerId i = 0; i < nodes; ++i) {
       TcpOptions options = options_of(i);
       options.founders(static_cast<std::uint32_t>(nodes)).limits({.messages = capacity});
-      if (i > 0) options.contacts({nodes_.front()->tcp.address()});
-      nodes_.push_back(std::make_unique<Node>(*this, i, options));
+      if (i > 0) options.contacts({nodes_.front()->address()});
+      nodes_.push_back(std::make_unique<End>(*this, options));
       pools_.emplace_back(shape);
     }
-    for (auto& node : nodes_) REQUIRE(node->tcp.gather(nodes - 1, give_up));
+    for (auto& node : nodes_) REQUIRE(node->gather(nodes - 1, give_up));
     for (auto& node : nodes_) {
-      if (introduced) node->tcp.introduce("model\n", shape);
+      if (introduced) node->introduce("model\n", shape);
     }
     quiet();
   }
   /// An end that tells the group when it is closed.
-  class End {
+  class End : public Tcp {
    public:
-    End(Group& group, PeerId id) : group_(group), id_(id) {}
-    [[nodiscard]] PeerId self() const { return tcp().self(); }
-    [[nodiscard]] std::span<const PeerId> peers() const { return tcp().peers(); }
-    void introduce(const std::string& model, const Flat& shape) { tcp().introduce(model, shape); }
-    void send(Message message) { tcp().send(std::move(message)); }
-    std::optional<Event> poll() { return tcp().poll(); }
-    bool wait(Time deadline) { return tcp().wait(deadline); }
-    void wake() { tcp().wake(); }
-    [[nodiscard]] Time now() const { return tcp().now(); }
-    void publish(const Status& status) { tcp().publish(status); }
-    [[nodiscard]] Status status(PeerId peer) const { return tcp().status(peer); }
-    [[nodiscard]] Totals totals() const { return tcp().totals(); }
-    void finish() { tcp().finish(); }
-    bool settled() { return tcp().settled(); }
+    End(Group& group, const TcpOptions& options) : Tcp(options), group_(group) {}
     void close(Reason reason) {
-      group_.closed_[id_] = true;
-      tcp().close(reason);
+      group_.closed_[self()] = true;
+      Tcp::close(reason);
     }
 
    private:
-    [[nodiscard]] Tcp& tcp() const { return group_.nodes_[id_]->tcp; }
     Group& group_;
-    PeerId id_;
   };
-  End& operator[](PeerId id) { return nodes_[id]->end; }
-  [[nodiscard]] Tcp& tcp(PeerId id) { return nodes_[id]->tcp; }
+  End& operator[](PeerId id) { return *nodes_[id]; }
+  [[nodiscard]] Tcp& tcp(PeerId id) { return *nodes_[id]; }
   [[nodiscard]] std::size_t room() const { return capacity_; }
   void kill(PeerId id) {
     running_[id] = false;
-    nodes_[id]->tcp.crash();
+    nodes_[id]->crash();
   }
 
   /// Pings pass through the same connections after all that was said before: when they have come
@@ -141,12 +126,6 @@ class Group {
   }
 
  private:
-  struct Node {
-    Node(Group& group, PeerId id, const TcpOptions& options) : tcp(options), end(group, id) {}
-    Tcp tcp;
-    End end;
-  };
-
   [[nodiscard]] bool lives(PeerId id) const { return running_[id] && !closed_[id]; }
   /// Whether a member has those as peers who live, and no others.
   [[nodiscard]] bool in_touch(const Member& member) const {
@@ -171,7 +150,7 @@ class Group {
   std::vector<bool> running_;
   std::vector<bool> closed_;
   std::vector<SnapshotPool> pools_;
-  std::vector<std::unique_ptr<Node>> nodes_;
+  std::vector<std::unique_ptr<End>> nodes_;
 };
 
 }  // namespace tests::tcp
