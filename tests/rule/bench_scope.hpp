@@ -219,6 +219,24 @@ class Bench {
     done(*nodes_[id]);
   }
 
+  /// A command drawn at random: a node advances, an event is handled, a node gets all its messages
+  /// at once, or a message comes back.
+  void act(Generator& order) {
+    const auto waiting = static_cast<std::uint32_t>(pending_.size());
+    const auto count = static_cast<std::uint32_t>(nodes_.size());
+    const auto what = order.below(8);
+    if (waiting == 0 || what < 3) {
+      advance(order.below(count));
+    } else if (what < 6) {
+      handle(order.below(waiting));
+    } else if (what < 7) {
+      deliver_to(order.below(count));
+    } else if (const auto k = order.below(waiting);
+               std::holds_alternative<gossamer::transport::Delivered>(pending_[k].event)) {
+      give_back(k);
+    }
+  }
+
   /// Handles everything, and what comes of it: first come first served, or, given a generator, in a
   /// random order that keeps each link's own.
   void settle(Generator* order = nullptr) {

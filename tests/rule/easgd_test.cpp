@@ -20,7 +20,6 @@
 #include <memory>
 #include <sstream>
 #include <utility>
-#include <variant>
 #include <vector>
 
 namespace {
@@ -35,7 +34,6 @@ using gossamer::rule::Easgd;
 using gossamer::rule::easgd_largest_alpha;
 using gossamer::rule::EasgdOptions;
 using gossamer::rule::ElasticExchange;
-using gossamer::transport::Delivered;
 using tests::Approx;
 using tests::Bench;
 using tests::Message;
@@ -106,21 +104,7 @@ TEST_CASE("Asynchronous EASGD conserves the sum under any schedule", "[rule][eas
   for (std::size_t i = 0; equal && i < nodes; ++i) bench[i].set(0.1);
   bench.rebase();
   if (!equal) bench.gradient = [&order](PeerId, std::size_t) { return order.uniform() - 0.5; };
-  const auto count = static_cast<std::uint32_t>(nodes);
-  for (int i = 0; i < 800; ++i) {
-    const auto waiting = static_cast<std::uint32_t>(bench.pending().size());
-    const auto what = order.below(8);
-    if (waiting == 0 || what < 3) {
-      bench.advance(order.below(count));
-    } else if (what < 6) {
-      bench.handle(order.below(waiting));
-    } else if (what < 7) {
-      bench.deliver_to(order.below(count));
-    } else if (const auto k = order.below(waiting);
-               std::holds_alternative<Delivered>(bench.pending()[k].event)) {
-      bench.give_back(k);
-    }
-  }
+  for (int i = 0; i < 800; ++i) bench.act(order);
   bench.settle();
   if (nodes > 1) CHECK(bench[0].steps == 0);
   CHECK(bench[nodes - 1].steps > 30);

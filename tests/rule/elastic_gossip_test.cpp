@@ -19,7 +19,6 @@
 #include <optional>
 #include <span>
 #include <utility>
-#include <variant>
 #include <vector>
 
 namespace {
@@ -34,7 +33,6 @@ using gossamer::rule::ElasticExchange;
 using gossamer::rule::ElasticGossip;
 using gossamer::schedule::Every;
 using gossamer::topology::Ring;
-using gossamer::transport::Delivered;
 using tests::Approx;
 using tests::Bench;
 using tests::Message;
@@ -159,20 +157,8 @@ TEST_CASE("Elastic gossip conserves the sum of parameters under any schedule",
   for (std::size_t i = 0; equal && i < nodes; ++i) bench[i].set(0.1);
   bench.rebase();
   if (!equal) bench.gradient = [&order](PeerId, std::size_t) { return order.uniform() - 0.5; };
-  const auto count = static_cast<std::uint32_t>(nodes);
   for (int i = 0; i < 800; ++i) {
-    const auto waiting = static_cast<std::uint32_t>(bench.pending().size());
-    const auto what = order.below(8);
-    if (waiting == 0 || what < 3) {
-      bench.advance(order.below(count));
-    } else if (what < 6) {
-      bench.handle(order.below(waiting));
-    } else if (what < 7) {
-      bench.deliver_to(order.below(count));
-    } else if (const auto k = order.below(waiting);
-               std::holds_alternative<Delivered>(bench.pending()[k].event)) {
-      bench.give_back(k);
-    }
+    bench.act(order);
     for (PeerId id = 0; id < nodes; ++id) {
       REQUIRE(under_way(bench, id, ElasticExchange::request) <= 1);
     }

@@ -20,7 +20,6 @@ using gossamer::PeerId;
 using gossamer::rule::GoSgdPull;
 using gossamer::schedule::Every;
 using gossamer::topology::Ring;
-using gossamer::transport::Delivered;
 using gossamer::transport::PeerLeft;
 using gossamer::transport::Returned;
 using tests::Approx;
@@ -119,20 +118,8 @@ TEST_CASE("Pulling conserves weight and weighted parameters under any schedule",
   for (std::size_t i = 0; equal && i < nodes; ++i) bench[i].set(0.1);
   bench.rebase();
   if (!equal) bench.gradient = [&order](PeerId, std::size_t) { return order.uniform() - 0.5; };
-  const auto count = static_cast<std::uint32_t>(nodes);
   for (int i = 0; i < 600; ++i) {
-    const auto waiting = static_cast<std::uint32_t>(bench.pending().size());
-    const auto what = order.below(8);
-    if (waiting == 0 || what < 3) {
-      bench.advance(order.below(count));
-    } else if (what < 6) {
-      bench.handle(order.below(waiting));
-    } else if (what < 7) {
-      bench.deliver_to(order.below(count));
-    } else if (const auto k = order.below(waiting);
-               std::holds_alternative<Delivered>(bench.pending()[k].event)) {
-      bench.give_back(k);
-    }
+    bench.act(order);
     for (PeerId id = 0; id < nodes; ++id) REQUIRE(requests_of(bench, id) <= 1);
   }
   bench.settle();

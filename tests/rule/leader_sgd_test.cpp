@@ -16,7 +16,6 @@
 #include <limits>
 #include <optional>
 #include <utility>
-#include <variant>
 #include <vector>
 
 namespace {
@@ -29,7 +28,6 @@ using gossamer::PeerId;
 using gossamer::rule::LeaderSgd;
 using gossamer::rule::LeaderSgdOptions;
 using gossamer::rule::RecentLoss;
-using gossamer::transport::Delivered;
 using gossamer::transport::Status;
 using tests::Approx;
 using tests::Bench;
@@ -196,18 +194,8 @@ TEST_CASE("Equal nodes stay equal bit for bit, and apart ones come together, und
             losses);
   Generator order(tests::seed, 4400);
   for (PeerId id = 0; equal && id < nodes; ++id) race.bench[id].set(0.1);
-  const auto count = static_cast<std::uint32_t>(nodes);
   for (int i = 0; i < 1500; ++i) {
-    const auto waiting = static_cast<std::uint32_t>(race.bench.pending().size());
-    const auto what = order.below(8);
-    if (waiting == 0 || what < 3) {
-      race.bench.advance(order.below(count));
-    } else if (what < 7) {
-      race.bench.handle(order.below(waiting));
-    } else if (const auto k = order.below(waiting);
-               std::holds_alternative<Delivered>(race.bench.pending()[k].event)) {
-      race.bench.give_back(k);
-    }
+    race.bench.act(order);
     for (PeerId id = 0; id < nodes; ++id) REQUIRE(questions_of(race.bench, id) <= 2);
   }
   const double first = race.bench[0].x()[0];
