@@ -13,6 +13,7 @@
 #include <gossamer/topology/ring.hpp>
 
 #include <tests/rule/bench_scope.hpp>
+#include <tests/rule/departure.hpp>
 #include <tests/support.hpp>
 
 #include <algorithm>
@@ -48,6 +49,7 @@ using gossamer::topology::Ring;
 using gossamer::transport::Delivered;
 using tests::Approx;
 using tests::Bench;
+using tests::Departure;
 using tests::Reason;
 using namespace std::chrono_literals;
 
@@ -208,28 +210,11 @@ TEST_CASE("No request while there is no room for a copy", "[rule][ad_psgd][gossi
   CHECK(bench.pending().size() == 1);
 }
 
-/// Three nodes in turn; before the n-th event a node goes. False if it was over before. The bench
-/// checks the sum after each event, if there is one.
-bool lose_before(Bench bench, std::size_t n, PeerId victim, std::size_t still_arrive,
-                 Reason reason) {
+/// Three nodes in turn, and one goes. False if it was over before. The bench checks the sum after
+/// each event, if there is one.
+bool lose(Bench bench, const Departure& departure) {
   bench.gradient = [](PeerId id, std::size_t) { return 0.1 * id; };
-  bool lost = false;
-  const auto perhaps = [&] {
-    if (lost || bench.events() < n) return;
-    lost = true;
-    reason == Reason::finished ? bench.finish(victim) : bench.close(victim, reason, still_arrive);
-  };
-  for (int round = 0; round < 3; ++round) {
-    for (PeerId id = 0; id < 3; ++id) {
-      perhaps();
-      if (!bench[id].gone && !bench[id].finished) bench.advance(id);
-    }
-    while (!bench.pending().empty()) {
-      perhaps();
-      bench.handle(0);
-    }
-  }
-  bench.settle();
+  const bool lost = tests::take_turns(bench, departure, 3, tests::go);
   for (const PeerId id : bench.live()) {
     const std::size_t waiting = bench.pending().size();
     bench.advance(id);
@@ -250,9 +235,10 @@ TEST_CASE("Whoever goes at whatever point, the others can exchange again, and AD
     other.conserves = false;
     return other;
   };
-  std::size_t n = 0;
-  while (lose_before(bench(), n, victim, still_arrive, reason)) ++n;
-  CHECK(n > 14);
+  const auto tried = tests::before_each_event(
+      {victim, reason, still_arrive},
+      [&](const Departure& departure) { return lose(bench(), departure); });
+  CHECK(tried > 14);
 }
 
 TEST_CASE("A leaver's weight goes to a peer, and nobody's parameters move with it",
@@ -474,31 +460,15 @@ TEST_CASE("D-PSGD refuses a graph whose edges go one way", "[rule][d_psgd]") {
         "are not those it hears from");
 }
 
-/// Four steps on M nodes, in a random order; before the n-th event one node goes. False if it was
-/// over before that. The others take all their steps.
-bool lose_neighbour_before(const DPsgd& rule, std::size_t nodes, std::size_t n, PeerId victim,
-                           std::size_t still_arrive, Reason reason, std::uint64_t stream) {
+/// Four steps on M nodes, and one node goes. False if it was over before that. The others take all
+/// their steps.
+bool lose_neighbour(const DPsgd& rule, std::size_t nodes, const Departure& departure,
+                    std::uint64_t stream) {
   const std::uint64_t steps = 4;
   Bench bench(nodes, rule);
   Generator order(tests::seed, stream);
-  bool lost = false;
-  for (int idle = 0; idle < 64; ++idle) {
-    if (!lost && bench.events() >= n) {
-      lost = true;
-      reason == Reason::finished ? bench.finish(victim) : bench.close(victim, reason, still_arrive);
-    }
-    const auto live = bench.live();
-    const PeerId id = live[order.below(static_cast<std::uint32_t>(live.size()))];
-    if (order.below(2) == 0 && bench[id].steps < steps) {
-      if (bench.advance(id)) idle = 0;
-    } else if (!bench.pending().empty()) {
-      bench.handle(bench.choose(order));
-      idle = 0;
-    }
-  }
-  INFO("node " << victim << " of " << nodes << " goes before event " << n << ", reason "
-               << static_cast<int>(reason) << ", " << still_arrive
-               << " of its messages arrive, stream " << stream);
+  const bool lost = tests::take_steps(bench, departure, steps, order);
+  INFO(departure << ", of " << nodes << " nodes, stream " << stream);
   double mean = 0;
   double lowest = 1;
   double highest = 0;
@@ -527,9 +497,11 @@ TEST_CASE("Whoever goes at whatever point, the others of D-PSGD take all their s
   for (const DPsgd& rule : {DPsgd(), DPsgd(Star(), Mixing::after_gradient)}) {
     for (PeerId victim = 0; victim < nodes; ++victim) {
       for (std::uint64_t stream = 2620; stream < 2623; ++stream) {
-        std::size_t n = 0;
-        while (lose_neighbour_before(rule, nodes, n, victim, still_arrive, reason, stream)) ++n;
-        REQUIRE(n > 3 * nodes);
+        const auto tried = tests::before_each_event(
+            {victim, reason, still_arrive}, [&](const Departure& departure) {
+              return lose_neighbour(rule, nodes, departure, stream);
+            });
+        REQUIRE(tried > 3 * nodes);
       }
     }
   }

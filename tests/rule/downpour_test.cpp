@@ -6,6 +6,7 @@
 #include <gossamer/rule/downpour.hpp>
 
 #include <tests/rule/bench_scope.hpp>
+#include <tests/rule/departure.hpp>
 #include <tests/support.hpp>
 
 #include <algorithm>
@@ -26,6 +27,7 @@ using gossamer::PeerId;
 using gossamer::rule::Downpour;
 using tests::Approx;
 using tests::Bench;
+using tests::Departure;
 using tests::Reason;
 
 Bench downpour_bench(std::size_t nodes, std::uint64_t tau, std::size_t size = 1) {
@@ -137,39 +139,18 @@ TEST_CASE("A newcomer with the lowest number is given the centre variable", "[ru
   CHECK(bench[0].x()[0] <= -3);
 }
 
-/// Four steps on M nodes in a random order; before the n-th event one node goes. False if it was
-/// over before that. The others end all their steps.
-bool lose_before(std::size_t nodes, std::size_t n, PeerId victim, std::size_t still_arrive,
-                 Reason reason, std::uint64_t stream) {
+/// Four steps on M nodes, and one node goes. False if it was over before that. The others end all
+/// their steps.
+bool lose(std::size_t nodes, const Departure& departure, std::uint64_t stream) {
   const std::uint64_t steps = 4;
   Bench bench = downpour_bench(nodes, 1);
   Generator order(tests::seed, stream);
   bench.gradient = [](PeerId, std::size_t) { return 1.0; };
-  bool lost = false;
-  for (int idle = 0; idle < 64; ++idle) {
-    if (!lost && bench.events() >= n) {
-      lost = true;
-      reason == Reason::finished ? bench.finish(victim) : bench.close(victim, reason, still_arrive);
-    }
-    const auto live = bench.live();
-    if (live.empty()) break;
-    const PeerId id = live[order.below(static_cast<std::uint32_t>(live.size()))];
-    if (order.below(2) == 0 && bench[id].steps < steps) {
-      if (bench.advance(id)) idle = 0;
-    } else if (!bench.pending().empty()) {
-      bench.handle(bench.choose(order));
-      idle = 0;
-    }
-    for (const PeerId one : bench.live()) {
-      if (bench[one].steps == steps) bench.finish(one);
-    }
-  }
+  const bool lost = tests::take_steps(bench, departure, steps, order, tests::AtEnd::finish);
   bench.settle();
-  INFO("node " << victim << " of " << nodes << " goes before event " << n << ", reason "
-               << static_cast<int>(reason) << ", " << still_arrive
-               << " of its messages arrive, stream " << stream);
+  INFO(departure << ", of " << nodes << " nodes, stream " << stream);
   for (PeerId id = 0; id < nodes; ++id) {
-    if (bench[id].gone || id == victim) continue;
+    if (bench[id].gone || id == departure.victim) continue;
     REQUIRE(bench[id].steps == steps);
     // No step counts twice: nobody is further than all steps together.
     REQUIRE(bench[id].x()[0] >= -static_cast<double>(steps * nodes));
@@ -185,9 +166,10 @@ TEST_CASE("Whoever goes at whatever point, the workers go on and no step counts 
   const Reason reason = GENERATE(Reason::lost, Reason::finished);
   for (PeerId victim = 0; victim < nodes; ++victim) {
     for (std::uint64_t stream = 4600; stream < 4602; ++stream) {
-      std::size_t n = 0;
-      while (lose_before(nodes, n, victim, still_arrive, reason, stream)) ++n;
-      REQUIRE(n > 3 * nodes);
+      const auto tried = tests::before_each_event(
+          {victim, reason, still_arrive},
+          [&](const Departure& departure) { return lose(nodes, departure, stream); });
+      REQUIRE(tried > 3 * nodes);
     }
   }
 }

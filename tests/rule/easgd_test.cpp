@@ -8,6 +8,7 @@
 
 #include <spdlog/sinks/ostream_sink.h>
 #include <tests/rule/bench_scope.hpp>
+#include <tests/rule/departure.hpp>
 #include <tests/support.hpp>
 #include <torch/optim/sgd.h>
 
@@ -36,6 +37,7 @@ using gossamer::rule::EasgdOptions;
 using gossamer::rule::ElasticExchange;
 using tests::Approx;
 using tests::Bench;
+using tests::Departure;
 using tests::Message;
 using tests::Reason;
 
@@ -290,43 +292,22 @@ TEST_CASE(
   CHECK(bench[1].steps > 0);
 }
 
-/// Four steps on M nodes in a random order; before the n-th event one node goes. False if it was
-/// over before that. The sum is conserved (the bench looks), and the others end all their steps.
-bool lose_before(bool synchronous, std::size_t nodes, std::size_t n, PeerId victim,
-                 std::size_t still_arrive, Reason reason, std::uint64_t stream) {
+/// Four steps on M nodes, and one node goes. False if it was over before that. The sum is conserved
+/// (the bench looks), and the others end all their steps.
+bool lose(bool synchronous, std::size_t nodes, const Departure& departure, std::uint64_t stream) {
   const std::uint64_t steps = 4;
   Bench bench = elastic_bench(nodes, Easgd(EasgdOptions().tau(1).synchronous(synchronous)), 2);
   Generator order(tests::seed, stream);
   bench.gradient = [](PeerId id, std::size_t j) {
     return 0.1 * id + 0.01 * static_cast<double>(j);
   };
-  bool lost = false;
-  for (int idle = 0; idle < 64; ++idle) {  // so long that all have had their turn
-    if (!lost && bench.events() >= n) {
-      lost = true;
-      reason == Reason::finished ? bench.finish(victim) : bench.close(victim, reason, still_arrive);
-    }
-    const auto live = bench.live();
-    if (live.empty()) break;
-    const PeerId id = live[order.below(static_cast<std::uint32_t>(live.size()))];
-    if (order.below(2) == 0 && bench[id].steps < steps) {
-      if (bench.advance(id)) idle = 0;
-    } else if (!bench.pending().empty()) {
-      bench.handle(bench.choose(order));
-      idle = 0;
-    }
-    for (const PeerId one : bench.live()) {  // who has ended releases those who wait for it
-      if (bench[one].steps == steps) bench.finish(one);
-    }
-  }
+  const bool lost = tests::take_steps(bench, departure, steps, order, tests::AtEnd::finish);
   bench.settle();
-  INFO((synchronous ? "synchronous: node " : "node ")
-       << victim << " of " << nodes << " goes before event " << n << ", reason "
-       << static_cast<int>(reason) << ", " << still_arrive << " of its messages arrive, stream "
-       << stream);
+  INFO((synchronous ? "synchronous: " : "")
+       << departure << ", of " << nodes << " nodes, stream " << stream);
   for (PeerId id = 0; id < nodes; ++id) {
     // Whoever is a worker, or left alone, ends; a centre does once all others have.
-    if (!bench[id].gone && id != victim) REQUIRE(bench[id].steps == steps);
+    if (!bench[id].gone && id != departure.victim) REQUIRE(bench[id].steps == steps);
   }
   return lost;
 }
@@ -339,9 +320,10 @@ TEST_CASE("Whoever goes at whatever point, the sum is conserved and the workers 
   const Reason reason = GENERATE(Reason::lost, Reason::finished);
   for (PeerId victim = 0; victim < nodes; ++victim) {
     for (std::uint64_t stream = 4300; stream < 4302; ++stream) {
-      std::size_t n = 0;
-      while (lose_before(synchronous, nodes, n, victim, still_arrive, reason, stream)) ++n;
-      REQUIRE(n > 3 * nodes);
+      const auto tried = tests::before_each_event(
+          {victim, reason, still_arrive},
+          [&](const Departure& departure) { return lose(synchronous, nodes, departure, stream); });
+      REQUIRE(tried > 3 * nodes);
     }
   }
 }

@@ -8,6 +8,7 @@
 #include <gossamer/topology/ring.hpp>
 
 #include <tests/rule/bench_scope.hpp>
+#include <tests/rule/departure.hpp>
 #include <tests/support.hpp>
 
 #include <algorithm>
@@ -35,6 +36,7 @@ using gossamer::schedule::Every;
 using gossamer::topology::Ring;
 using tests::Approx;
 using tests::Bench;
+using tests::Departure;
 using tests::Message;
 using tests::Reason;
 
@@ -241,32 +243,16 @@ TEST_CASE("A partner that is lost after its answer leaves the asker its side of 
   CHECK(bench[0].x()[0] == (arrives ? 1.5 : 2));
 }
 
-/// Three nodes that pull in turn; before the n-th event a node goes. False if it was over before.
-bool lose_before(std::size_t n, PeerId victim, std::size_t still_arrive, Reason reason) {
+/// Three nodes that pull in turn, and one goes. False if it was over before.
+bool lose(const Departure& departure) {
   Bench bench = elastic_bench(3, ElasticGossip(Every(1)), 2);
   bench.gradient = [](PeerId id, std::size_t) { return 0.1 * id; };
-  bool lost = false;
-  const auto perhaps = [&] {
-    if (lost || bench.events() < n) return;
-    lost = true;
-    if (reason == Reason::finished) {
-      bench.leave(victim);
-      bench.conserves = false;  // the heir's weight is not that of one x any more
-    } else {
-      bench.close(victim, reason, still_arrive);
-    }
+  const auto going = [](Bench& world, const Departure& one) {
+    tests::hand_over_and_go(world, one);
+    // The heir's weight is not that of one x any more.
+    if (one.reason == Reason::finished) world.conserves = false;
   };
-  for (int round = 0; round < 3; ++round) {
-    for (PeerId id = 0; id < 3; ++id) {
-      perhaps();
-      if (!bench[id].gone && !bench[id].finished) bench.advance(id);
-    }
-    while (!bench.pending().empty()) {
-      perhaps();
-      bench.handle(0);
-    }
-  }
-  bench.settle();
+  const bool lost = tests::take_turns(bench, departure, 3, going);
   for (const PeerId id : bench.live()) {
     bench.advance(id);
     CHECK(under_way(bench, id, ElasticExchange::request) == 1);  // nobody waits for ever
@@ -279,9 +265,7 @@ TEST_CASE("Whoever goes at whatever point, the sum is conserved and the others c
   const PeerId victim = GENERATE(0U, 1U, 2U);
   const std::size_t still_arrive = GENERATE(as<std::size_t>{}, 0, 1, Bench::all);
   const Reason reason = GENERATE(Reason::lost, Reason::left, Reason::finished);
-  std::size_t n = 0;
-  while (lose_before(n, victim, still_arrive, reason)) ++n;
-  CHECK(n > 20);
+  CHECK(tests::before_each_event({victim, reason, still_arrive}, lose) > 20);
 }
 
 TEST_CASE("A lone node asks nobody and keeps its weight", "[rule][elastic_gossip]") {

@@ -5,6 +5,7 @@
 #include <gossamer/rule/sync.hpp>
 
 #include <tests/rule/bench_scope.hpp>
+#include <tests/rule/departure.hpp>
 #include <tests/support.hpp>
 
 #include <algorithm>
@@ -26,6 +27,7 @@ using gossamer::rule::Sync;
 using gossamer::transport::Delivered;
 using tests::Approx;
 using tests::Bench;
+using tests::Departure;
 using tests::Reason;
 
 using Numbers = std::vector<double>;
@@ -249,14 +251,13 @@ TEST_CASE("A mean that comes back from a full queue is sent again", "[rule][exac
   REQUIRE(bench.advance(first));
 }
 
-/// Four steps on M nodes, in a random order; before the n-th event one node goes. False if it was
-/// over before that. The others must end every round with one mean, and all their steps.
-bool lose_before(const AnyRule& rule, std::size_t nodes, std::size_t n, PeerId victim,
-                 std::size_t still_arrive, Reason reason, std::uint64_t stream) {
+/// Four steps on M nodes, and one node goes. False if it was over before that. The others must end
+/// every round with one mean, and all their steps.
+bool lose(const AnyRule& rule, std::size_t nodes, const Departure& departure,
+          std::uint64_t stream) {
   const std::uint64_t steps = 4;
   Bench bench(nodes, rule, 2);
   Generator order(tests::seed, stream);
-  bool lost = false;
   // By step and node: what the node had when it was about to take the step.
   std::map<std::uint64_t, std::map<PeerId, Numbers>> before;
   bench.gradient = [&](PeerId id, std::size_t j) {
@@ -266,23 +267,8 @@ bool lose_before(const AnyRule& rule, std::size_t nodes, std::size_t n, PeerId v
   if (rule.needs_halves()) {
     for (PeerId id = 0; id < nodes; ++id) bench[id].set(0.5);
   }
-  for (int idle = 0; idle < 200; ++idle) {  // so long that all have had their turn
-    if (!lost && bench.events() >= n) {
-      lost = true;
-      reason == Reason::finished ? bench.finish(victim) : bench.close(victim, reason, still_arrive);
-    }
-    const auto live = bench.live();
-    const PeerId id = live[order.below(static_cast<std::uint32_t>(live.size()))];
-    if (order.below(2) == 0 && bench[id].steps < steps) {
-      if (bench.advance(id)) idle = 0;
-    } else if (!bench.pending().empty()) {
-      bench.handle(bench.choose(order));
-      idle = 0;
-    }
-  }
-  INFO(rule.name() << ": node " << victim << " of " << nodes << " goes before event " << n
-                   << ", reason " << static_cast<int>(reason) << ", " << still_arrive
-                   << " of its messages arrive, stream " << stream);
+  const bool lost = tests::take_steps(bench, departure, steps, order);
+  INFO(rule.name() << " on " << nodes << " nodes: " << departure << ", stream " << stream);
   for (const PeerId id : bench.live()) {
     INFO("node " << id << " of the others");
     REQUIRE(bench[id].steps == steps);
@@ -303,9 +289,10 @@ void lose_everywhere(std::size_t nodes, std::uint32_t parts, std::size_t still_a
   for (const AnyRule& rule : {AnyRule(PerSyn(1).parts(parts)), AnyRule(Sync().parts(parts))}) {
     for (PeerId victim = 0; victim < nodes; ++victim) {
       for (std::uint64_t stream = 2300; stream < 2302; ++stream) {
-        std::size_t n = 0;
-        while (lose_before(rule, nodes, n, victim, still_arrive, reason, stream)) ++n;
-        REQUIRE(n > 3 * nodes);
+        const auto tried = tests::before_each_event(
+            {victim, reason, still_arrive},
+            [&](const Departure& departure) { return lose(rule, nodes, departure, stream); });
+        REQUIRE(tried > 3 * nodes);
       }
     }
   }

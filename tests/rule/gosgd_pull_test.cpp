@@ -5,6 +5,7 @@
 #include <gossamer/topology/ring.hpp>
 
 #include <tests/rule/bench_scope.hpp>
+#include <tests/rule/departure.hpp>
 #include <tests/support.hpp>
 
 #include <algorithm>
@@ -24,6 +25,7 @@ using gossamer::transport::PeerLeft;
 using gossamer::transport::Returned;
 using tests::Approx;
 using tests::Bench;
+using tests::Departure;
 using tests::Reason;
 
 bool is_request(const Bench::Pending& one) {
@@ -196,26 +198,10 @@ TEST_CASE("A request that comes back late makes no room for a second one beside 
   CHECK(requests_of(bench, 0) == 1);
 }
 
-/// Three nodes that pull in turn; before the n-th event a node goes. False if it was over before.
-bool lose_before(std::size_t n, PeerId victim, std::size_t still_arrive, Reason reason) {
+/// Three nodes that pull in turn, and one goes. False if it was over before.
+bool lose(const Departure& departure) {
   Bench bench(3, GoSgdPull(Every(1)), 2);
-  bool lost = false;
-  const auto perhaps = [&] {
-    if (lost || bench.events() < n) return;
-    lost = true;
-    reason == Reason::finished ? bench.leave(victim) : bench.close(victim, reason, still_arrive);
-  };
-  for (int round = 0; round < 3; ++round) {
-    for (PeerId id = 0; id < 3; ++id) {
-      perhaps();
-      if (!bench[id].gone && !bench[id].finished) bench.advance(id);
-    }
-    while (!bench.pending().empty()) {
-      perhaps();
-      bench.handle(0);
-    }
-  }
-  bench.settle();
+  const bool lost = tests::take_turns(bench, departure, 3, tests::hand_over_and_go);
   for (const PeerId id : bench.live()) {
     bench.advance(id);
     CHECK(requests_of(bench, id) == 1);  // nobody waits for ever for an answer
@@ -227,9 +213,7 @@ TEST_CASE("Whoever goes at whatever point, the others can pull again", "[rule][g
   const PeerId victim = GENERATE(0U, 1U, 2U);
   const std::size_t still_arrive = GENERATE(as<std::size_t>{}, 0, 1, Bench::all);
   const Reason reason = GENERATE(Reason::lost, Reason::left, Reason::finished);
-  std::size_t n = 0;
-  while (lose_before(n, victim, still_arrive, reason)) ++n;
-  CHECK(n > 20);
+  CHECK(tests::before_each_event({victim, reason, still_arrive}, lose) > 20);
 }
 
 TEST_CASE("A lone node pulls from nobody and keeps its weight", "[rule][gosgd_pull]") {

@@ -5,6 +5,7 @@
 #include <gossamer/topology/ring.hpp>
 
 #include <tests/rule/bench_scope.hpp>
+#include <tests/rule/departure.hpp>
 #include <tests/support.hpp>
 
 #include <algorithm>
@@ -25,6 +26,7 @@ using gossamer::topology::Ring;
 using gossamer::topology::Uniform;
 using tests::Approx;
 using tests::Bench;
+using tests::Departure;
 using tests::Reason;
 
 std::uint32_t below(Generator& generator, std::size_t n) {
@@ -258,32 +260,15 @@ TEST_CASE("What comes back after further steps is averaged in, not put in place"
   CHECK(bench[0].x()[0] == 2);
 }
 
-/// Three nodes in turn, all delivered after each round; before the n-th event a node goes.
-/// False if it was over before that.
-bool lose_before(std::size_t n, PeerId victim, std::size_t still_arrive, Reason reason) {
+/// Three nodes in turn, all delivered after each round, and one goes. False if it was over before.
+bool lose(const Departure& departure) {
   Bench bench(3, GoSgd(Every(1)), 2);
-  bool lost = false;
-  const auto perhaps = [&] {
-    if (lost || bench.events() < n) return;
-    lost = true;
-    bench.close(victim, reason, still_arrive);
-  };
-  for (int round = 0; round < 3; ++round) {
-    for (PeerId id = 0; id < 3; ++id) {
-      perhaps();
-      if (!bench[id].gone) bench.advance(id);
-    }
-    while (!bench.pending().empty()) {
-      perhaps();
-      bench.handle(0);
-    }
-  }
-  bench.settle();
+  const bool lost = tests::take_turns(bench, departure, 3, tests::go);
   double weight = 0;
   for (const PeerId id : bench.live()) {
     weight += bench[id].weight();
     const auto peers = bench[id].peers();
-    if (lost) CHECK(std::find(peers.begin(), peers.end(), victim) == peers.end());
+    if (lost) CHECK(std::find(peers.begin(), peers.end(), departure.victim) == peers.end());
   }
   CHECK(weight <= 1 + tests::weight_tolerance);
   CHECK(weight > (lost ? 0.05 : 1 - tests::weight_tolerance));
@@ -294,9 +279,7 @@ TEST_CASE("A peer that goes at any point takes no more weight than its own", "[r
   const PeerId victim = GENERATE(0U, 1U, 2U);
   const std::size_t still_arrive = GENERATE(as<std::size_t>{}, 0, 1, Bench::all);
   const Reason reason = GENERATE(Reason::lost, Reason::left);
-  std::size_t n = 0;
-  while (lose_before(n, victim, still_arrive, reason)) ++n;
-  CHECK(n > 12);
+  CHECK(tests::before_each_event({victim, reason, still_arrive}, lose) > 12);
 }
 
 TEST_CASE("A node that leaves hands all its weight to the others", "[rule][gosgd]") {

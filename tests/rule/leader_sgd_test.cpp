@@ -6,6 +6,7 @@
 #include <gossamer/rule/leader_sgd.hpp>
 
 #include <tests/rule/bench_scope.hpp>
+#include <tests/rule/departure.hpp>
 #include <tests/support.hpp>
 
 #include <algorithm>
@@ -31,6 +32,7 @@ using gossamer::rule::RecentLoss;
 using gossamer::transport::Status;
 using tests::Approx;
 using tests::Bench;
+using tests::Departure;
 using tests::Message;
 using tests::Reason;
 
@@ -220,27 +222,11 @@ TEST_CASE("A constant gradient moves all nodes alike", "[rule][leader_sgd]") {
   CHECK(race.bench[0].x()[0] == -1);
 }
 
-/// Three nodes; before the n-th event one goes. False if it was over before.
-bool lose_before(std::size_t n, PeerId victim, std::size_t still_arrive, Reason reason) {
+/// Three nodes, and one goes. False if it was over before.
+bool lose(const Departure& departure) {
   Race race(LeaderSgdOptions().tau(1).pull(0.5), {1, 2, 3});
   Bench& bench = race.bench;
-  bool lost = false;
-  const auto perhaps = [&] {
-    if (lost || bench.events() < n) return;
-    lost = true;
-    reason == Reason::finished ? bench.leave(victim) : bench.close(victim, reason, still_arrive);
-  };
-  for (int round = 0; round < 4; ++round) {
-    for (PeerId id = 0; id < 3; ++id) {
-      perhaps();
-      if (!bench[id].gone && !bench[id].finished) bench.advance(id);
-    }
-    while (!bench.pending().empty()) {
-      perhaps();
-      bench.handle(0);
-    }
-  }
-  bench.settle();
+  const bool lost = tests::take_turns(bench, departure, 4, tests::hand_over_and_go);
   const auto live = bench.live();
   for (const PeerId id : live) {
     bench.advance(id);
@@ -254,9 +240,7 @@ TEST_CASE("Whoever goes at whatever point, the others can follow a leader again"
   const PeerId victim = GENERATE(0U, 1U, 2U);
   const std::size_t still_arrive = GENERATE(as<std::size_t>{}, 0, 1, Bench::all);
   const Reason reason = GENERATE(Reason::lost, Reason::left, Reason::finished);
-  std::size_t n = 0;
-  while (lose_before(n, victim, still_arrive, reason)) ++n;
-  CHECK(n > 20);
+  CHECK(tests::before_each_event({victim, reason, still_arrive}, lose) > 20);
 }
 
 TEST_CASE("Options of Leader SGD that cannot work are refused with their values",

@@ -10,6 +10,7 @@
 #include <gossamer/topology/ring.hpp>
 
 #include <tests/rule/bench_scope.hpp>
+#include <tests/rule/departure.hpp>
 #include <tests/support.hpp>
 
 #include <algorithm>
@@ -39,6 +40,7 @@ using gossamer::topology::Ring;
 using gossamer::transport::Delivered;
 using tests::Approx;
 using tests::Bench;
+using tests::Departure;
 using tests::Reason;
 using namespace std::chrono_literals;
 
@@ -342,32 +344,15 @@ TEST_CASE("OSGP conserves weights and numerators, and no message is later than t
   CHECK(latest >= 1);
 }
 
-/// Four steps on M nodes, in a random order; before the n-th event one node goes. False if it was
-/// over before that. The others must get through, and the bench's books must balance.
-bool lose_before(const Sgp& rule, std::size_t nodes, std::size_t n, PeerId victim,
-                 std::size_t still_arrive, Reason reason, std::uint64_t stream) {
+/// Four steps on M nodes, and one node goes. False if it was over before that. The others must get
+/// through, and the bench's books must balance.
+bool lose(const Sgp& rule, std::size_t nodes, const Departure& departure, std::uint64_t stream) {
   const std::uint64_t steps = 4;
   Bench bench = bench_of(nodes, rule);
   Generator order(tests::seed, stream);
   bench.gradient = [](PeerId id, std::size_t) { return 0.1 * id; };
-  bool lost = false;
-  for (int idle = 0; idle < 64; ++idle) {  // so long that all have had their turn
-    if (!lost && bench.events() >= n) {
-      lost = true;
-      reason == Reason::finished ? bench.finish(victim) : bench.close(victim, reason, still_arrive);
-    }
-    const auto live = bench.live();
-    const PeerId id = live[order.below(static_cast<std::uint32_t>(live.size()))];
-    if (order.below(2) == 0 && bench[id].steps < steps) {
-      if (bench.advance(id)) idle = 0;
-    } else if (!bench.pending().empty()) {
-      bench.handle(bench.choose(order));
-      idle = 0;
-    }
-  }
-  INFO(rule.name() << ": node " << victim << " of " << nodes << " goes before event " << n
-                   << ", reason " << static_cast<int>(reason) << ", " << still_arrive
-                   << " of its messages arrive, stream " << stream);
+  const bool lost = tests::take_steps(bench, departure, steps, order);
+  INFO(rule.name() << " on " << nodes << " nodes: " << departure << ", stream " << stream);
   double weight = 0;
   for (const PeerId id : bench.live()) {
     INFO("node " << id << " of the others");
@@ -388,9 +373,10 @@ TEST_CASE("Whoever goes at whatever point, the others take all their steps, and 
   for (const Sgp& rule : {Sgp(), Sgp(NPeerExponential(2)), Sgp(Ring(Ring::Way::both), 1)}) {
     for (PeerId victim = 0; victim < nodes; ++victim) {
       for (std::uint64_t stream = 2520; stream < 2523; ++stream) {
-        std::size_t n = 0;
-        while (lose_before(rule, nodes, n, victim, still_arrive, reason, stream)) ++n;
-        REQUIRE(n > 3 * nodes);
+        const auto tried = tests::before_each_event(
+            {victim, reason, still_arrive},
+            [&](const Departure& departure) { return lose(rule, nodes, departure, stream); });
+        REQUIRE(tried > 3 * nodes);
       }
     }
   }

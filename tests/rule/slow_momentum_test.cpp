@@ -13,6 +13,7 @@
 #include <gossamer/rule/then.hpp>
 
 #include <tests/rule/bench_scope.hpp>
+#include <tests/rule/departure.hpp>
 #include <tests/support.hpp>
 
 #include <algorithm>
@@ -44,6 +45,7 @@ using gossamer::rule::Sync;
 using gossamer::rule::Then;
 using tests::Approx;
 using tests::Bench;
+using tests::Departure;
 using tests::Reason;
 using namespace std::chrono_literals;
 namespace fault = gossamer::fault;
@@ -250,31 +252,14 @@ TEST_CASE("A restored SlowMo goes on with its momentum, to the same bits", "[rul
   CHECK(text.rfind("checkpoint: a rule's vector must have 1600 ", 0) == 0);
 }
 
-/// Four steps on M nodes, in a random order; before the n-th event one node goes. False if it was
-/// over before that. The others take all their steps.
-bool lose_before(const AnyRule& rule, std::size_t nodes, std::size_t n, PeerId victim,
-                 std::size_t still_arrive, Reason reason) {
+/// Five steps on M nodes, and one node goes. False if it was over before that. The others take all
+/// their steps.
+bool lose(const AnyRule& rule, std::size_t nodes, const Departure& departure) {
   const std::uint64_t steps = 5;
   Bench bench(nodes, rule);
   Generator order(tests::seed, 2710);
-  bool lost = false;
-  for (int idle = 0; idle < 64; ++idle) {
-    if (!lost && bench.events() >= n) {
-      lost = true;
-      reason == Reason::finished ? bench.finish(victim) : bench.close(victim, reason, still_arrive);
-    }
-    const auto live = bench.live();
-    const PeerId id = live[order.below(static_cast<std::uint32_t>(live.size()))];
-    if (order.below(2) == 0 && bench[id].steps < steps) {
-      if (bench.advance(id)) idle = 0;
-    } else if (!bench.pending().empty()) {
-      bench.handle(bench.choose(order));
-      idle = 0;
-    }
-  }
-  INFO(rule.name() << ": node " << victim << " of " << nodes << " goes before event " << n
-                   << ", reason " << static_cast<int>(reason) << ", " << still_arrive
-                   << " of its messages arrive");
+  const bool lost = tests::take_steps(bench, departure, steps, order);
+  INFO(rule.name() << " on " << nodes << " nodes: " << departure);
   for (const PeerId id : bench.live()) {
     INFO("node " << id << " of the others");
     REQUIRE(bench[id].steps == steps);
@@ -293,9 +278,10 @@ TEST_CASE("Whoever goes at whatever point, the others of a combination take all 
        {AnyRule(SlowMo(None(), 2)), AnyRule(SlowMo(Sgp(), 2)),
         AnyRule(gossamer::rule::gossip_pga(2)), AnyRule(gossamer::rule::post_local(2, 1))}) {
     for (PeerId victim = 0; victim < nodes; ++victim) {
-      std::size_t n = 0;
-      while (lose_before(rule, nodes, n, victim, still_arrive, reason)) ++n;
-      REQUIRE(n > 3 * nodes);
+      const auto tried = tests::before_each_event(
+          {victim, reason, still_arrive},
+          [&](const Departure& departure) { return lose(rule, nodes, departure); });
+      REQUIRE(tried > 3 * nodes);
     }
   }
 }
