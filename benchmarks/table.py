@@ -43,6 +43,7 @@ def throughput(result):
     compare("gosgd p=1", "none", 0.9, "8 nodes, gosgd p = 1")
     if "bare loop" in result:
         compare("none", "bare loop", 0.9, "the example's job")
+        compare("channels last", "none", None, "channels last")
     if "gloo all-reduce" in result:
         for name in ("gosgd p=0.02", "gosgd p=1", "sync"):
             compare(name, "gloo all-reduce", None, f"8 nodes, {name}")

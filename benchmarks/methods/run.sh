@@ -135,7 +135,7 @@ train_matching() {
 plot() {
   need_packages python3-matplotlib
   /usr/bin/python3 "$here/methods.py" plot "$records" "$here/methods.csv" "$here/methods.png" \
-    "$here/table.md"
+    "$records/table.md"
 }
 
 case ${1-} in

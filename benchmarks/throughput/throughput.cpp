@@ -52,7 +52,12 @@ int main(int argc, char** argv) {
                                at::randint(10, {2000}, at::kLong)};
   const throughput::Job job{options, images, slow};
   std::vector<Entry> entries;
-  if (slow == 1) entries.push_back({"bare loop", throughput::make_bare(job)});
+  throughput::Job channels_last = job;
+  channels_last.options.channels_last = true;
+  if (slow == 1) {
+    entries.push_back({"bare loop", throughput::make_bare(job)});
+    entries.push_back({"channels last", throughput::make_group(channels_last, "none", 0)});
+  }
   entries.push_back({"none", throughput::make_group(job, "none", 0)});
   entries.push_back({"gosgd p=0.02", throughput::make_group(job, "gosgd", 0.02)});
   entries.push_back({"gosgd p=1", throughput::make_group(job, "gosgd", 1)});

@@ -294,12 +294,13 @@ TEST_CASE("A newcomer asks one who is there, though it hears of one who left fir
   CHECK(first.node().weight() == Approx(1.0).margin(tests::weight_tolerance));
 }
 
-TEST_CASE("Who is told to leave after its run does not wait for those who go on",
+TEST_CASE("Who is told to leave after its run does not wait for those who go on, nor they for it",
           "[node][tcp][threads]") {
   const std::string first = free_address();
   std::atomic<bool> run_ended{false};
-  std::atomic<bool> gone{false};
-  bool gone_in_time = false;
+  std::atomic<bool> gone{false};       // as it says itself
+  std::atomic<bool> seen_gone{false};  // as the other sees it
+  std::atomic<bool> all_ended{false};
   std::vector<double> weights(2);
   side_by_side(2, [&](std::size_t i) {
     TcpOptions tcp(static_cast<PeerId>(i));
@@ -307,21 +308,26 @@ TEST_CASE("Who is told to leave after its run does not wait for those who go on"
     if (i == 0) tcp.listen(first);
     if (i > 0) tcp.contacts({first});
     TcpMember<Idle> member(
-        options_of(tcp).leave_when([&, i] { return i == 1 ? run_ended.load() : gone.load(); }),
+        options_of(tcp).leave_when([&, i] { return i == 1 ? run_ended.load() : seen_gone.load(); }),
         gossamer::rule::GoSgd(0.1), maker());
     if (i == 0) {
+      member.node().on_each = [&] {
+        const auto peers = member.peers();
+        seen_gone = gone && peers.front().presence == gossamer::transport::wire::Presence::left;
+      };
       member.run_until(Budget().duration(30s));
-      gone_in_time = gone;
       member.finish();
+      all_ended = true;
     } else {
       member.run_until(Budget().duration(1ms));
       run_ended = true;
       member.finish();
       gone = true;
+      while (!all_ended) std::this_thread::yield();  // its object is still there
     }
     weights[i] = member.node().weight();
   });
-  CHECK(gone_in_time);
+  CHECK(seen_gone);
   CHECK(weights[1] == 0);
   CHECK(weights[0] == Approx(1.0).margin(tests::weight_tolerance));
 }

@@ -75,8 +75,8 @@ class ProcessMember {
     after_run();
   }
   /// The end: answers the others until all have finished, at most `NodeOptions::drain_timeout`. If
-  /// the node is leaving, its weight goes to another, and it goes when that has it. Throws
-  /// NodeError.
+  /// the node is leaving, its weight goes to another, and it goes when that has it: it cannot run
+  /// again. Throws NodeError.
   void finish() {
     if (leave_when_ && leave_when_()) ask_to_leave();  // said after the run had ended
     work([this] { leaving_ ? leave() : node_->finish(); });
@@ -193,6 +193,8 @@ class ProcessMember {
       });
     }
     node_->end_finish();
+    // What others have sent it meanwhile goes back to them.
+    node_->engine().transport().close(transport::Reason::left);
   }
 
   template <class Work>
