@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Sourced by the benchmarks that train the CIFAR-10 example for long: each run goes on where it was
-# cut off, and leaves one small record. CIFAR10_OPTIONS may add options of the example to every run:
-# --channels-last, with which the gosgd network trains a quarter faster on Debian 12's LibTorch.
+# cut off, and leaves one small record. CIFAR10_OPTIONS may add options of the example to every run,
+# such as --channels-last.
 program=$root/build/release/examples/cifar10
 
 # prepare_runs DIR...: builds the example, and makes the folders.

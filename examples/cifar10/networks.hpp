@@ -22,8 +22,8 @@ struct NetworkOptions {
   TORCH_ARG(std::uint64_t, seed) = 0;
   /// Side of the input images in pixels: 28, or for resnet18 also 32.
   TORCH_ARG(std::int64_t, crop) = 28;
-  /// Whether the values of all channels of a pixel lie together between the layers. A step of gosgd
-  /// takes a fifth less time then (LibTorch 1.13.1); the last bits of its result are others.
+  /// Whether the values of all channels of a pixel lie together between the layers: other kernels,
+  /// other last bits of the results. `./benchmarks/run.sh throughput` says what it gains.
   TORCH_ARG(bool, channels_last) = false;
 };
 
