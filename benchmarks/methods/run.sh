@@ -11,7 +11,7 @@
 #
 # Needs the real CIFAR-10: GOSSAMER_DATA names its folder. A run takes 3 to 4 minutes of two cores;
 # simulated ones have one core each, and as many go side by side as there are cores. It goes on
-# where it was cut off. What is kept: benchmarks/records/methods/*.json.
+# where it was cut off. What is kept: benchmarks/records/methods/*.json and table.md, the figure.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../../cmake/setup.sh"
 source "$root/benchmarks/cifar10_runs.sh"

@@ -67,7 +67,7 @@ void add_options(CLI::App& app, Options& o) {
       ->capture_default_str()
       ->group(training);
   app.add_flag("--channels-last", o.channels_last,
-               "The channels of a pixel lie together in memory: faster steps, other last bits")
+               "The channels of a pixel lie together in memory: other kernels, other last bits")
       ->group(training);
   app.add_option("--batch", o.batch, "Images per step of a node")
       ->check(within(1, 50000))
