@@ -21,6 +21,8 @@ list(REMOVE_ITEM CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})
 include(${CMAKE_CURRENT_LIST_DIR}/check_abi.cmake)
 gossamer_check_abi(spdlog)
 include(${CMAKE_CURRENT_LIST_DIR}/gossamerTargets.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/python_torch.cmake)
+gossamer_put_system_first(gossamer::gossamer)
 set(gossamer_tcp_FOUND FALSE)  # gossamer::tcp was exported only if OpenSSL was there
 if(TARGET gossamer::tcp AND TARGET OpenSSL::SSL)
   set(gossamer_tcp_FOUND TRUE)

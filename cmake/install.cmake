@@ -17,6 +17,7 @@ install(EXPORT gossamerTargets NAMESPACE gossamer:: DESTINATION ${package_dir})
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/gossamerConfigVersion.cmake
               ${CMAKE_CURRENT_LIST_DIR}/gossamerConfig.cmake
               ${CMAKE_CURRENT_LIST_DIR}/check_abi.cmake
+              ${CMAKE_CURRENT_LIST_DIR}/python_torch.cmake
               ${CMAKE_CURRENT_LIST_DIR}/FindAsio.cmake
         DESTINATION ${package_dir})
 

@@ -45,6 +45,23 @@ built_with_cmake() {
 
 built_with_pkg_config() { cd pkg_config && eval "$pkg_config_line" && ./my_program; }
 
+# As Python's LibTorch does, this one has headers of another fmt than the system's spdlog wants.
+built_with_another_fmt() {
+  local torch header
+  torch=$(sed -n 's/^Torch_DIR:[^=]*=//p' gossamer/build/CMakeCache.txt)
+  mkdir -p another_fmt/{include/fmt,Torch}
+  for header in core format; do
+    echo '#error "not the fmt that spdlog was built with"' >another_fmt/include/fmt/$header.h
+  done
+  cat >another_fmt/Torch/TorchConfig.cmake <<END
+include($torch/TorchConfig.cmake)
+set_property(TARGET torch PROPERTY
+             INTERFACE_INCLUDE_DIRECTORIES $work/another_fmt/include \${TORCH_INCLUDE_DIRS})
+END
+  rm -rf find_package/build
+  built_with_cmake find_package -DTorch_DIR="$work/another_fmt/Torch"
+}
+
 # README has these lines, together and in this order.
 in_readme() { [[ $(<"$root/README.md") == *$'\n'"$1"$'\n'* ]]; }
 
@@ -72,6 +89,8 @@ for way in find_package one_definition; do
   CMAKE_PREFIX_PATH=$work/prefix${CMAKE_PREFIX_PATH+:$CMAKE_PREFIX_PATH} \
     check "$way" built_with_cmake $way
 done
+CMAKE_PREFIX_PATH=$work/prefix${CMAKE_PREFIX_PATH+:$CMAKE_PREFIX_PATH} \
+  check "find_package, LibTorch with another fmt" built_with_another_fmt
 check "pkg-config" built_with_pkg_config
 check "add_subdirectory" built_with_cmake add_subdirectory
 check "fetch_content" built_with_cmake fetch_content -DGOSSAMER_URL="$work/gossamer.tar.gz"
