@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+/// Models on a GPU: every rule does there what it does on the CPU. Built only with a LibTorch that
+/// has CUDA; without a device each test says so, and CTest counts it as skipped.
+#include <gossamer/gossamer.hpp>
+#include <gossamer/node/checkpoint.hpp>
+#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/observe/digest.hpp>
+
+#include <tests/support.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdio>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using gossamer::Budget;
+using gossamer::Context;
+using gossamer::rule::AnyRule;
+namespace rule = gossamer::rule;
+namespace topology = gossamer::topology;
+
+const at::Device gpu(at::kCUDA, 0);
+
+bool no_device() {
+  if (torch::cuda::is_available()) return false;
+  std::puts("no CUDA device here");  // what CTest looks for
+  return true;
+}
+
+/// Descends to its own number. Two of its tensors lie where it is told, the third on the CPU.
+class Descender final : public gossamer::GradientNode<std::vector<at::Tensor>> {
+ public:
+  Descender(Context context, at::Device device)
+      : GradientNode(
+            std::move(context),
+            {torch::zeros({5, 8}, at::TensorOptions(device)).requires_grad_(),
+             torch::zeros({3}, at::TensorOptions(device).dtype(at::kDouble)).requires_grad_(),
+             torch::zeros({2}).requires_grad_()}) {}
+
+ private:
+  double gradient() override {
+    for (at::Tensor& x : model()) x.mutable_grad() = x.detach() - static_cast<double>(id());
+    return std::abs(model()[2].grad()[0].item<double>());
+  }
+  void apply() override {
+    const at::NoGradGuard no_grad;
+    for (at::Tensor& x : model()) x.sub_(x.grad(), 0.1);
+  }
+};
+
+/// Tensor `s` of a node's model.
+at::Tensor numbers(const gossamer::observe::Member& member, std::size_t s) {
+  return member.model->layout().slots[s].view(member.model->flat());
+}
+
+std::vector<AnyRule> rules() {
+  return {rule::None(),
+          rule::Sync(),
+          rule::PerSyn(3),
+          rule::GoSgd(0.5),
+          rule::GoSgd(gossamer::schedule::Bernoulli(0.5), topology::TwoChoices()),
+          rule::GoSgdPull(0.5),
+          rule::PushSum(0.2),
+          rule::Sgp(),
+          rule::Sgp(topology::NPeerExponential(1), 2),
+          rule::DPsgd(),
+          rule::AdPsgd(),
+          rule::GossipingPull(0.5),
+          rule::GossipingPush(0.5),
+          rule::SlowMo(rule::None(), 3),
+          rule::SlowMo(rule::GoSgd(0.5), 5),
+          rule::post_local(4, 3),
+          rule::gossip_pga(3),
+          rule::ElasticGossip(0.5),
+          rule::Easgd(rule::EasgdOptions().tau(3)),
+          rule::Easgd(rule::EasgdOptions().tau(3).synchronous(true)),
+          rule::DynamicEasgd(rule::EasgdOptions().tau(3)),
+          rule::Downpour(3),
+          rule::LeaderSgd(rule::LeaderSgdOptions().tau(3).window(3))};
+}
+
+using Simulated = gossamer::SimulatedGroup<Descender>;
+
+std::unique_ptr<Simulated> simulate(const AnyRule& one, at::Device device) {
+  return std::make_unique<Simulated>(
+      gossamer::SimulatedGroupOptions(4).node(gossamer::NodeOptions().seed(tests::seed)), one,
+      [device](Context context) {
+        return std::make_unique<Descender>(std::move(context), device);
+      });
+}
+
+TEST_CASE("A simulated group does on a GPU what it does on the CPU, under every rule",
+          "[node][cuda]") {
+  if (no_device()) return;
+  for (const AnyRule& one : rules()) {
+    CAPTURE(one.name());
+    const auto here = simulate(one, at::kCPU);
+    const auto there = simulate(one, gpu);
+    here->run_until(Budget().steps(30));
+    there->run_until(Budget().steps(30));
+    CHECK(there->totals().messages_sent == here->totals().messages_sent);
+    const auto cpu_nodes = here->members();
+    const auto gpu_nodes = there->members();
+    REQUIRE(gpu_nodes.size() == cpu_nodes.size());
+    for (std::size_t i = 0; i < cpu_nodes.size(); ++i) {
+      CHECK(gpu_nodes[i].weight == cpu_nodes[i].weight);
+      for (std::size_t s = 0; s < 3; ++s) {
+        const at::Tensor x = numbers(gpu_nodes[i], s);
+        CHECK(x.device().type() == (s == 2 ? at::kCPU : at::kCUDA));
+        CHECK(at::allclose(x.cpu(), numbers(cpu_nodes[i], s), 1e-5, 1e-5));
+      }
+    }
+    CHECK(gossamer::observe::consensus_error(gpu_nodes) ==
+          tests::Approx(gossamer::observe::consensus_error(cpu_nodes)).epsilon(1e-4).margin(1e-8));
+  }
+}
+
+TEST_CASE("Threads share a GPU under every rule", "[node][cuda]") {
+  if (no_device()) return;
+  for (const AnyRule& one : rules()) {
+    if (one.name() == "push_sum") continue;  // a node of little weight makes long steps
+    CAPTURE(one.name());
+    gossamer::ThreadGroup<Descender> group(gossamer::GroupOptions(4), one, [](Context context) {
+      return std::make_unique<Descender>(std::move(context), gpu);
+    });
+    group.run_until(Budget().steps(60));
+    double weight = 0;
+    for (const auto& member : group.members()) {
+      weight += member.weight;
+      const at::Tensor all = numbers(member, 0).to(at::kCPU, at::kDouble);
+      // All descend to 0, 1, 2 or 3; what pulls them past these overshoots by less than a half.
+      CHECK(all.min().item<double>() >= -0.5);
+      CHECK(all.max().item<double>() <= 3.5);
+      // All numbers went the same way, in every vector: none was sent or mixed half-written.
+      CHECK(all.min().item<double>() == all.max().item<double>());
+      for (const std::size_t s : {1U, 2U}) {
+        CHECK(numbers(member, s)[0].item<double>() ==
+              tests::Approx(all[0][0].item<double>()).margin(1e-4));
+      }
+    }
+    CHECK(std::abs(weight - 1) < tests::weight_tolerance);
+  }
+}
+
+TEST_CASE("A group on a GPU goes on from a checkpoint with the same bits", "[node][cuda]") {
+  if (no_device()) return;
+  const tests::TemporaryFolder folder;
+  for (const AnyRule& one : {AnyRule(rule::GoSgd(0.5)), AnyRule(rule::SlowMo(rule::None(), 3))}) {
+    CAPTURE(one.name());
+    const auto whole = simulate(one, gpu);
+    whole->run_until(Budget().steps(20));
+    gossamer::save_checkpoint(*whole, folder.path() / "run.ckpt");
+    whole->run_until(Budget().steps(40));
+    const auto resumed = simulate(one, gpu);
+    gossamer::load_checkpoint(*resumed, folder.path() / "run.ckpt");
+    resumed->run_until(Budget().steps(40));
+    CHECK(gossamer::observe::digest(resumed->members()) ==
+          gossamer::observe::digest(whole->members()));
+  }
+}
+
+}  // namespace
