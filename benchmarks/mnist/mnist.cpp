@@ -3,6 +3,7 @@
 /// perceptron 784-1024-1024-1024-10, each on its part of every batch. Writes one small record.
 ///
 ///     mnist FOLDER RECORD [--rule NAME] [--probability P] [--nodes W] [--epochs N] [--seed S]
+///           [--own-images] [--device cpu|cuda]
 #include <gossamer/error.hpp>
 #include <gossamer/gossamer.hpp>
 #include <gossamer/node/allocator.hpp>
@@ -41,6 +42,8 @@ struct Options {
   std::size_t nodes = 4;
   std::int64_t epochs = 10;
   std::uint64_t seed = 1;
+  bool own_images = false;  // a node sees every W-th image only, else all in the course of time
+  at::Device device = at::kCPU;
   double learning_rate = 0.001;  // this and the next three: the thesis's
   double momentum = 0.99;
   std::int64_t batch = 128;         // over all nodes
@@ -52,30 +55,33 @@ struct Images {
   torch::Tensor labels;  // (n,) int64
 };
 
-Images read(const std::filesystem::path& folder, const std::string& which) {
+Images read(const Options& o, const std::string& which) {
+  const auto& folder = o.data;
   const auto pixels = examples::read_idx(folder / (which + "-images-idx3-ubyte"), 3);
   const auto labels = examples::read_idx(folder / (which + "-labels-idx1-ubyte"), 1);
   if (pixels.size(0) != labels.size(0) || pixels[0].numel() != 784) {
     throw gossamer::ConfigError("MNIST: " + folder.string() + " does not hold the data set");
   }
   const auto values = pixels.view({pixels.size(0), 784}).to(torch::kFloat).div_(255);
-  return {values.sub_(0.1307).div_(0.3081), labels.to(torch::kLong)};
+  return {values.sub_(0.1307).div_(0.3081).to(o.device), labels.to(torch::kLong).to(o.device)};
 }
 
-Sequential perceptron() {
+Sequential perceptron(at::Device device) {
   using torch::nn::Dropout;
   using torch::nn::Linear;
   using torch::nn::ReLU;
-  return Sequential(Dropout(0.2), Linear(784, 1024), ReLU(), Dropout(0.5), Linear(1024, 1024),
-                    ReLU(), Dropout(0.5), Linear(1024, 1024), ReLU(), Dropout(0.5),
-                    Linear(1024, 10));
+  Sequential network(Dropout(0.2), Linear(784, 1024), ReLU(), Dropout(0.5), Linear(1024, 1024),
+                     ReLU(), Dropout(0.5), Linear(1024, 1024), ReLU(), Dropout(0.5),
+                     Linear(1024, 10));
+  network->to(device);
+  return network;
 }
 
 /// One of W nodes: of each batch, which is the same for all, it takes its part.
 class Worker final : public gossamer::GradientNode<Sequential> {
  public:
   Worker(gossamer::Context context, const Options& o, const Images& train)
-      : GradientNode(std::move(context), (torch::manual_seed(o.seed), perceptron())),
+      : GradientNode(std::move(context), (torch::manual_seed(o.seed), perceptron(o.device))),
         options_(o),
         train_(train),
         optimizer_(model()->parameters(),
@@ -87,8 +93,9 @@ class Worker final : public gossamer::GradientNode<Sequential> {
     const std::int64_t per_epoch = train_.labels.size(0) / options_.batch;
     const auto step = static_cast<std::int64_t>(counters().steps);
     if (step % per_epoch == 0) shuffle(static_cast<std::uint64_t>(step / per_epoch));
-    const std::int64_t begin =
-        step % per_epoch * options_.batch + own * static_cast<std::int64_t>(id());
+    const std::int64_t begin = options_.own_images ? step % per_epoch * own
+                                                   : step % per_epoch * options_.batch +
+                                                         own * static_cast<std::int64_t>(id());
     const auto which = order_.narrow(0, begin, own);
     model()->zero_grad(/*set_to_none=*/true);  // nothing to add to: two passes fewer
     const auto loss =
@@ -100,14 +107,18 @@ class Worker final : public gossamer::GradientNode<Sequential> {
   void apply() override { optimizer_.step(); }
 
  private:
-  /// The same order on all nodes.
+  /// The same order on all nodes; of its own images, where it has such.
   void shuffle(std::uint64_t epoch) {
     gossamer::Generator random(options_.seed, 10'000 + epoch);
-    order_ = torch::arange(train_.labels.size(0));
+    order_ = options_.own_images
+                 ? torch::arange(static_cast<std::int64_t>(id()), train_.labels.size(0),
+                                 static_cast<std::int64_t>(options_.nodes))
+                 : torch::arange(train_.labels.size(0));
     auto* order = order_.data_ptr<std::int64_t>();
     for (auto i = static_cast<std::uint32_t>(order_.numel()); i > 1; --i) {
       std::swap(order[i - 1], order[random.below(i)]);
     }
+    order_ = order_.to(options_.device);
   }
 
   const Options& options_;
@@ -135,8 +146,8 @@ double accuracy(Sequential& network, const Images& images) {
 
 void run(const Options& o) {
   at::set_num_threads(1);
-  Images train = read(o.data, "train");
-  const Images test = read(o.data, "t10k");
+  Images train = read(o, "train");
+  const Images test = read(o, "t10k");
   const std::int64_t used = train.labels.size(0) - o.validation;
   const Images validation{train.pixels.narrow(0, used, o.validation),
                           train.labels.narrow(0, used, o.validation)};
@@ -147,11 +158,17 @@ void run(const Options& o) {
       make_rule(o), [&](gossamer::Context context) {
         return std::make_unique<Worker>(std::move(context), o, train);
       });
-  Sequential mean = perceptron();
-  Json record = {{"rule", o.rule},           {"probability", o.probability},
-                 {"nodes", o.nodes},         {"epochs", o.epochs},
-                 {"seed", o.seed},           {"learning_rate", o.learning_rate},
-                 {"momentum", o.momentum},   {"batch", o.batch},
+  Sequential mean = perceptron(o.device);
+  Json record = {{"rule", o.rule},
+                 {"probability", o.probability},
+                 {"nodes", o.nodes},
+                 {"epochs", o.epochs},
+                 {"seed", o.seed},
+                 {"learning_rate", o.learning_rate},
+                 {"momentum", o.momentum},
+                 {"batch", o.batch},
+                 {"own_images", o.own_images},
+                 {"device", o.device.str()},
                  {"libtorch", TORCH_VERSION}};
   std::vector<double> validation_accuracy;
   const auto steps = static_cast<std::uint64_t>(used / o.batch);
@@ -165,7 +182,7 @@ void run(const Options& o) {
                 group.totals().loss_sum / static_cast<double>(group.totals().steps));
     std::fflush(stdout);
   }
-  Sequential first = perceptron();
+  Sequential first = perceptron(o.device);
   const auto members = group.members();
   gossamer::observe::copy_into(first, members.front().model->flat(), members);
   record.update({{"validation_accuracy", validation_accuracy},
@@ -194,8 +211,13 @@ int main(int argc, char** argv) {
   app.add_option("--epochs", o.epochs, "Times that the data is gone through")
       ->check(examples::positive());
   app.add_option("--seed", o.seed, "Seed of everything random");
+  app.add_flag("--own-images", o.own_images, "A node sees every W-th image only, always the same");
+  std::string device = "cpu";
+  app.add_option("--device", device, "Where the nodes train: cpu or cuda")
+      ->check(examples::one_of({"cpu", "cuda"}));
   CLI11_PARSE(app, argc, argv);
   try {
+    o.device = at::Device(device);
     run(o);
     return 0;
   } catch (const std::exception& error) {
