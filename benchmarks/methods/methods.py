@@ -6,7 +6,6 @@
 """
 
 import json
-import math
 import statistics
 import sys
 from pathlib import Path
@@ -22,6 +21,7 @@ MAIN = {"gosgd": ("GoSGD", "#2171b5", "-"), "balanced": ("balanced gossip", "#08
         "persyn": ("PerSyn", "#d94801", "--"), "slowmo": ("SlowMo", "#e6ab02", "--"),
         "sgp": ("SGP", "#6a51a3", "-."), "sync": ("synchronous", "#238b45", "-.")}
 LOWEST = 35  # percent: what ends below (downpour) is in the table alone
+CROWD = 1500  # megabytes: rules that send less have their names on the left
 
 
 def record(run, file):
@@ -129,27 +129,30 @@ def draw_bytes(axis, runs):
         else:
             axis.plot(xs, ys, color="#969696", marker="x", linestyle="")
             others.append((ys[0], xs[0], rule))
-    # Their names one above the other, where they are many.
-    low, high = axis.get_ylim()
-    heights = {}
-    for y, x, rule in sorted(others):
-        column = round(2 * math.log10(x))
-        height = heights[column] = max(y, heights.get(column, -1) + (high - low) / 38)
-        axis.annotate(rule, (x, y), xytext=(x * 1.35, height), fontsize=6.5, color="#636363",
-                      va="center", arrowprops={"arrowstyle": "-", "color": "#bdbdbd", "lw": 0.5})
+    # Their names in two columns, one above the other; the lines between leave the middle free.
+    for names, side, place in (
+            ([other for other in others if other[1] < CROWD], "right", CROWD * 0.52),
+            ([other for other in others if other[1] >= CROWD], "left", 1.25)):
+        height = -1
+        for y, x, rule in sorted(names):
+            height = max(y, height + 0.55)
+            axis.annotate(rule, (x, y), xytext=(place if side == "right" else x * place, height),
+                          fontsize=7.5, color="#636363", ha=side, va="center",
+                          bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+                          arrowprops={"arrowstyle": "-", "color": "#bdbdbd", "lw": 0.5})
     axis.set_xscale("log")
-    axis.set_xlim(right=2.5 * axis.get_xlim()[1])  # room for names
+    axis.set_xlim(right=1.6 * axis.get_xlim()[1])
+    axis.set_ylim(bottom=49)
     axis.set_xlabel("megabytes sent, at the end of the run")
 
 
-def draw_curves(axis, runs, where, key, label):
-    for name, (text, colour, line) in MAIN.items():
+def draw_curves(axis, runs, where, key, scale):
+    for name, (_, colour, line) in MAIN.items():
         run = runs.get((where, name, 1))
         if run:
-            axis.plot([point[key] for point in run["points"]],
+            axis.plot([scale * point[key] for point in run["points"]],
                       [100 * point["test_accuracy"] for point in run["points"]],
-                      color=colour, linestyle=line, marker=".", linewidth=1.8, label=text)
-    axis.set_xlabel(label)
+                      color=colour, linestyle=line, marker=".", linewidth=1.8)
 
 
 def plot(records, table, picture, text):
@@ -163,22 +166,27 @@ def plot(records, table, picture, text):
                  for key, run in runs.items() for point in run["points"]))
     write(text, "\n".join([*table_of_rules(runs), "", *table_of_bytes(runs)]) + "\n")
 
-    figure, axes = plt.subplots(2, 2, figsize=(12, 9), sharey=True)
-    draw_curves(axes[0][1], runs, "threads", "images", "images, over all nodes")
-    axes[0][1].set_title("(b) threads: accuracy against images")
-    draw_curves(axes[1][0], runs, "equal", "virtual_seconds", "virtual seconds")
-    axes[1][0].set_title("(c) simulated, equal machines")
-    draw_curves(axes[1][1], runs, "slow", "virtual_seconds", "virtual seconds")
-    axes[1][1].set_title("(d) simulated, one machine four times slower")
-    draw_bytes(axes[0][0], runs)  # at last, when it is known how high the axes are
-    axes[0][0].set_title("(a) equal images: accuracy against bytes, all rules")
-    for axis in axes.flat:
-        axis.grid(alpha=0.3, which="both")
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    if handles:
-        axes[0][1].legend(handles, labels, fontsize=8, loc="lower right")
-    for axis in axes[:, 0]:
-        axis.set_ylabel("test accuracy of the mean model, %")
+    figure = plt.figure(figsize=(12, 10))
+    rows = figure.add_gridspec(2, 3, height_ratios=(1.25, 1))
+    bytes_axis = figure.add_subplot(rows[0, :])
+    draw_bytes(bytes_axis, runs)
+    bytes_axis.set_title("(a) simulated, equal machines: accuracy against bytes, all rules")
+    bytes_axis.legend(fontsize=8, loc="lower right")
+    bytes_axis.grid(alpha=0.3, which="both")
+    bytes_axis.set_ylabel("test accuracy of the mean model, %")
+    first_axis = None
+    for i, (where, key, scale, title, label) in enumerate((
+            ("threads", "images", 1e-3, "(b) threads", "thousands of images, over all nodes"),
+            ("equal", "virtual_seconds", 1, "(c) simulated, equal machines", "virtual seconds"),
+            ("slow", "virtual_seconds", 1, "(d) one machine four times slower",
+             "virtual seconds"))):
+        axis = figure.add_subplot(rows[1, i], sharey=first_axis)
+        first_axis = first_axis or axis
+        draw_curves(axis, runs, where, key, scale)
+        axis.set_title(title)
+        axis.set_xlabel(label)
+        axis.grid(alpha=0.3)
+    first_axis.set_ylabel("test accuracy of the mean model, %")
     first = next(iter(runs.values()))
     figure.suptitle(f"CIFAR-10, 8 nodes, 200,000 images, batch {first['batch']}, learning rate "
                     f"{first['learning_rate']}, momentum {first['momentum']}")

@@ -52,6 +52,8 @@ rules=(
 )
 # Those with three seeds.
 main=(gosgd balanced persyn slowmo sgp sync)
+# Those that have them with a slow machine, too: the unequal weights that balanced gossip mends.
+pushes=(gosgd balanced)
 # The main ones at other rates; synchronous rules send in every step, whatever the rate.
 rates=(
   "gosgd@0.02     8 --rule gosgd --probability 0.02"
@@ -81,6 +83,7 @@ runs() {
     for line in "${rules[@]}"; do
       name=${line%% *}
       [[ " ${main[*]} " != *" $name "* ]] || echo "equal/$name/$seed ${line#* }"
+      [[ " ${pushes[*]} " != *" $name "* ]] || echo "slow/$name/$seed ${line#* }"
     done
   done
   for seed in 1 2 3; do
