@@ -7,6 +7,7 @@
 #include <gossamer/rule/persyn.hpp>
 #include <gossamer/rule/sync.hpp>
 
+#include <tests/node/mover.hpp>
 #include <tests/support.hpp>
 
 #include <chrono>
@@ -31,24 +32,12 @@ using gossamer::SimulatedGroupOptions;
 using gossamer::SimulatedObserver;
 using gossamer::transport::SimulatedOptions;
 using tests::Approx;
+using tests::Mover;
 using namespace std::chrono_literals;
 namespace cost = gossamer::cost;
 namespace fault = gossamer::fault;
 namespace rule = gossamer::rule;
 namespace transport = gossamer::transport;
-
-/// Moves to its own number, so that models differ.
-class Mover final : public GossipNode<std::vector<at::Tensor>> {
- public:
-  explicit Mover(Context context)
-      : GossipNode(std::move(context), {torch::zeros({4}, torch::kDouble)}) {}
-
- private:
-  double local_step() override {
-    model()[0].mul_(0.9).add_(0.1 * id());
-    return 0;
-  }
-};
 
 using Group = SimulatedGroup<Mover>;
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /// The picture of a simulated run: what its lanes, arrows and marks say is what happened.
-#include <gossamer/node/gossip_node.hpp>
 #include <gossamer/node/simulated_group.hpp>
 #include <gossamer/observe/digest.hpp>
 #include <gossamer/observe/open_flows.hpp>
@@ -10,6 +9,7 @@
 #include <gossamer/rule/persyn.hpp>
 
 #include <nlohmann/json.hpp>
+#include <tests/node/mover.hpp>
 #include <tests/support.hpp>
 #include <tests/transport/fault_sweep.hpp>
 
@@ -30,7 +30,6 @@
 namespace {
 
 using gossamer::Budget;
-using gossamer::GossipNode;
 using gossamer::NodeOptions;
 using gossamer::PeerId;
 using gossamer::SimulatedGroup;
@@ -41,23 +40,11 @@ using gossamer::transport::Message;
 using gossamer::transport::SimulatedOptions;
 using nlohmann::json;
 using tests::Approx;
+using tests::Mover;
 using namespace std::chrono_literals;
 namespace cost = gossamer::cost;
 namespace fault = gossamer::fault;
 namespace rule = gossamer::rule;
-
-/// Moves to its own number, so that models differ.
-class Mover final : public GossipNode<std::vector<at::Tensor>> {
- public:
-  explicit Mover(Context context)
-      : GossipNode(std::move(context), {torch::zeros({4}, torch::kDouble)}) {}
-
- private:
-  double local_step() override {
-    model()[0].mul_(0.9).add_(0.1 * id());
-    return 0;
-  }
-};
 
 using Group = SimulatedGroup<Mover>;
 

@@ -2,8 +2,7 @@
 /// Rules that average models without weights: AD-PSGD and D-PSGD, which conserve the sum, and
 /// Gossiping SGD, which does not.
 #include <gossamer/error.hpp>
-#include <gossamer/node/gossip_node.hpp>
-#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/observe/consensus.hpp>
 #include <gossamer/rule/ad_psgd.hpp>
 #include <gossamer/rule/d_psgd.hpp>
 #include <gossamer/rule/gossiping_sgd.hpp>
@@ -12,6 +11,7 @@
 #include <gossamer/topology/exponential.hpp>
 #include <gossamer/topology/ring.hpp>
 
+#include <tests/rule/bad_network.hpp>
 #include <tests/rule/bench_scope.hpp>
 #include <tests/rule/departure.hpp>
 #include <tests/support.hpp>
@@ -528,36 +528,6 @@ TEST_CASE("A restored node of D-PSGD begins the next round, not the last one aga
 
 // All of them, on a bad network.
 
-/// Adds noise to four numbers, and knows how much.
-class Walker final : public gossamer::GossipNode<std::vector<at::Tensor>> {
- public:
-  explicit Walker(gossamer::Context context)
-      : GossipNode(std::move(context), {torch::zeros({4}, torch::kDouble)}), random_(generator()) {}
-  double walked = 0;  // in the first coordinate
-  [[nodiscard]] double number() { return model()[0].data_ptr<double>()[0]; }
-
- private:
-  double local_step() override {
-    for (int i = 0; i < 4; ++i) {
-      const double step = random_.uniform() - 0.5;
-      model()[0].data_ptr<double>()[i] += step;
-      if (i == 0) walked += step;
-    }
-    return 0;
-  }
-  Generator random_;
-};
-
-gossamer::SimulatedGroupOptions bad_network(std::vector<gossamer::PlannedFault> plan) {
-  return gossamer::SimulatedGroupOptions(6)
-      .world(gossamer::transport::SimulatedOptions(6)
-                 .link({.latency = 300us, .bytes_per_second = 1e6})
-                 .noise({.loss = 0.02, .duplicate = 0.02, .reorder = 0.05}))
-      .node(gossamer::NodeOptions().seed(tests::seed))
-      .cost(gossamer::cost::LogNormal(10ms, 0.5))
-      .plan(std::move(plan));
-}
-
 namespace fault = gossamer::fault;
 
 TEST_CASE("The sum of the models is that of all steps, over a lossy and parted network",
@@ -565,8 +535,8 @@ TEST_CASE("The sum of the models is that of all steps, over a lossy and parted n
   const AnyRule rule =
       GENERATE(as<AnyRule>{}, AdPsgd(), DPsgd(), DPsgd(Star(), Mixing::after_gradient));
   CAPTURE(rule.name());
-  gossamer::SimulatedGroup<Walker> group(
-      bad_network({{500ms, fault::Cut{1, 2}}, {700ms, fault::Restore{1, 2}}}), rule);
+  tests::WalkerGroup group(
+      tests::bad_network({{500ms, fault::Cut{1, 2}}, {700ms, fault::Restore{1, 2}}}), rule);
   group.run(Budget().steps(200));
   double sum = 0;
   double walked = 0;
@@ -586,22 +556,8 @@ TEST_CASE("Under crashes, joins and leaves the averaging rules get through and s
       GENERATE(as<AnyRule>{}, AdPsgd(), DPsgd(), DPsgd(Star(), Mixing::after_gradient),
                GossipingPull(), GossipingPush());
   CAPTURE(rule.name());
-  gossamer::SimulatedGroup<Walker> group(bad_network({{500ms, fault::Crash{1}},
-                                                      {900ms, fault::Partition{{2, 3}}},
-                                                      {1100ms, fault::Heal{}},
-                                                      {3s, fault::Join{}},
-                                                      {4s, fault::Restart{1}},
-                                                      {6s, fault::Leave{4}}}),
-                                         rule);
-  double worst = 0;
-  group.on_step = [&] { worst = std::max(worst, std::abs(group.total_weight() - 1)); };
-  group.run(Budget().duration(15s));
-  CHECK(worst < tests::weight_tolerance);
-  CHECK(group.members().size() == 6);
-  for (PeerId id = 0; id < group.size(); ++id) {
-    if (group.is_live(id)) CHECK(group[id].counters().steps > 150);
-  }
-  CHECK(gossamer::observe::consensus_error(group.members()) < 6 * 4 * 5);
+  const auto group = tests::survive_faults(rule);
+  CHECK(gossamer::observe::consensus_error(group->members()) < 6 * 4 * 5);
 }
 
 }  // namespace

@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: MIT
 /// Push-sum with gradients, and Stochastic Gradient Push: conserved numerators, the dense matrices,
 /// bounded lateness, lost peers.
-#include <gossamer/node/gossip_node.hpp>
-#include <gossamer/node/simulated_group.hpp>
 #include <gossamer/rule/push_sum.hpp>
 #include <gossamer/rule/sgp.hpp>
 #include <gossamer/schedule/every.hpp>
 #include <gossamer/topology/complete.hpp>
 #include <gossamer/topology/ring.hpp>
 
+#include <tests/rule/bad_network.hpp>
 #include <tests/rule/bench_scope.hpp>
 #include <tests/rule/departure.hpp>
 #include <tests/support.hpp>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -26,7 +24,6 @@
 namespace {
 
 using gossamer::Archive;
-using gossamer::Budget;
 using gossamer::ConfigError;
 using gossamer::Generator;
 using gossamer::PeerId;
@@ -42,7 +39,6 @@ using tests::Approx;
 using tests::Bench;
 using tests::Departure;
 using tests::Reason;
-using namespace std::chrono_literals;
 
 using Numbers = std::vector<double>;
 using Places = std::vector<std::uint32_t>;
@@ -434,49 +430,13 @@ TEST_CASE("A restored node of SGP goes on with its weight in the same scale", "[
   CHECK(restored[0].x()[0] == 0.75);
 }
 
-/// Adds noise to four numbers.
-class Walker final : public gossamer::GossipNode<std::vector<at::Tensor>> {
- public:
-  explicit Walker(gossamer::Context context)
-      : GossipNode(std::move(context), {torch::zeros({4}, torch::kDouble)}), random_(generator()) {}
-
- private:
-  double local_step() override {
-    for (int i = 0; i < 4; ++i) model()[0].data_ptr<double>()[i] += random_.uniform() - 0.5;
-    return 0;
-  }
-  Generator random_;
-};
-
 TEST_CASE("Under faults, push-sum keeps its weight at every event and the others get through",
           "[rule][sgp][push_sum][simulated]") {
-  namespace fault = gossamer::fault;
   const gossamer::rule::AnyRule rule =
       GENERATE(as<gossamer::rule::AnyRule>{}, Sgp(), Sgp(NPeerExponential(2)),
                Sgp(NPeerExponential(1), 2), PushSum(0.3));
   CAPTURE(rule.name());
-  gossamer::SimulatedGroup<Walker> group(
-      gossamer::SimulatedGroupOptions(6)
-          .world(gossamer::transport::SimulatedOptions(6)
-                     .link({.latency = 300us, .bytes_per_second = 1e6})
-                     .noise({.loss = 0.02, .duplicate = 0.02, .reorder = 0.05}))
-          .node(gossamer::NodeOptions().seed(tests::seed))
-          .cost(gossamer::cost::LogNormal(10ms, 0.5))
-          .plan({{500ms, fault::Crash{1}},
-                 {900ms, fault::Partition{{2, 3}}},
-                 {1100ms, fault::Heal{}},
-                 {3s, fault::Join{}},
-                 {4s, fault::Restart{1}},
-                 {6s, fault::Leave{4}}}),
-      rule);
-  double worst = 0;
-  group.on_step = [&] { worst = std::max(worst, std::abs(group.total_weight() - 1)); };
-  group.run(Budget().duration(20s));
-  CHECK(worst < tests::weight_tolerance);
-  CHECK(group.members().size() == 6);
-  for (PeerId id = 0; id < group.size(); ++id) {
-    if (group.is_live(id)) CHECK(group[id].counters().steps > 200);
-  }
+  tests::survive_faults(rule);
 }
 
 }  // namespace
