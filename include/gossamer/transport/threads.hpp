@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// Nodes as threads of one process: one bounded mailbox per node, snapshots handed over by handle.
+/// On a GPU all nodes must use one stream, CUDA's default if nothing is said: it is what keeps a
+/// snapshot's copy before its merge, which may be asked for by different threads.
 #pragma once
 
 #include <gossamer/error.hpp>
