@@ -37,6 +37,9 @@ namespace gossamer::topology {
 /// `SimulatedOptions::status_delay` is set; over a network it is as old as the last word from that
 /// peer. A weight that is not known at all is 0, so that a newcomer gets some soon.
 ///
+/// What it is worth in accuracy (README, "All rules"): little among equal machines, 2.7 points on
+/// CIFAR-10 where one of 8 is four times slower.
+///
 /// Throws   ConfigError for `choices` = 0.
 /// Source   ours; the idea of the two choices: Azar, Broder, Karlin, Upfal, "Balanced allocations",
 ///          SIAM Journal on Computing 29, 1999; with old information: Mitzenmacher, "How useful is
