@@ -7,6 +7,7 @@
 
 #include <asio/buffer.hpp>
 #include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
 #include <asio/read.hpp>
 #include <asio/write.hpp>
 #include <spdlog/sinks/ostream_sink.h>
@@ -335,14 +336,27 @@ TEST_CASE("A message with numbers that are not finite goes home, and the run goe
   CHECK(text.find("not finite") == text.rfind("not finite"));  // named once
 }
 
+/// A bare system may lack /etc/hosts.
+bool knows_localhost() {
+  asio::io_context context;
+  asio::error_code error;
+  asio::ip::tcp::resolver(context).resolve("localhost", "0", error);
+  if (error) WARN("this machine does not know the name localhost: " << error.message());
+  return !error;
+}
+
 TEST_CASE("IPv6 and names are addresses, too", "[transport][tcp][threads]") {
-  for (const char* listen : {"[::1]:0", "localhost:0"}) {
-    INFO(listen);
-    Tcp zero(options_of(0).listen(listen));
-    Tcp one(options_of(1).listen("127.0.0.1:0").contacts({zero.address()}));
-    CHECK(one.gather(1, give_up));
-    CHECK(zero.gather(1, give_up));
-  }
+  const std::string host = GENERATE("[::1]:0", "localhost:0");
+  if (host == "localhost:0" && !knows_localhost()) return;
+  INFO(host);
+  Tcp zero(options_of(0).listen(host));
+  Tcp one(options_of(1).listen("127.0.0.1:0").contacts({zero.address()}));
+  CHECK(one.gather(1, give_up));
+  CHECK(zero.gather(1, give_up));
+}
+
+TEST_CASE("A name may be advertised", "[transport][tcp][threads]") {
+  if (!knows_localhost()) return;
   Tcp named(options_of(0).advertise("localhost:0"));
   CHECK_THAT(named.address(), tests::contains("localhost:"));
   Tcp other(options_of(1).contacts({named.address()}));
