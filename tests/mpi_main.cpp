@@ -8,13 +8,13 @@
 #include <catch2/catch_session.hpp>
 #endif
 
-#include <gossamer/transport/mpi/environment.hpp>
+#include <gossamer/transport/mpi/runtime.hpp>
 
 #include <iostream>
 #include <sstream>
 
 int main(int argc, char** argv) {
-  const gossamer::transport::MpiEnvironment environment(gossamer::transport::MpiThreads::multiple);
+  const gossamer::transport::MpiRuntime environment(gossamer::transport::MpiThreads::multiple);
   int rank = 0;
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   std::ostringstream report;

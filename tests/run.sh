@@ -142,7 +142,7 @@ run_docs() {
 run_network() {
   need_packages "${build_packages[@]}" iproute2
   configure release
-  build release cifar10 wanderer
+  build release cifar10 chaos_node
   local passed=0 failed=0
   local -a trial
   while read -ra trial; do

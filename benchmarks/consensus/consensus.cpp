@@ -3,7 +3,7 @@
 /// rule that mixes parameters: the consensus error of the GoSGD papers' experiment, per coordinate
 /// and over time, beside theory where there is one. Prints a table.
 #include <gossamer/gossamer.hpp>
-#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossamer/observe/consensus.hpp>
 #include <gossamer/topology/exponential.hpp>
 #include <gossamer/topology/mixing.hpp>
@@ -138,18 +138,18 @@ Found measure(const Line& line, double p) {
   SimulatedGroup<Walker> group(
       SimulatedGroupOptions(nodes)
           .world(transport::SimulatedOptions(nodes).link({.latency = 10us}))
-          .node(NodeOptions().seed(1).snapshots(1000))
+          .node(NodeOptions().seed(1).max_in_flight(1000))
           .cost(cost::LogNormal(10ms, 0.2)),
       line.rule(p), [](Context context) { return std::make_unique<Walker>(std::move(context)); });
   const auto steps = static_cast<std::uint64_t>(1500 / p);
   const auto between = std::chrono::duration<double>(0.0107 * std::max(1.0, 0.05 / p));
-  group.begin(Budget().steps(steps));
+  group.begin(StopCondition().steps(steps));
   Found sum;
   std::uint64_t count = 0;
   std::chrono::duration<double> next(0.01 * static_cast<double>(steps) / 10);
   while (!group.go_on([&] { return group.elapsed() >= next; })) {
     const auto members = group.members();
-    const std::span<const observe::Member> workers =
+    const std::span<const observe::Replica> workers =
         std::span(members).subspan(line.has_centre ? 1 : 0);
     sum.error += observe::consensus_error(workers) / static_cast<double>(length);
     sum.effective_nodes += observe::effective_nodes(workers);

@@ -3,7 +3,7 @@
 /// their steps one after the other, or all wait for the centre, beside what theory says. Prints a
 /// table.
 #include <gossamer/node/gossip_node.hpp>
-#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossamer/rule/easgd.hpp>
 
 #include <ATen/ops/ones.h>
@@ -18,7 +18,7 @@
 
 namespace {
 
-using gossamer::Budget;
+using gossamer::StopCondition;
 using gossamer::PeerId;
 using gossamer::rule::Easgd;
 using gossamer::rule::easgd_largest_alpha;
@@ -51,7 +51,7 @@ bool is_stable(std::size_t workers, double eta, double alpha, bool synchronous) 
   group[0].x() = 0;
   for (int round = 0; round < 3000; ++round) {
     for (std::size_t id = 1; id <= workers; ++id) {
-      group[id].advance(Budget(), gossamer::transport::Time(0));
+      group[id].advance(StopCondition(), gossamer::transport::Time(0));
       if (!synchronous) group.settle();
     }
     group.settle();

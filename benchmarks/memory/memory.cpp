@@ -93,7 +93,7 @@ double allocations_per_exchange(std::int64_t size) {
   const auto hub = transport::ThreadHub::make(2);
   Quadratic one(Context{hub->endpoint(0), rule::GoSgd(1), {}, 0.5}, size);
   Quadratic other(Context{hub->endpoint(1), rule::GoSgd(1), {}, 0.5}, size);
-  const Budget endless;
+  const StopCondition endless;
   const auto steps = [&](int count) {
     for (int i = 0; i < count; ++i) {
       one.advance(endless, transport::Time(0));
@@ -116,7 +116,7 @@ double peak_models_per_node(std::size_t nodes, std::int64_t size) {
     return std::make_unique<Quadratic>(std::move(context), size);
   });
   peak_bytes = live_bytes.load();
-  group.run_until(Budget().steps(200));
+  group.run_until(StopCondition().steps(200));
   const auto model = static_cast<double>(size) * sizeof(float);
   return static_cast<double>(peak_bytes - before) / static_cast<double>(nodes) / model;
 }

@@ -7,7 +7,7 @@
 #include <gossamer/error.hpp>
 #include <gossamer/gossamer.hpp>
 #include <gossamer/node/allocator.hpp>
-#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossamer/observe/consensus.hpp>
 #include <gossamer/observe/replace_file.hpp>
 #include <shared/idx.hpp>
@@ -173,7 +173,7 @@ void run(const Options& o) {
   std::vector<double> validation_accuracy;
   const auto steps = static_cast<std::uint64_t>(used / o.batch);
   for (std::int64_t epoch = 1; epoch <= o.epochs; ++epoch) {
-    group.run_until(gossamer::Budget().steps(steps * static_cast<std::uint64_t>(epoch)));
+    group.run_until(gossamer::StopCondition().steps(steps * static_cast<std::uint64_t>(epoch)));
     const auto members = group.members();
     gossamer::observe::copy_into(mean, gossamer::observe::mean(members), members);
     validation_accuracy.push_back(accuracy(mean, validation));

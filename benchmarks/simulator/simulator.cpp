@@ -4,7 +4,7 @@
 ///
 ///     simulator [nodes] [messages in thousands] [friends per node] [file for the figures]
 #include <gossamer/node/gossip_node.hpp>
-#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossamer/rule/gosgd.hpp>
 
 #include <ATen/ops/zeros.h>
@@ -94,7 +94,7 @@ int main(int argc, char** argv) {
     const auto first = group.world().events();
     const double start = cpu_seconds();
     group.run_until(
-        gossamer::Budget().steps(std::max<std::uint64_t>(1, messages * part / parts / nodes)));
+        gossamer::StopCondition().steps(std::max<std::uint64_t>(1, messages * part / parts / nodes)));
     const double took = cpu_seconds() - start;
     const auto events = group.world().events() - first;
     speeds.push_back(static_cast<double>(events) / took);

@@ -67,12 +67,12 @@ struct Pair {
   static TcpOptions options(PeerId number, bool secured, std::size_t payload) {
     transport::DeliveryLimits limits;
     limits.bytes = std::max<std::size_t>(limits.bytes, 5 * payload);
-    return TcpOptions(number).founders(2).security(security(secured)).limits(limits);
+    return TcpOptions(number).world_size(2).security(security(secured)).limits(limits);
   }
   void meet(Tcp& tcp) {
-    tcp.introduce("bench\n", shape);
+    tcp.set_model_layout("bench\n", shape);
     if (!tcp.gather(1, 30s)) {
-      std::fprintf(stderr, "transport: %s\n", tcp.obstacle().c_str());
+      std::fprintf(stderr, "transport: %s\n", tcp.last_connect_error().c_str());
       std::exit(1);
     }
   }
@@ -279,7 +279,7 @@ double our_round_trip(std::size_t payload, std::size_t count, Cores cores) {
     const Clock::time_point begin = Clock::now();
     send(*pair.sender, snapshot);
     pair.sender->endpoint().wait_until(pair.sender->now() + 10s, [&](transport::Member& member) {
-      for (const transport::MemberView& peer : member.view()) {
+      for (const transport::MembershipView& peer : member.view()) {
         if (peer.ledger.sent.messages() == i + 1 && peer.ledger.offered.messages() == 0)
           return true;
       }

@@ -7,7 +7,7 @@
 
 #ifdef GOSSAMER_HAS_MPI
 #include <cifar10/process_cluster.hpp>
-#include <gossamer/node/mpi_member.hpp>
+#include <gossamer/node/mpi_group.hpp>
 #include <shared/run_folder.hpp>
 
 #include <chrono>
@@ -19,7 +19,7 @@
 namespace cifar10 {
 namespace {
 
-class Mpi final : public ProcessCluster<gossamer::MpiMember<CifarNode>> {
+class Mpi final : public ProcessCluster<gossamer::MpiGroup<CifarNode>> {
  public:
   using ProcessCluster::ProcessCluster;
   std::string address() const override { return "rank " + std::to_string(member().node().id()); }
@@ -28,7 +28,7 @@ class Mpi final : public ProcessCluster<gossamer::MpiMember<CifarNode>> {
 }  // namespace
 
 struct MpiJob::Environment {
-  gossamer::transport::MpiEnvironment mpi;
+  gossamer::transport::MpiRuntime mpi;
 };
 
 MpiJob::MpiJob(Options& options) : environment_(std::make_unique<Environment>()) {
@@ -57,10 +57,10 @@ void MpiJob::abort() {
 std::unique_ptr<Cluster> make_mpi_cluster(const Options& options, const gossamer::NodeOptions& node,
                                           const Images& train, std::function<bool()> leave_when,
                                           std::function<void()> on_tick) {
-  const gossamer::MpiMemberOptions member =
-      gossamer::MpiMemberOptions()
+  const gossamer::MpiGroupOptions member =
+      gossamer::MpiGroupOptions()
           .node(node)
-          .gather_timeout(std::chrono::milliseconds(
+          .rendezvous_timeout(std::chrono::milliseconds(
               static_cast<std::int64_t>(1000 * options.tcp.gather_seconds)))
           .leave_when(std::move(leave_when))
           .on_tick(std::move(on_tick));

@@ -4,8 +4,8 @@
 #include <cifar10/networks.hpp>
 #include <cifar10/options.hpp>
 #include <cifar10/rules.hpp>
-#include <gossamer/node/cluster_file.hpp>
-#include <gossamer/node/tcp_member.hpp>
+#include <gossamer/simulation/cluster_file.hpp>
+#include <gossamer/node/tcp_group.hpp>
 #include <gossamer/version.hpp>
 #include <shared/validators.hpp>
 
@@ -295,24 +295,24 @@ void add_options(CLI::App& app, Options& o) {
 /// sense.
 void find_place(Options& options) {
   Options::Tcp& tcp = options.tcp;
-  tcp.founders = static_cast<std::uint32_t>(options.nodes);
+  tcp.world_size = static_cast<std::uint32_t>(options.nodes);
   if (tcp.rank >= 0) {
     tcp.number = static_cast<std::uint32_t>(tcp.rank);
   } else if (const auto launch = gossamer::transport::launch_from(
                  [](const char* name) { return std::getenv(name); })) {
-    const auto placed = gossamer::TcpMemberOptions::from(
+    const auto placed = gossamer::TcpGroupOptions::from(
         *launch, tcp.port,
         gossamer::transport::TcpOptions().listen(tcp.listen).contacts(tcp.contacts));
     tcp.number = placed.number();
-    tcp.founders = placed.founders();
+    tcp.world_size = placed.world_size();
     tcp.listen = placed.listen();
     tcp.contacts = placed.contacts();
   } else {
-    tcp.number = gossamer::TcpMemberOptions::newcomers_number();
+    tcp.number = gossamer::TcpGroupOptions::newcomers_number();
     tcp.has_place = false;
-    if (tcp.contacts.empty()) tcp.founders = 0;  // alone, and others may come
+    if (tcp.contacts.empty()) tcp.world_size = 0;  // alone, and others may come
   }
-  options.nodes = std::max<std::uint32_t>(tcp.founders, 1);
+  options.nodes = std::max<std::uint32_t>(tcp.world_size, 1);
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <gossamer/model/flat_model.hpp>
-#include <gossamer/node/simulated_options.hpp>
+#include <gossamer/simulation/group_options.hpp>
 #include <gossamer/rule/rule.hpp>
 
 #include <nlohmann/json.hpp>
@@ -44,7 +44,7 @@ struct Options {
     std::int64_t rank = -1;      // as given; negative: a launcher says, or this is a newcomer
     std::uint32_t number = 0;    // this node's
     bool has_place = true;       // the number was given, not drawn
-    std::uint32_t founders = 0;  // how many nodes the run begins with
+    std::uint32_t world_size = 0;  // how many nodes the run begins with
     std::string listen = "127.0.0.1:0";
     std::string advertise;
     std::vector<std::string> contacts;

@@ -5,7 +5,7 @@
 #include <cifar10/cluster.hpp>
 #include <cifar10/options.hpp>
 #include <gossamer/gossamer.hpp>
-#include <gossamer/node/process_member.hpp>
+#include <gossamer/node/process_group.hpp>
 #include <shared/peer_records.hpp>
 
 #include <nlohmann/json.hpp>
@@ -22,7 +22,7 @@
 
 namespace cifar10 {
 
-/// This process's node of a run over many. `Member` is a `ProcessMember`.
+/// This process's node of a run over many. `Member` is a `ProcessGroup`.
 template <class Member>
 class ProcessCluster : public Cluster {
  public:
@@ -36,7 +36,7 @@ class ProcessCluster : public Cluster {
         }) {}
 
   void train(const Stretch& stretch) override {
-    gossamer::Budget budget;
+    gossamer::StopCondition budget;
     if (stretch.images != Stretch::no_limit) budget.samples(stretch.images);
     if (stretch.seconds > 0) {
       budget.duration(gossamer::transport::seconds(std::max(1e-9, stretch.seconds - wall_)));
@@ -47,10 +47,10 @@ class ProcessCluster : public Cluster {
   }
   void finish() override { member_.finish(); }
   std::vector<CifarNode*> nodes() override { return {&member_.node()}; }
-  std::vector<gossamer::observe::Member> members() const override {
+  std::vector<gossamer::observe::Replica> members() const override {
     return {{&member_.node().parameters(), member_.node().weight()}};
   }
-  gossamer::transport::Status totals() const override { return member_.totals(); }
+  gossamer::transport::Counters totals() const override { return member_.totals(); }
   double total_weight() const override { return member_.node().weight(); }
   double wall_seconds() const override { return wall_; }
   void checkpoint(gossamer::Archive& archive) override {
@@ -59,7 +59,7 @@ class ProcessCluster : public Cluster {
   }
   nlohmann::ordered_json peers() const override { return examples::peer_records(member_.peers()); }
   nlohmann::ordered_json connections() const override {
-    const gossamer::transport::MemberCounts counts = member_.counts();
+    const gossamer::transport::MembershipCounts counts = member_.counts();
     return {{"refused", counts.refused},
             {"malformed", counts.malformed},
             {"bad_offers", counts.bad_offers},

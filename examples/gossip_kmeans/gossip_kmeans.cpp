@@ -57,7 +57,7 @@ class Judge {
       sum += one;
       worst = std::max(worst, one);
     }
-    const gossamer::transport::Status totals = cluster.totals();
+    const gossamer::transport::Counters totals = cluster.totals();
     if (error <= 1.01 * central_ && within_ == 0) within_ = totals.messages_sent;
     if (worst <= 1.01 && all_within_ == 0) all_within_ = totals.messages_sent;
     const auto number = [](std::uint64_t messages) {

@@ -93,7 +93,7 @@ class KMeansNode : public gossamer::GossipNode<Tally> {
   [[nodiscard]] bool is_light() {
     double sum = weight();
     const auto peers = engine().peers();
-    for (const gossamer::PeerId peer : peers) sum += engine().status(peer).weight;
+    for (const gossamer::PeerId peer : peers) sum += engine().counters(peer).weight;
     return weight() < 0.5 * sum / static_cast<double>(peers.size() + 1);
   }
 

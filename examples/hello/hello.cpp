@@ -29,7 +29,7 @@ class Line final : public gossamer::GossipNode<torch::nn::Linear> {
 int main() {
   using namespace gossamer;
   ThreadGroup<Line> group(GroupOptions(4), rule::GoSgd(/*probability=*/0.1));
-  group.run(Budget().steps(2000));  // per node
+  group.run(StopCondition().steps(2000));  // per node
   for (std::size_t i = 0; i < group.size(); ++i) {
     const auto& line = group[i].model();
     std::cout << "node " << i << ": y = " << line->weight.item<double>() << " x + "

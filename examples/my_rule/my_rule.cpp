@@ -32,7 +32,7 @@ int main() {
   for (const rule::AnyRule& rule :
        {rule::AnyRule(rule::GossipingPush(0.2)), rule::AnyRule(Listen(0.2))}) {
     ThreadGroup<Line> group(GroupOptions(4), rule);
-    group.run(Budget().steps(2000));
+    group.run(StopCondition().steps(2000));
     std::cout << rule.name() << '\n';
     for (std::size_t i = 0; i < group.size(); ++i) {
       const auto& line = group[i].model();

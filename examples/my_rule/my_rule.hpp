@@ -16,24 +16,24 @@
 /// Cost       one vector per push; one pass over x at the receiver. Nobody waits.
 class Listen : public gossamer::rule::Neutral {  // hooks that are not written here do nothing
  public:
-  using Scope = gossamer::rule::Scope;
+  using RuleContext = gossamer::rule::RuleContext;
   using Message = gossamer::rule::Message;
 
   explicit Listen(double probability) : when_(probability) {}
 
   std::string name() const { return "listen"; }
 
-  void after_step(Scope& scope) {
-    if (!when_(scope) || !scope.has_room()) return;
-    if (const auto peer = whom_(scope)) scope.send({.to = *peer, .payload = scope.snapshot()});
+  void after_step(RuleContext& context) {
+    if (!when_(context) || !context.may_send()) return;
+    if (const auto peer = whom_(context)) context.send({.to = *peer, .payload = context.snapshot()});
   }
 
-  void on_messages(Scope& scope, std::span<const Message> messages) {
-    gossamer::rule::MixIn mix(scope);
+  void on_messages(RuleContext& context, std::span<const Message> messages) {
+    gossamer::rule::MergeAccumulator mix(context);
     for (const Message& message : messages) {
-      if (gossamer::rule::inherit(scope, message)) continue;
-      const double own = loss(scope, scope.self());
-      const double other = loss(scope, message.from);
+      if (gossamer::rule::inherit(context, message)) continue;
+      const double own = loss(context, context.self());
+      const double other = loss(context, message.from);
       if (own > 0) mix.add(*message.payload, own / (own + other));
     }
     mix.done();
@@ -41,13 +41,13 @@ class Listen : public gossamer::rule::Neutral {  // hooks that are not written h
 
   // The weight is each node's share of the group, which a leaver hands over. What this rule sends
   // has none, so nothing is lost if it comes back.
-  void on_leave(Scope& scope) { gossamer::rule::bequeath(scope, 0); }
-  void on_returned(Scope& scope, const Message& m) { gossamer::rule::inherit(scope, m); }
+  void on_leave(RuleContext& context) { gossamer::rule::bequeath(context, 0); }
+  void on_returned(RuleContext& context, const Message& m) { gossamer::rule::inherit(context, m); }
 
  private:
   /// A node's mean training loss, as far as it is known here.
-  static double loss(const Scope& scope, gossamer::PeerId peer) {
-    const auto status = scope.status(peer);
+  static double loss(const RuleContext& context, gossamer::PeerId peer) {
+    const auto status = context.counters(peer);
     return status.steps > 0 ? status.loss_sum / static_cast<double>(status.steps) : 1;
   }
 

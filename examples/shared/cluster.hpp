@@ -3,11 +3,11 @@
 /// a virtual clock.
 #pragma once
 
-#include <gossamer/node/archive.hpp>
-#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/model/archive.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossamer/node/thread_group.hpp>
 #include <gossamer/observe/consensus.hpp>
-#include <gossamer/observe/simulated_trace.hpp>
+#include <gossamer/simulation/trace.hpp>
 #include <gossamer/transport/message.hpp>
 
 #include <ATen/Parallel.h>
@@ -52,8 +52,8 @@ class Cluster {
   /// The nodes that are there, by number.
   [[nodiscard]] virtual std::vector<Node*> nodes() = 0;
   /// The same with their weights.
-  [[nodiscard]] virtual std::vector<gossamer::observe::Member> members() const = 0;
-  [[nodiscard]] virtual gossamer::transport::Status totals() const = 0;
+  [[nodiscard]] virtual std::vector<gossamer::observe::Replica> members() const = 0;
+  [[nodiscard]] virtual gossamer::transport::Counters totals() const = 0;
   [[nodiscard]] virtual double total_weight() const = 0;
   /// Seconds of training that have passed here.
   [[nodiscard]] virtual double wall_seconds() const = 0;
@@ -90,14 +90,14 @@ class ClusterOf : public Cluster<Node> {
       : group_(options, rule, std::move(make)) {}
 
   void finish() override { group_.finish(); }
-  std::vector<gossamer::observe::Member> members() const override { return group_.members(); }
-  gossamer::transport::Status totals() const override { return group_.totals(); }
+  std::vector<gossamer::observe::Replica> members() const override { return group_.members(); }
+  gossamer::transport::Counters totals() const override { return group_.totals(); }
   double total_weight() const override { return group_.total_weight(); }
   void checkpoint(gossamer::Archive& archive) override { group_.checkpoint(archive); }
 
  protected:
-  static gossamer::Budget budget_of(std::uint64_t images, double seconds_left) {
-    gossamer::Budget budget;
+  static gossamer::StopCondition budget_of(std::uint64_t images, double seconds_left) {
+    gossamer::StopCondition budget;
     if (images != Stretch::no_limit) budget.samples(images);
     if (seconds_left > 0) budget.duration(gossamer::transport::seconds(seconds_left));
     return budget;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// Reads the shared part of the command line.
 #include <gossamer/gossamer.hpp>
-#include <gossamer/node/cluster_file.hpp>
+#include <gossamer/simulation/cluster_file.hpp>
 #include <shared/gossip_options.hpp>
 #include <shared/validators.hpp>
 

@@ -2,7 +2,7 @@
 /// The options that the examples without a network share: data, group, gossip, records.
 #pragma once
 
-#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossamer/rule/rule.hpp>
 
 #include <CLI/CLI.hpp>

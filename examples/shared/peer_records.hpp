@@ -3,8 +3,8 @@
 /// books with each.
 #pragma once
 
-#include <gossamer/transport/ledger.hpp>
-#include <gossamer/transport/member/traffic.hpp>
+#include <gossamer/transport/delivery/ledger.hpp>
+#include <gossamer/transport/membership/traffic.hpp>
 
 #include <nlohmann/json.hpp>
 
@@ -13,7 +13,7 @@
 namespace examples {
 
 /// One word for where a peer is.
-inline const char* state_of(const gossamer::transport::MemberPeerView& peer) {
+inline const char* state_of(const gossamer::transport::PeerView& peer) {
   using gossamer::transport::wire::Presence;
   if (peer.presence == Presence::left) return "left";
   if (peer.presence == Presence::lost) return "lost";
@@ -37,7 +37,7 @@ inline nlohmann::ordered_json ledger_record(const gossamer::transport::Ledger& l
 
 /// One object for each peer that was ever heard of.
 inline nlohmann::ordered_json peer_records(
-    const std::vector<gossamer::transport::MemberPeerView>& peers) {
+    const std::vector<gossamer::transport::PeerView>& peers) {
   auto all = nlohmann::ordered_json::array();
   for (const auto& peer : peers) {
     const gossamer::transport::Ledger& ledger = peer.ledger;

@@ -20,7 +20,7 @@ class SnapshotPool;
 
 namespace rule {
 class AnyRule;
-class Scope;
+class RuleContext;
 }  // namespace rule
 
 namespace transport {

@@ -37,7 +37,7 @@
 #include <gossamer/rule/sgp.hpp>
 #include <gossamer/rule/slow_momentum.hpp>
 #include <gossamer/rule/sync.hpp>
-#include <gossamer/rule/then.hpp>
+#include <gossamer/rule/switch_after.hpp>
 
 // topology/: whom to meet
 #include <gossamer/topology/complete.hpp>

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MIT
 // expect: Rule needs: a copy constructor (one copy per node)
 // expect: Rule needs: std::string name() const
-// expect: Rule needs: bool needs_halves() const
-// expect: Rule needs: bool lockstep() const
-// expect: Rule needs: bool uses_merge() const
-// expect: Rule needs: bool may_step(Scope& scope)
-// expect: Rule needs: void before_step(Scope& scope)
-// expect: Rule needs: void after_gradient(Scope& scope)
-// expect: Rule needs: bool may_apply(Scope& scope)
-// expect: Rule needs: void before_apply(Scope& scope)
-// expect: Rule needs: void after_step(Scope& scope)
-// expect: Rule needs: void on_messages(Scope& scope, std::span<const Message> messages)
-// expect: Rule needs: void on_returned(Scope& scope, const Message& message)
-// expect: Rule needs: void on_peer_joined(Scope& scope, PeerId peer)
-// expect: Rule needs: void on_peer_left(Scope& scope, const PeerLeft& gone)
-// expect: Rule needs: void on_leave(Scope& scope)
-// expect: Rule needs: void on_replaced(Scope& scope)
+// expect: Rule needs: bool needs_gradient_hook() const
+// expect: Rule needs: bool is_synchronous() const
+// expect: Rule needs: bool merges_by_weighted_average() const
+// expect: Rule needs: bool may_step(RuleContext& context)
+// expect: Rule needs: void before_step(RuleContext& context)
+// expect: Rule needs: void after_gradient(RuleContext& context)
+// expect: Rule needs: bool may_apply(RuleContext& context)
+// expect: Rule needs: void before_apply(RuleContext& context)
+// expect: Rule needs: void after_step(RuleContext& context)
+// expect: Rule needs: void on_messages(RuleContext& context, std::span<const Message> messages)
+// expect: Rule needs: void on_returned(RuleContext& context, const Message& message)
+// expect: Rule needs: void on_peer_joined(RuleContext& context, PeerId peer)
+// expect: Rule needs: void on_peer_left(RuleContext& context, const PeerLeft& gone)
+// expect: Rule needs: void on_leave(RuleContext& context)
+// expect: Rule needs: void on_replaced(RuleContext& context)
 // expect: Rule needs: void checkpoint(Archive& archive)
-// expect: Rule needs: void on_messages(Scope& scope, std::span<const Message> messages)
+// expect: Rule needs: void on_messages(RuleContext& context, std::span<const Message> messages)
 #include <gossamer/rule/rule.hpp>
 
 #include <string>
@@ -36,13 +36,13 @@ struct NoCopy : Whole {
 };
 struct NoName : Neutral {};
 struct NoNeedsHalves : Whole {
-  void needs_halves() = delete;
+  void needs_gradient_hook() = delete;
 };
 struct NoLockstep : Whole {
-  void lockstep() = delete;
+  void is_synchronous() = delete;
 };
 struct NoUsesMerge : Whole {
-  void uses_merge() = delete;
+  void merges_by_weighted_average() = delete;
 };
 struct NoMayStep : Whole {
   void may_step() = delete;
@@ -84,7 +84,7 @@ struct NoCheckpoint : Whole {
   void checkpoint() = delete;
 };
 struct OneByOne : Whole {
-  void on_messages(Scope&, const Message&) {}
+  void on_messages(RuleContext&, const Message&) {}
 };
 
 }  // namespace

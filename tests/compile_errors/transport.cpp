@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 // expect: Transport needs: PeerId self() const
 // expect: Transport needs: std::span<const PeerId> peers() const
-// expect: Transport needs: void introduce(const std::string& model, const model::Flat& shape)
+// expect: Transport needs: void set_model_layout(const std::string& model, const model::Flat& shape)
 // expect: Transport needs: void send(Message message)
 // expect: Transport needs: std::optional<Event> poll()
 // expect: Transport needs: bool wait(Time deadline)
 // expect: Transport needs: void wake()
 // expect: Transport needs: Time now() const
-// expect: Transport needs: void publish(const Status& status)
-// expect: Transport needs: Status status(PeerId peer) const
-// expect: Transport needs: Totals totals() const
+// expect: Transport needs: void publish(const Counters& status)
+// expect: Transport needs: Counters counters(PeerId peer) const
+// expect: Transport needs: WorkDone totals() const
 // expect: Transport needs: void finish()
 // expect: Transport needs: bool settled()
 // expect: Transport needs: void close(Reason reason)
@@ -27,15 +27,15 @@ using namespace gossamer::transport;
 struct Whole {
   gossamer::PeerId self() const { return 0; }
   std::span<const gossamer::PeerId> peers() const { return {}; }
-  void introduce(const std::string&, const gossamer::model::Flat&) {}
+  void set_model_layout(const std::string&, const gossamer::model::Flat&) {}
   void send(Message) {}
   std::optional<Event> poll() { return std::nullopt; }
   bool wait(Time) { return false; }
   void wake() {}
   Time now() const { return Time(0); }
-  void publish(const Status&) {}
-  Status status(gossamer::PeerId) const { return {}; }
-  Totals totals() const { return {}; }
+  void publish(const Counters&) {}
+  Counters status(gossamer::PeerId) const { return {}; }
+  WorkDone totals() const { return {}; }
   void finish() {}
   bool settled() { return true; }
   void close(Reason) {}
@@ -49,7 +49,7 @@ struct NoPeers : Whole {
   void peers() = delete;
 };
 struct NoIntroduce : Whole {
-  void introduce() = delete;
+  void set_model_layout() = delete;
 };
 struct NoSend : Whole {
   void send() = delete;

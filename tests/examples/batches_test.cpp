@@ -201,7 +201,7 @@ TEST_CASE("Seed and stream decide the batches", "[examples][batches]") {
   CHECK_FALSE(first(Generator(1, 2)).equal(first(Generator(2, 2))));
 }
 
-TEST_CASE("Centre crops are the middle of their images in order", "[examples][batches]") {
+TEST_CASE("ParameterServer crops are the middle of their images in order", "[examples][batches]") {
   const auto data = images(6);
   const auto [small, labels] = cifar10::centre_crops(data, 2, 5);
   CHECK(labels.equal(at::arange(2, 5)));

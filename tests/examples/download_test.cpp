@@ -247,11 +247,11 @@ TEST_CASE("Two that share a cache fetch once", "[examples][download]") {
 }
 
 TEST_CASE("The cache follows XDG_CACHE_HOME, then HOME", "[examples][download]") {
-  struct Restore {  // the environment, whatever the checks do
-    explicit Restore(std::string n) : name(std::move(n)) {
+  struct Reconnect {  // the environment, whatever the checks do
+    explicit Reconnect(std::string n) : name(std::move(n)) {
       if (const char* old = std::getenv(name.c_str())) value = old;
     }
-    ~Restore() {
+    ~Reconnect() {
       if (value) {
         ::setenv(name.c_str(), value->c_str(), 1);
       } else {
@@ -261,8 +261,8 @@ TEST_CASE("The cache follows XDG_CACHE_HOME, then HOME", "[examples][download]")
     std::string name;
     std::optional<std::string> value;
   };
-  const Restore xdg("XDG_CACHE_HOME");
-  const Restore home("HOME");
+  const Reconnect xdg("XDG_CACHE_HOME");
+  const Reconnect home("HOME");
   ::setenv("HOME", "/somewhere/home", 1);
   ::setenv("XDG_CACHE_HOME", "/somewhere/cache", 1);
   CHECK(cifar10::cache_directory() == "/somewhere/cache/gossamer");

@@ -2,7 +2,7 @@
 /// k-means that gossips: its algebra by hand, what it conserves on a bad day, and that it finds
 /// what Lloyd's algorithm finds.
 #include <gossamer/error.hpp>
-#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossamer/node/thread_group.hpp>
 #include <gossamer/observe/consensus.hpp>
 #include <gossamer/observe/digest.hpp>
@@ -24,7 +24,7 @@
 
 namespace {
 
-using gossamer::Budget;
+using gossamer::StopCondition;
 using gossamer::Context;
 using gossamer::PeerId;
 using kmeans::KMeansNode;
@@ -102,7 +102,7 @@ TEST_CASE(
   CHECK(close(kmeans::lloyd(points, start, 20, 0).centres[2], start[2]));
   Group group(gossamer::SimulatedGroupOptions(4), rule::GoSgd(1.0),
               nodes_with(examples::shares(points, 4, true), start, 5));
-  group.run(Budget().steps(60));
+  group.run(StopCondition().steps(60));
   for (std::size_t i = 0; i < 4; ++i) CHECK(close(group[i].centres()[2], start[2]));
 }
 
@@ -124,7 +124,7 @@ TEST_CASE("One node alone with one batch takes Lloyd's steps", "[examples][kmean
   Group group(gossamer::SimulatedGroupOptions(1), rule::GoSgd(1.0),
               nodes_with({points}, start, 90));
   for (std::uint64_t step = 1; step <= 5; ++step) {
-    group.run_until(Budget().steps(step));
+    group.run_until(StopCondition().steps(step));
     const auto central = kmeans::lloyd(points, start, static_cast<int>(step), -1);
     CHECK(central.iterations == static_cast<int>(step));
     CHECK(close(group[0].centres(), central.centres));
@@ -138,14 +138,14 @@ TEST_CASE("A push halves what a node holds, and two that have met hold the tally
   const at::Tensor start = rows({{0, 0}, {10, 0}});
   const std::vector<at::Tensor> parts{points.narrow(0, 0, 3), points.narrow(0, 3, 2)};
   Group group(gossamer::SimulatedGroupOptions(2), rule::GoSgd(0.0), nodes_with(parts, start, 10));
-  group.run_until(Budget().steps(1));
+  group.run_until(StopCondition().steps(1));
   // Both have weight 1/2, so the model is twice what they count.
   CHECK(close(group[0].model().sums, rows({{4, 0}, {20, 0}})));
   CHECK(close(group[1].model().counts, at::tensor({0.0, 4.0}, at::kDouble)));
   CHECK(close(group[1].centres(), rows({{0, 0}, {13, 0}})));  // the first is empty there
 
   Group pair(gossamer::SimulatedGroupOptions(2), rule::GoSgd(1.0), nodes_with(parts, start, 10));
-  pair.run_until(Budget().steps(40));
+  pair.run_until(StopCondition().steps(40));
   for (std::size_t i = 0; i < 2; ++i) {
     CHECK(close(pair[i].model().sums, rows({{2, 0}, {36, 0}}), 1e-3));
     CHECK(close(pair[i].model().counts, at::tensor({2.0, 3.0}, at::kDouble), 1e-3));
@@ -190,7 +190,7 @@ TEST_CASE(
     const at::Tensor held = watch->total(group.members());
     worst = std::max(worst, (held - counted).abs().max().item<double>());
   };
-  group.run(Budget().duration(1500ms));
+  group.run(StopCondition().duration(1500ms));
   CHECK(crashed);
   CHECK(group.size() == 8);
   CHECK_FALSE(group.is_live(2));  // it has left
@@ -213,7 +213,7 @@ TEST_CASE("Under each rule that conserves sums, all nodes find what Lloyd's algo
   INFO(rule.name() << ", " << nodes << " nodes");
   Group group(gossamer::SimulatedGroupOptions(nodes).node(gossamer::NodeOptions().seed(1)), rule,
               nodes_with(examples::shares(points, nodes, true), start, 30));
-  group.run(Budget().steps(300));
+  group.run(StopCondition().steps(300));
   for (std::size_t i = 0; i < nodes; ++i) {
     CHECK(kmeans::quantization_error(points, group[i].centres()) < 1.02 * central);
   }
@@ -228,7 +228,7 @@ TEST_CASE("Nodes that never meet do not find it: the test above can fail", "[exa
   const double central = kmeans::lloyd(points, start, 100, 1e-6).error;
   Group group(gossamer::SimulatedGroupOptions(5), rule::None(),
               nodes_with(examples::shares(points, 5, true), start, 30));
-  group.run(Budget().steps(100));
+  group.run(StopCondition().steps(100));
   CHECK(kmeans::quantization_error(points, group[0].centres()) > 1.02 * central);
 }
 
@@ -255,7 +255,7 @@ TEST_CASE("A k-means group goes on from a checkpoint as it was", "[examples][kme
   const auto make = nodes_with(examples::shares(points, 3, true), start, 7);
   const auto options = gossamer::SimulatedGroupOptions(3);
   Group first(options, rule::GoSgd(0.5), make);
-  first.run_until(Budget().steps(9));
+  first.run_until(StopCondition().steps(9));
   gossamer::Archive saved;
   first.checkpoint(saved);
   Group second(options, rule::GoSgd(0.5), make);
@@ -265,7 +265,7 @@ TEST_CASE("A k-means group goes on from a checkpoint as it was", "[examples][kme
     CHECK(close(second[i].contribution().sums, first[i].contribution().sums));
     CHECK(close(second[i].centres(), first[i].centres()));
   }
-  second.run_until(Budget().steps(50));
+  second.run_until(StopCondition().steps(50));
   at::Tensor held = at::zeros({}, at::kDouble);
   for (std::size_t i = 0; i < 3; ++i) held += second[i].model().counts.sum() * second[i].weight();
   CHECK(held.item<double>() == Approx(120));

@@ -4,7 +4,7 @@
 #include <gossamer/error.hpp>
 
 #include <tests/support.hpp>
-#include <tests/topology/choice_scope.hpp>
+#include <tests/topology/choice_context.hpp>
 
 #include <fstream>
 #include <map>
@@ -17,7 +17,7 @@ using cifar10::make_schedule;
 using cifar10::make_topology;
 using cifar10::MeetingOptions;
 using gossamer::ConfigError;
-using tests::ChoiceScope;
+using tests::ChoiceContext;
 using tests::message_of;
 
 TEST_CASE("Every topology that is listed can be named, and chooses a peer", "[examples]") {
@@ -44,8 +44,8 @@ TEST_CASE("Every topology that is listed can be named, and chooses a peer", "[ex
       REQUIRE(values.count(word) == 1);
       text += separator + values[word];
     }
-    ChoiceScope scope(1, 4);
-    const auto peer = make_topology(text, MeetingOptions{})(scope);
+    ChoiceContext context(1, 4);
+    const auto peer = make_topology(text, MeetingOptions{})(context);
     REQUIRE(peer);
     CHECK(*peer != 1);
     CHECK(*peer < 4);
@@ -54,24 +54,24 @@ TEST_CASE("Every topology that is listed can be named, and chooses a peer", "[ex
 }
 
 TEST_CASE("Parameters of a topology or a schedule reach it", "[examples]") {
-  ChoiceScope scope(0, 16);
-  scope.steps = 30;
+  ChoiceContext context(0, 16);
+  context.steps = 30;
   MeetingOptions options;
-  CHECK(make_topology("one_peer_exponential", options)(scope) == 4);  // 30 mod 4 = 2
+  CHECK(make_topology("one_peer_exponential", options)(context) == 4);  // 30 mod 4 = 2
   options.steps_per_turn = cifar10::steps_between("every:10");
   CHECK(options.steps_per_turn == 10);
-  CHECK(make_topology("one_peer_exponential", options)(scope) == 8);  // 3 mod 4
-  CHECK(make_schedule("every:10", options)(scope));
-  CHECK(!make_schedule("every:7", options)(scope));
+  CHECK(make_topology("one_peer_exponential", options)(context) == 8);  // 3 mod 4
+  CHECK(make_schedule("every:10", options)(context));
+  CHECK(!make_schedule("every:7", options)(context));
   CHECK(cifar10::steps_between("bernoulli") == 1);
   options.probability = 1;
-  CHECK(make_schedule("bernoulli", options)(scope));
+  CHECK(make_schedule("bernoulli", options)(context));
   options.probability = 0;
-  CHECK(!make_schedule("bernoulli", options)(scope));
-  scope.passed = std::chrono::hours(1);
-  CHECK(make_schedule("poisson:1", options)(scope));
-  scope.passed = std::chrono::hours(0);
-  CHECK(!make_schedule("poisson:1", options)(scope));
+  CHECK(!make_schedule("bernoulli", options)(context));
+  context.passed = std::chrono::hours(1);
+  CHECK(make_schedule("poisson:1", options)(context));
+  context.passed = std::chrono::hours(0);
+  CHECK(!make_schedule("poisson:1", options)(context));
 }
 
 TEST_CASE("A wrong topology or schedule is refused in one sentence", "[examples]") {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// The rule of the tutorial does what its comment says.
 #include <my_rule/my_rule.hpp>
-#include <tests/rule/bench_scope.hpp>
+#include <tests/rule/bench_context.hpp>
 #include <tests/support.hpp>
 
 #include <algorithm>
@@ -26,7 +26,7 @@ Bench listeners(std::vector<double> losses, double probability = 1, std::size_t 
   bench.conserves = false;
   for (PeerId id = 0; id < losses.size(); ++id) {
     bench[id].known = [losses](PeerId peer) {
-      gossamer::transport::Status status;
+      gossamer::transport::Counters status;
       status.steps = 1;
       status.loss_sum = losses[peer];
       return status;

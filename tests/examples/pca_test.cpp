@@ -2,7 +2,7 @@
 /// PCA that gossips: pooled components are those of the pooled samples, and on a bad day nothing
 /// of them is lost.
 #include <gossamer/error.hpp>
-#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossamer/node/thread_group.hpp>
 #include <gossamer/rule/gosgd.hpp>
 #include <gossamer/rule/gosgd_pull.hpp>
@@ -23,7 +23,7 @@
 
 namespace {
 
-using gossamer::Budget;
+using gossamer::StopCondition;
 using gossamer::Context;
 using gossamer::PeerId;
 using gossamer::model::NamedTensor;
@@ -184,7 +184,7 @@ TEST_CASE(
   const auto rule = GENERATE(as<rule::AnyRule>{}, rule::GoSgd(1.0), rule::GoSgdPull(1.0));
   INFO(rule.name() << ", " << nodes << " nodes");
   Group group(gossamer::SimulatedGroupOptions(nodes), rule, nodes_with(all, nodes, 4));
-  group.run(Budget().steps(300));
+  group.run(StopCondition().steps(300));
   for (std::size_t i = 0; i < nodes; ++i) {
     CHECK(group[i].components().count() == Approx(200).epsilon(1e-6));
     CHECK(close(covariance(group[i].components()), covariance(all), 1e-6));
@@ -217,13 +217,13 @@ TEST_CASE("On a bad day, nodes, messages and the dead together hold all samples,
   std::uint64_t looks = 0;
   group.on_step = [&] {
     for (PeerId id = 0; id < 6; ++id) {  // from when each has put in its own samples
-      if (group.status(id).steps == 0) return;
+      if (group.counters(id).steps == 0) return;
     }
     ++looks;
     const double off = (watch->total(group.members()) - expected).abs().max().item<double>();
     worst = std::max(worst, off);
   };
-  group.run(Budget().duration(1500ms));
+  group.run(StopCondition().duration(1500ms));
   CHECK(crashed);
   CHECK(looks > 1000);
   CHECK(watch->messages() > 200);
@@ -262,13 +262,13 @@ TEST_CASE("A PCA group goes on from a checkpoint without counting samples again"
   const at::Tensor all = samples_of_rank(3, 60);
   const auto make = nodes_with(all, 3, 3);
   Group first(gossamer::SimulatedGroupOptions(3), rule::GoSgd(1.0), make);
-  first.run_until(Budget().steps(3));
+  first.run_until(StopCondition().steps(3));
   gossamer::Archive saved;
   first.checkpoint(saved);
   Group second(gossamer::SimulatedGroupOptions(3), rule::GoSgd(1.0), make);
   gossamer::Archive archive(saved.entries());
   second.checkpoint(archive);
-  second.run_until(Budget().steps(60));
+  second.run_until(StopCondition().steps(60));
   for (std::size_t i = 0; i < 3; ++i) {
     CHECK(second[i].components().count() == Approx(60).epsilon(1e-6));
     CHECK(close(covariance(second[i].components()), covariance(all), 1e-6));

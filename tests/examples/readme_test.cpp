@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// README and the examples say the same.
-#include <gossamer/node/cluster_file.hpp>
+#include <gossamer/simulation/cluster_file.hpp>
 
 #include <tests/support.hpp>
 

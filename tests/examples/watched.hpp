@@ -3,8 +3,8 @@
 /// a group holds, at any moment.
 #pragma once
 
-#include <gossamer/node/simulated_group.hpp>
-#include <gossamer/transport/simulated.hpp>
+#include <gossamer/simulation/group.hpp>
+#include <gossamer/simulation/transport.hpp>
 
 #include <tests/support.hpp>
 
@@ -46,7 +46,7 @@ class Watch {
   }
 
   /// All that the group holds: its live nodes, the messages, and what went with the dead.
-  [[nodiscard]] at::Tensor total(const std::vector<gossamer::observe::Member>& live) const {
+  [[nodiscard]] at::Tensor total(const std::vector<gossamer::observe::Replica>& live) const {
     at::Tensor sum;
     const auto add = [&sum](const at::Tensor& part) {
       if (part.defined()) sum = sum.defined() ? sum + part : part;
@@ -72,8 +72,8 @@ class Watched {
 
   [[nodiscard]] gossamer::PeerId self() const { return inner_.self(); }
   [[nodiscard]] std::span<const gossamer::PeerId> peers() const { return inner_.peers(); }
-  void introduce(const std::string& model, const gossamer::model::Flat& shape) {
-    inner_.introduce(model, shape);
+  void set_model_layout(const std::string& model, const gossamer::model::Flat& shape) {
+    inner_.set_model_layout(model, shape);
   }
   void send(gossamer::transport::Message message) {
     watch_->send(message);
@@ -92,11 +92,11 @@ class Watched {
   bool wait(gossamer::transport::Time deadline) { return inner_.wait(deadline); }
   void wake() { inner_.wake(); }
   [[nodiscard]] gossamer::transport::Time now() const { return inner_.now(); }
-  void publish(const gossamer::transport::Status& status) { inner_.publish(status); }
-  [[nodiscard]] gossamer::transport::Status status(gossamer::PeerId peer) const {
-    return inner_.status(peer);
+  void publish(const gossamer::transport::Counters& status) { inner_.publish(status); }
+  [[nodiscard]] gossamer::transport::Counters status(gossamer::PeerId peer) const {
+    return inner_.counters(peer);
   }
-  [[nodiscard]] gossamer::transport::Totals totals() const { return inner_.totals(); }
+  [[nodiscard]] gossamer::transport::WorkDone totals() const { return inner_.totals(); }
   void finish() { inner_.finish(); }
   bool settled() { return inner_.settled(); }
   void close(gossamer::transport::Reason reason) { inner_.close(reason); }
@@ -111,9 +111,9 @@ class Watched {
 template <class Group>
 void run_all(Group& group) {
   for (std::uint64_t steps = 200; steps < 200'000; steps += 50) {
-    group.run_until(gossamer::Budget().steps(steps));
+    group.run_until(gossamer::StopCondition().steps(steps));
     bool all = true;
-    for (std::size_t i = 0; i < group.size(); ++i) all = all && group.status(i).steps > 0;
+    for (std::size_t i = 0; i < group.size(); ++i) all = all && group.counters(i).steps > 0;
     if (all) return group.finish();
   }
   FAIL("a node never took a step");

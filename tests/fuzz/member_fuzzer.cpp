@@ -3,7 +3,7 @@
 /// in any order, between whatever its own node does. No message of its own comes home twice or is
 /// missing in its books, none is delivered with a weight that it must refuse, what it keeps is
 /// bounded, and it says nothing that another member could not read.
-#include <gossamer/transport/member.hpp>
+#include <gossamer/transport/membership/membership.hpp>
 
 #include <tests/transport/wire_samples.hpp>
 
@@ -85,7 +85,7 @@ class Script {
 class Attack {
  public:
   explicit Attack(Script script) : script_(script), member_(options()) {
-    if (script_.yes()) member_.introduce(model);
+    if (script_.yes()) member_.set_model_layout(model);
   }
 
   void run() {
@@ -100,11 +100,11 @@ class Attack {
  private:
   static inline const std::string model = "weight Float [2]\n";
 
-  static MemberOptions options() {
-    MemberOptions options;
+  static MembershipOptions options() {
+    MembershipOptions options;
     options.number = self;
     options.incarnation = life;
-    options.founders = 4;
+    options.world_size = 4;
     options.address = "host:3";
     options.contacts = {"host:0"};
     options.limits.messages = most_messages;
@@ -152,7 +152,7 @@ class Attack {
 
   // What the network does.
 
-  void connect(const MemberDial* dial) {
+  void connect(const DialAttempt* dial) {
     if (lines_.size() == most_lines) {
       if (dial != nullptr) member_.dial_failed(*dial, false, "too many", now_);
       return;
@@ -161,7 +161,7 @@ class Attack {
     member_.connected(last_line_, dial, now_);
   }
   void dial() {
-    for (const MemberDial& dial : member_.dials(now_)) {
+    for (const DialAttempt& dial : member_.dials(now_)) {
       if (script_.yes()) {
         connect(&dial);
       } else {
@@ -237,7 +237,7 @@ class Attack {
   Hello hello() {
     return {.node = peer(),
             .incarnation = script_.number(),
-            .founders = 4,
+            .world_size = 4,
             .probe = script_.byte() % 8 == 7,
             .model = mark(),
             .earlier_life = script_.number(),
@@ -298,7 +298,7 @@ class Attack {
   void live() {
     switch (script_.byte() % 8) {
       case 0:
-        return member_.introduce(model);
+        return member_.set_model_layout(model);
       case 1:
         return member_.finish();
       case 2:
@@ -332,7 +332,7 @@ class Attack {
   void check_books() {
     std::uint64_t somewhere = 0;
     const auto view = member_.view();
-    for (const MemberView& one : view) {
+    for (const MembershipView& one : view) {
       const Ledger& l = one.ledger;
       const std::uint64_t out = l.offered.messages() + l.granted.messages() + l.in_doubt.messages();
       require(out <= most_messages);
@@ -349,7 +349,7 @@ class Attack {
   }
 
   Script script_;
-  Member member_;
+  Membership member_;
   Time now_{1};
   std::map<LineId, int> lines_;
   LineId last_line_ = 0;
@@ -364,7 +364,7 @@ class Attack {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   try {
     Attack(Script(std::as_bytes(std::span(data, size)))).run();
-  } catch (const gossamer::ConfigError&) {  // of `introduce()`: a peer has another model
+  } catch (const gossamer::ConfigError&) {  // of `set_model_layout()`: a peer has another model
   }
   return 0;
 }

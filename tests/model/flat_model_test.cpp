@@ -286,7 +286,7 @@ TEST_CASE("Averaged buffers travel with the parameters but are not counted as su
   CHECK(model.kept_buffers()[0].name == "num_batches_tracked");
   norm->forward(torch::ones({2, 4}));
   CHECK(torch::equal(model.views(model.flat())[2].tensor, torch::full({4}, 0.1F)));
-  model.met();
+  model.on_merged();
   CHECK(torch::equal(norm->running_mean, torch::full({4}, 0.1F)));
   CHECK(norm->num_batches_tracked.item<std::int64_t>() == 1);
 }
@@ -301,7 +301,7 @@ TEST_CASE("Local buffers stay the node's own", "[model]") {
     const torch::NoGradGuard no_grad;
     model.flat().segments()[0].zero_();
   }
-  model.met();
+  model.on_merged();
   CHECK(torch::equal(norm->running_mean, torch::full({4}, 0.1F)));
 }
 
@@ -312,7 +312,7 @@ TEST_CASE("Reset buffers go back to their first values when models have met", "[
   for (int i = 0; i < 2; ++i) {
     norm->forward(torch::ones({2, 4}));
     CHECK_FALSE(torch::equal(norm->running_mean, torch::full({4}, 3.0F)));
-    model.met();
+    model.on_merged();
     CHECK(torch::equal(norm->running_mean, torch::full({4}, 3.0F)));
     CHECK(torch::equal(norm->running_var, torch::ones({4})));
   }

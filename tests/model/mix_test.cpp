@@ -3,7 +3,7 @@
 #include <gossamer/generator.hpp>
 #include <gossamer/model/flat_model.hpp>
 #include <gossamer/model/mix.hpp>
-#include <gossamer/model/part.hpp>
+#include <gossamer/model/chunk.hpp>
 #include <gossamer/model/snapshot.hpp>
 #include <gossamer/transport/message.hpp>
 
@@ -22,7 +22,7 @@ namespace {
 using gossamer::Generator;
 using gossamer::model::Flat;
 using gossamer::model::mix;
-using gossamer::model::Part;
+using gossamer::model::Chunk;
 using gossamer::model::Share;
 using gossamer::model::Snapshot;
 using gossamer::model::SnapshotPool;
@@ -156,7 +156,7 @@ TEST_CASE("The parts of a vector cover it once, however long it is", "[model]") 
   const std::uint32_t of = GENERATE(1U, 2U, 3U, 7U, 1024U);
   std::int64_t next = 0;
   for (std::uint32_t index = 0; index < of; ++index) {
-    const Part part{index, of};
+    const Chunk part{index, of};
     REQUIRE(part.begin(numbers) == next);
     REQUIRE(part.end(numbers) - next >= numbers / of);
     REQUIRE(part.end(numbers) - next <= numbers / of + 1);
@@ -181,7 +181,7 @@ TEST_CASE("The mean of a part touches nothing else, and all parts give the bits 
   Flat expected = clone(result);
   std::size_t bytes = 0;
   for (std::uint32_t index = 0; index < of; index += 1 + index / 20) {  // some parts, not all
-    const Part part{index, of};
+    const Chunk part{index, of};
     gossamer::model::mean(result, all, part);
     expected.copy_from(whole, part);
     bytes += whole.bytes(part);
@@ -190,7 +190,7 @@ TEST_CASE("The mean of a part touches nothing else, and all parts give the bits 
   CHECK_FALSE((of > 40 && same_bits(result, whole)));
   CHECK((bytes < whole.bytes()) == (of > 40));
   for (std::uint32_t index = 0; index < of; ++index) {
-    gossamer::model::mean(result, all, Part{index, of});
+    gossamer::model::mean(result, all, Chunk{index, of});
   }
   CHECK(same_bits(result, whole));
 }
@@ -215,7 +215,7 @@ TEST_CASE("A message counts the bytes of the part that travels", "[model][transp
   SnapshotPool pool(Flat({at::zeros({10}), at::zeros({3}, at::kDouble)}));
   Message message{.payload = pool.take()};
   CHECK(message.bytes() == Message::header_bytes + 10 * 4 + 3 * 8);
-  message.part = {1, 2};  // numbers 5 to 9, and 1 to 2
+  message.chunk = {1, 2};  // numbers 5 to 9, and 1 to 2
   CHECK(message.bytes() == Message::header_bytes + 5 * 4 + 2 * 8);
   message.payload = {};
   CHECK(message.bytes() == Message::header_bytes);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* How weight changes hands across a network that fails: the protocol of
-   include/gossamer/transport/delivery_link.hpp, written down a second time for Spin, smaller: one
+   include/gossamer/transport/delivery/session.hpp, written down a second time for Spin, smaller: one
    message per session and direction, so that each counter is a bit, and what is granted is
    delivered at once. run.sh says how it is checked.
 

@@ -2,7 +2,7 @@
 """Weight, added up from what nodes have written at their end.
 
 A run begins with weight 1, 1/n with each of n founders; who joins later begins with 0. Each node's
-record has its weight and, per peer, its ledger (gossamer/transport/ledger.hpp), in which every
+record has its weight and, per peer, its ledger (gossamer/transport/delivery/ledger.hpp), in which every
 message that it sent is in one place:
 
     sent = offered + granted + in_doubt + confirmed + returned + lost_with_peer

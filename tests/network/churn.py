@@ -3,7 +3,7 @@
 """Random churn: nodes join, leave (SIGTERM), are killed (kill -9), and are cut off from the rest for
 longer than it takes to be believed dead. A node that is cut off here is one that is stopped
 (SIGSTOP) and goes on later, so that both sides have given each other up; tests/network/cut.py cuts
-cables. There are about --nodes at a time, on the same few addresses again and again, as on machines
+network_emulator. There are about --nodes at a time, on the same few addresses again and again, as on machines
 that are restarted.
 
 Checked: who leaves or stays ends with status 0, nobody hangs (each node's steps grow whenever it is
@@ -23,7 +23,7 @@ from collections import Counter
 from pathlib import Path
 
 from books import Audit
-from swarm import Wanderer, conclude, free_ports, say, wait_for, wait_for_ends
+from many_nodes import Wanderer, conclude, free_ports, say, wait_for, wait_for_ends
 
 LASTING = 2  # nodes that are neither killed nor told to leave
 

@@ -24,7 +24,7 @@ import time
 from pathlib import Path
 
 from books import Audit, Books
-from swarm import Process, conclude, free_ports, program, say, wait_for_ends
+from many_nodes import Process, conclude, free_ports, program, say, wait_for_ends
 
 WARM_UP = 3  # steps of a node that are not counted: they allocate
 

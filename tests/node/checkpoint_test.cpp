@@ -35,7 +35,7 @@ extern char** environ;  // of the process, for posix_spawn
 namespace {
 
 using gossamer::Archive;
-using gossamer::Budget;
+using gossamer::StopCondition;
 using gossamer::CheckpointError;
 using gossamer::CheckpointHeader;
 using gossamer::Context;
@@ -382,17 +382,17 @@ TEST_CASE("A resumed group ends in the bits of one that was not interrupted", "[
   const std::uint64_t pause = GENERATE(0, 1, 4, 7);
   CAPTURE(rule, nodes, pause);
   const auto whole = make_group(nodes, rule_named(rule));
-  whole->run_until(Budget().steps(12));
+  whole->run_until(StopCondition().steps(12));
 
   const auto first = make_group(nodes, rule_named(rule));
-  if (pause > 0) first->run_until(Budget().steps(pause));
+  if (pause > 0) first->run_until(StopCondition().steps(pause));
   const tests::TemporaryFolder folder;
   save_checkpoint(*first, folder.path() / "run.ckpt");
   const auto second = make_group(nodes, rule_named(rule));
   load_checkpoint(*second, folder.path() / "run.ckpt");
   CHECK(second->totals().steps == pause * nodes);
   CHECK(second->elapsed() == first->elapsed());
-  second->run_until(Budget().steps(12));
+  second->run_until(StopCondition().steps(12));
 
   for (std::size_t i = 0; i < nodes; ++i) {
     CHECK(torch::equal((*second)[i].model()[0], (*whole)[i].model()[0]));
@@ -407,7 +407,7 @@ TEST_CASE("A resumed group ends in the bits of one that was not interrupted", "[
 
 TEST_CASE("A gossiping group comes back whole and goes on", "[node][parse][threads]") {
   const auto first = make_group(4, rule_named("gosgd"));
-  first->run_until(Budget().steps(20));
+  first->run_until(StopCondition().steps(20));
   const auto second = make_group(4, rule_named("gosgd"));
   restore(*second, saved(*first));
   for (std::size_t i = 0; i < 4; ++i) {
@@ -426,7 +426,7 @@ TEST_CASE("A gossiping group comes back whole and goes on", "[node][parse][threa
   }
   CHECK(two.entries().size() == one.entries().size());
   CHECK(second->totals().steps == first->totals().steps);
-  second->run(Budget().steps(30));
+  second->run(StopCondition().steps(30));
   CHECK(second->totals().steps >= 120);
   CHECK(second->total_weight() == tests::Approx(1.0).margin(tests::weight_tolerance));
 }

@@ -3,7 +3,7 @@
 /// has CUDA; without a device each test says so, and CTest counts it as skipped.
 #include <gossamer/gossamer.hpp>
 #include <gossamer/node/checkpoint.hpp>
-#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossamer/observe/digest.hpp>
 
 #include <tests/support.hpp>
@@ -17,7 +17,7 @@
 
 namespace {
 
-using gossamer::Budget;
+using gossamer::StopCondition;
 using gossamer::Context;
 using gossamer::rule::AnyRule;
 namespace rule = gossamer::rule;
@@ -53,7 +53,7 @@ class Descender final : public gossamer::GradientNode<std::vector<at::Tensor>> {
 };
 
 /// Tensor `s` of a node's model.
-at::Tensor numbers(const gossamer::observe::Member& member, std::size_t s) {
+at::Tensor numbers(const gossamer::observe::Replica& member, std::size_t s) {
   return member.model->layout().slots[s].view(member.model->flat());
 }
 
@@ -100,8 +100,8 @@ TEST_CASE("A simulated group does on a GPU what it does on the CPU, under every 
     CAPTURE(one.name());
     const auto here = simulate(one, at::kCPU);
     const auto there = simulate(one, gpu);
-    here->run_until(Budget().steps(30));
-    there->run_until(Budget().steps(30));
+    here->run_until(StopCondition().steps(30));
+    there->run_until(StopCondition().steps(30));
     CHECK(there->totals().messages_sent == here->totals().messages_sent);
     const auto cpu_nodes = here->members();
     const auto gpu_nodes = there->members();
@@ -127,7 +127,7 @@ TEST_CASE("Threads share a GPU under every rule", "[node][cuda]") {
     gossamer::ThreadGroup<Descender> group(gossamer::GroupOptions(4), one, [](Context context) {
       return std::make_unique<Descender>(std::move(context), gpu);
     });
-    group.run_until(Budget().steps(60));
+    group.run_until(StopCondition().steps(60));
     double weight = 0;
     for (const auto& member : group.members()) {
       weight += member.weight;
@@ -152,12 +152,12 @@ TEST_CASE("A group on a GPU goes on from a checkpoint with the same bits", "[nod
   for (const AnyRule& one : {AnyRule(rule::GoSgd(0.5)), AnyRule(rule::SlowMo(rule::None(), 3))}) {
     CAPTURE(one.name());
     const auto whole = simulate(one, gpu);
-    whole->run_until(Budget().steps(20));
+    whole->run_until(StopCondition().steps(20));
     gossamer::save_checkpoint(*whole, folder.path() / "run.ckpt");
-    whole->run_until(Budget().steps(40));
+    whole->run_until(StopCondition().steps(40));
     const auto resumed = simulate(one, gpu);
     gossamer::load_checkpoint(*resumed, folder.path() / "run.ckpt");
-    resumed->run_until(Budget().steps(40));
+    resumed->run_until(StopCondition().steps(40));
     CHECK(gossamer::observe::digest(resumed->members()) ==
           gossamer::observe::digest(whole->members()));
   }

@@ -28,7 +28,7 @@
 namespace {
 
 using gossamer::BasicContext;
-using gossamer::Budget;
+using gossamer::StopCondition;
 using gossamer::ConfigError;
 using gossamer::Context;
 using gossamer::Generator;
@@ -50,10 +50,10 @@ using gossamer::transport::PeerJoined;
 using gossamer::transport::PeerLeft;
 using gossamer::transport::Reason;
 using gossamer::transport::Returned;
-using gossamer::transport::Status;
+using gossamer::transport::Counters;
 using gossamer::transport::ThreadHub;
 using gossamer::transport::Time;
-using gossamer::transport::Totals;
+using gossamer::transport::WorkDone;
 using Numbers = std::vector<torch::Tensor>;
 
 constexpr std::int64_t d = 5;
@@ -126,7 +126,7 @@ struct Group {
     }
   }
   Node& operator[](std::size_t i) { return *nodes[i]; }
-  Progress advance(std::size_t i, const Budget& budget = {}) {
+  Progress advance(std::size_t i, const StopCondition& budget = {}) {
     return nodes[i]->advance(budget, Time(0));
   }
   [[nodiscard]] double total() const {
@@ -170,7 +170,7 @@ struct Scripted {
   std::shared_ptr<Script> script;
   PeerId self() const { return 0; }
   std::span<const PeerId> peers() const { return script->peers; }
-  void introduce(const std::string&, const gossamer::model::Flat&) {}
+  void set_model_layout(const std::string&, const gossamer::model::Flat&) {}
   void send(Message m) { script->sent.push_back(std::move(m)); }
   std::optional<Event> poll() {
     if (script->events.empty()) return std::nullopt;
@@ -181,9 +181,9 @@ struct Scripted {
   bool wait(Time) { return !script->events.empty(); }
   void wake() { ++script->wakes; }
   Time now() const { return Time(0); }
-  void publish(const Status&) {}
-  Status status(PeerId) const { return {}; }
-  Totals totals() const { return {}; }
+  void publish(const Counters&) {}
+  Counters counters(PeerId) const { return {}; }
+  WorkDone totals() const { return {}; }
   void finish() { script->finished = true; }
   bool settled() { return script->finished; }
   void close(Reason reason) { script->closed = reason; }
@@ -215,31 +215,31 @@ struct Noting {
 
   void note(const std::string& call) const { calls->push_back(call); }
   std::string name() const { return "noting"; }
-  bool needs_halves() const { return halves; }
-  bool lockstep() const { return false; }
-  bool uses_merge() const { return false; }
-  bool may_step(gossamer::rule::Scope&) { return (note("may_step"), *ready); }
-  void before_step(gossamer::rule::Scope&) { note("before_step"); }
-  void after_gradient(gossamer::rule::Scope&) { note("after_gradient"); }
-  bool may_apply(gossamer::rule::Scope&) { return (note("may_apply"), *ready); }
-  void before_apply(gossamer::rule::Scope&) { note("before_apply"); }
-  void after_step(gossamer::rule::Scope& scope) {
-    note("after_step " + std::to_string(scope.step()));
+  bool needs_gradient_hook() const { return halves; }
+  bool is_synchronous() const { return false; }
+  bool merges_by_weighted_average() const { return false; }
+  bool may_step(gossamer::rule::RuleContext&) { return (note("may_step"), *ready); }
+  void before_step(gossamer::rule::RuleContext&) { note("before_step"); }
+  void after_gradient(gossamer::rule::RuleContext&) { note("after_gradient"); }
+  bool may_apply(gossamer::rule::RuleContext&) { return (note("may_apply"), *ready); }
+  void before_apply(gossamer::rule::RuleContext&) { note("before_apply"); }
+  void after_step(gossamer::rule::RuleContext& context) {
+    note("after_step " + std::to_string(context.step()));
   }
-  void on_messages(gossamer::rule::Scope&, std::span<const Message> messages) {
+  void on_messages(gossamer::rule::RuleContext&, std::span<const Message> messages) {
     note("on_messages " + std::to_string(messages.size()));
   }
-  void on_returned(gossamer::rule::Scope&, const Message& m) {
+  void on_returned(gossamer::rule::RuleContext&, const Message& m) {
     note("on_returned " + std::to_string(m.to));
   }
-  void on_peer_joined(gossamer::rule::Scope&, PeerId peer) {
+  void on_peer_joined(gossamer::rule::RuleContext&, PeerId peer) {
     note("rule on_peer_joined " + std::to_string(peer));
   }
-  void on_peer_left(gossamer::rule::Scope&, const PeerLeft& gone) {
+  void on_peer_left(gossamer::rule::RuleContext&, const PeerLeft& gone) {
     note("rule on_peer_left " + std::to_string(gone.peer));
   }
-  void on_leave(gossamer::rule::Scope&) { note("on_leave"); }
-  void on_replaced(gossamer::rule::Scope&) { note("on_replaced"); }
+  void on_leave(gossamer::rule::RuleContext&) { note("on_leave"); }
+  void on_replaced(gossamer::rule::RuleContext&) { note("on_replaced"); }
   void checkpoint(gossamer::Archive&) { note("checkpoint"); }
 };
 
@@ -338,14 +338,14 @@ TEST_CASE("advance() waits under a synchronous rule and goes on when the others 
 
 TEST_CASE("advance() pauses when the budget is spent and goes on with a larger one", "[node]") {
   Group<Walker> group(2, None{});
-  for (int i = 0; i < 5; ++i) CHECK(group.advance(0, Budget().steps(3)) == Progress::stepped);
-  CHECK(group.advance(1, Budget().steps(3)) == Progress::stepped);  // steps are the group's
-  CHECK(group.advance(0, Budget().steps(3)) == Progress::paused);
-  CHECK(group.advance(1, Budget().steps(3)) == Progress::paused);
-  CHECK(group.advance(1, Budget().steps(4)) == Progress::stepped);
-  CHECK(group.advance(1, Budget().samples(7)) == Progress::paused);
-  CHECK(group.advance(1, Budget().samples(8)) == Progress::stepped);
-  CHECK(group.advance(1, Budget().duration(std::chrono::nanoseconds(1))) == Progress::paused);
+  for (int i = 0; i < 5; ++i) CHECK(group.advance(0, StopCondition().steps(3)) == Progress::stepped);
+  CHECK(group.advance(1, StopCondition().steps(3)) == Progress::stepped);  // steps are the group's
+  CHECK(group.advance(0, StopCondition().steps(3)) == Progress::paused);
+  CHECK(group.advance(1, StopCondition().steps(3)) == Progress::paused);
+  CHECK(group.advance(1, StopCondition().steps(4)) == Progress::stepped);
+  CHECK(group.advance(1, StopCondition().samples(7)) == Progress::paused);
+  CHECK(group.advance(1, StopCondition().samples(8)) == Progress::stepped);
+  CHECK(group.advance(1, StopCondition().duration(std::chrono::nanoseconds(1))) == Progress::paused);
   CHECK(group.advance(1) == Progress::stepped);  // no budget, no end
 }
 
@@ -355,8 +355,8 @@ TEST_CASE("Samples count the batch", "[node]") {
   group.advance(0);
   CHECK(group[0].counters().samples == 40);
   CHECK(group[0].counters().loss_sum == 1.0);
-  CHECK(group.advance(0, Budget().samples(40)) == Progress::paused);
-  CHECK(group.advance(0, Budget().samples(41)) == Progress::stepped);
+  CHECK(group.advance(0, StopCondition().samples(40)) == Progress::paused);
+  CHECK(group.advance(0, StopCondition().samples(41)) == Progress::stepped);
 }
 
 TEST_CASE("on_start is called once, before the first step, and not again after a resume",
@@ -368,7 +368,7 @@ TEST_CASE("on_start is called once, before the first step, and not again after a
   };
   CHECK(group[0].starts == 0);
   group.advance(0);
-  group.advance(0, Budget().steps(1));
+  group.advance(0, StopCondition().steps(1));
   group.advance(0);
   CHECK(group[0].starts == 1);
 
@@ -385,7 +385,7 @@ TEST_CASE("on_start is called once, before the first step, and not again after a
 TEST_CASE("run() ends with on_stop, and with the drain time at the latest", "[node]") {
   // The peer never finishes, so only the deadline can end it.
   Group<Walker> group(2, GoSgd(1), NodeOptions().drain_timeout(std::chrono::milliseconds(5)));
-  group[0].run(Budget().steps(2));
+  group[0].run(StopCondition().steps(2));
   CHECK(group[0].stops == 1);
   CHECK(group[0].counters().steps == 4);  // of the group's 2 * 2 steps
   CHECK(group.total() == tests::Approx(1.0).margin(tests::weight_tolerance));
@@ -399,12 +399,12 @@ TEST_CASE("A stop ends run_until before the next step, and can be taken back", "
     if (++steps == 3) group[0].request_stop();
     return 0.0;
   };
-  group[0].run_until(Budget());  // without end
+  group[0].run_until(StopCondition());  // without end
   CHECK(steps == 3);
-  group[0].run_until(Budget());
+  group[0].run_until(StopCondition());
   CHECK(steps == 3);
   group[0].clear_stop();
-  group[0].run_until(Budget().steps(3));
+  group[0].run_until(StopCondition().steps(3));
   CHECK(steps == 6);
 }
 
@@ -414,7 +414,7 @@ TEST_CASE("A stop ends a node that waits for others", "[node][sync]") {
   CHECK(group.advance(0) == Progress::waiting);
   group[0].request_stop();
   CHECK(group.advance(0) == Progress::paused);
-  group[0].run_until(Budget());
+  group[0].run_until(StopCondition());
   group[0].clear_stop();
   CHECK(group.advance(1) == Progress::stepped);
   CHECK(group.advance(0) == Progress::stepped);  // nothing was lost by the pause
@@ -464,7 +464,7 @@ TEST_CASE("A stop inside a round of PerSyn leaves the sum of the models", "[node
 
 TEST_CASE("The mean of a node that has finished since still counts", "[node][persyn]") {
   Group<Walker> group(3, PerSyn(1));
-  const Budget one = Budget().steps(1);
+  const StopCondition one = StopCondition().steps(1);
   for (std::size_t k = 0; k < 3; ++k) {
     group[k].step = [&group, k] {
       group[k].model()[0].add_(static_cast<double>(k + 1));
@@ -742,7 +742,7 @@ TEST_CASE("Options that cannot work are refused when the node is made", "[node]"
         "NodeOptions: samples_per_step must be at least 1, got 0");
   CHECK(refusal(NodeOptions().drain_timeout(std::chrono::milliseconds(0))) ==
         "NodeOptions: drain_timeout must be positive, got 0 ms");
-  CHECK(refusal(NodeOptions().snapshots(0)) == "NodeOptions: snapshots must be at least 1, got 0");
+  CHECK(refusal(NodeOptions().max_in_flight(0)) == "NodeOptions: max_in_flight must be at least 1, got 0");
   CHECK(refusal(NodeOptions().drain_timeout(std::chrono::milliseconds(-3))) ==
         "NodeOptions: drain_timeout must be positive, got -3 ms");
   CHECK(refusal({}, -1) == "Context: weight must be finite and not negative, got -1");
@@ -823,7 +823,7 @@ TEST_CASE("Hooks of one node never run at the same time", "[node][threads]") {
   gossamer::ThreadGroup<Guarded> group(gossamer::GroupOptions(4), GoSgd(1), [](Context context) {
     return std::make_unique<Guarded>(std::move(context));
   });
-  group.run(Budget().steps(200));
+  group.run(StopCondition().steps(200));
   int calls = 0;  // of all: on a busy machine one may do it all before another one begins
   for (std::size_t i = 0; i < group.size(); ++i) {
     CHECK(group[i].overlaps == 0);

@@ -109,7 +109,7 @@ TEST_CASE("Weights of loops add up to 1 when all have ended", "[node][gossip][th
     CHECK(weights[id] > 0);
   }
   double total = hub->weight_in_flight() + hub->weight_lost();
-  for (PeerId id = 0; id < nodes; ++id) total += hub->status(id).weight;
+  for (PeerId id = 0; id < nodes; ++id) total += hub->counters(id).weight;
   CHECK(total == tests::Approx(1.0).margin(tests::weight_tolerance));
   CHECK(hub->weight_lost() == 0);
   CHECK(hub->totals().steps == 20 * nodes + nodes * (nodes - 1) / 2);
@@ -179,7 +179,7 @@ TEST_CASE("A loop that throws is lost to the others, with its weight", "[node][g
   }
   CHECK(reasons == std::vector<std::string>{"it was lost"});
   CHECK(arrived == 0.25);
-  CHECK(hub->status(0).weight == 0.25);
+  CHECK(hub->counters(0).weight == 0.25);
 }
 
 TEST_CASE("A rule that acts between gradient and apply is refused in a loop", "[node][gossip]") {

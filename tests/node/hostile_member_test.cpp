@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// Nodes that train over TCP, and a peer that was let in and says what no node would.
 #include <gossamer/gossamer.hpp>
-#include <gossamer/node/tcp_member.hpp>
+#include <gossamer/node/tcp_group.hpp>
 
 #include <tests/support.hpp>
 #include <tests/transport/hostile_peer.hpp>
@@ -22,11 +22,11 @@
 
 namespace {
 
-using gossamer::Budget;
+using gossamer::StopCondition;
 using gossamer::Context;
 using gossamer::PeerId;
-using gossamer::TcpMember;
-using gossamer::TcpMemberOptions;
+using gossamer::TcpGroup;
+using gossamer::TcpGroupOptions;
 using gossamer::transport::TcpOptions;
 using tests::Approx;
 using tests::hostile::Peer;
@@ -49,22 +49,22 @@ class Idle final : public gossamer::GossipNode<torch::nn::Linear> {
 /// A node in a thread of its own, until it is told to leave.
 struct Trainer {
   explicit Trainer(TcpOptions tcp) {
-    tcp.founders(2).timers({.heartbeat = 100ms,
+    tcp.world_size(2).timers({.heartbeat = 100ms,
                             .dead_after = 5s,
                             .resend_after = 100ms,
                             .redial_after = 10ms,
                             .handshake = 30s});
-    const auto options = TcpMemberOptions(tcp)
+    const auto options = TcpGroupOptions(tcp)
                              .node(gossamer::NodeOptions().drain_timeout(60s))
                              .leave_when([this] { return leave.load(); })
                              .tick(5ms);
     thread = std::thread([this, options] {
       try {
-        member = std::make_unique<TcpMember<Idle>>(
+        member = std::make_unique<TcpGroup<Idle>>(
             options, gossamer::rule::GoSgd(0.2),
             [this](Context context) { return std::make_unique<Idle>(std::move(context), steps); });
         ready = true;
-        member->run(Budget().steps(std::uint64_t{1} << 40U));
+        member->run(StopCondition().steps(std::uint64_t{1} << 40U));
       } catch (const std::exception& caught) {
         error = caught.what();
       }
@@ -88,7 +88,7 @@ struct Trainer {
   std::atomic<bool> ended{false};
   std::atomic<std::uint64_t> steps{0};
   std::string error;
-  std::unique_ptr<TcpMember<Idle>> member;
+  std::unique_ptr<TcpGroup<Idle>> member;
   std::thread thread;
 };
 

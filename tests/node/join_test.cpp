@@ -13,7 +13,7 @@
 
 namespace {
 
-using gossamer::Budget;
+using gossamer::StopCondition;
 using gossamer::Context;
 using gossamer::GossipNode;
 using gossamer::NodeOptions;
@@ -28,7 +28,7 @@ class Node final : public GossipNode<std::vector<at::Tensor>> {
   Node(Context context, double x)
       : GossipNode(std::move(context), {torch::full({3}, x, torch::kDouble)}) {}
   [[nodiscard]] double number() { return model()[0][1].item<double>(); }
-  Progress advance() { return GossipNode::advance(Budget(), Time(0)); }
+  Progress advance() { return GossipNode::advance(StopCondition(), Time(0)); }
 
  private:
   double local_step() override { return 0; }

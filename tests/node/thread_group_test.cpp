@@ -28,7 +28,7 @@
 
 namespace {
 
-using gossamer::Budget;
+using gossamer::StopCondition;
 using gossamer::ConfigError;
 using gossamer::Context;
 using gossamer::Generator;
@@ -50,8 +50,8 @@ AnyRule rule_named(const std::string& name) {
   if (name == "gosgd") return gossamer::rule::GoSgd(1);
   if (name == "gosgd_pull") return gossamer::rule::GoSgdPull(1);
   if (name == "persyn") return gossamer::rule::PerSyn(3);
-  if (name == "persyn in parts") return gossamer::rule::PerSyn(3).parts(4);
-  if (name == "sync in parts") return gossamer::rule::Sync().parts(3);
+  if (name == "persyn in parts") return gossamer::rule::PerSyn(3).chunks(4);
+  if (name == "sync in parts") return gossamer::rule::Sync().chunks(3);
   return gossamer::rule::Sync{};
 }
 
@@ -179,7 +179,7 @@ TEST_CASE("A group of any size does its steps under every rule, and its weights 
   for (std::size_t i = 1; i < nodes; ++i) {  // an equal start
     CHECK(distance((*group)[i].parameters().flat(), (*group)[0].parameters().flat()) == 0);
   }
-  group->run_until(Budget().steps(20));
+  group->run_until(StopCondition().steps(20));
   const std::uint64_t steps = group->totals().steps;
   CHECK(steps >= 20 * nodes);
   CHECK(steps < 21 * nodes);  // each may have been in a step as the budget was reached
@@ -191,10 +191,10 @@ TEST_CASE("A group of any size does its steps under every rule, and its weights 
   }
   if (nodes > 1 && rule != "none") CHECK(group->totals().messages_sent > 0);
 
-  group->run_until(Budget().samples(30 * batch * nodes));  // it goes on
+  group->run_until(StopCondition().samples(30 * batch * nodes));  // it goes on
   CHECK(group->totals().steps >= 30 * nodes);
   CHECK(group->totals().steps < 31 * nodes);
-  group->run(Budget().steps(31));
+  group->run(StopCondition().steps(31));
   CHECK(total(*group) == weight_is_one());
   CHECK(group->members().size() == nodes);
   for (std::size_t i = 0; i < nodes; ++i) {
@@ -208,7 +208,7 @@ TEST_CASE("A duration ends a run under every rule", "[node][threads]") {
   const std::string rule = GENERATE("none", "gosgd", "gosgd_pull", "sync", "persyn");
   CAPTURE(rule);
   const auto group = make_group(options_for(3), rule);
-  group->run(Budget().duration(std::chrono::milliseconds(20)));
+  group->run(StopCondition().duration(std::chrono::milliseconds(20)));
   CHECK(group->elapsed() >= std::chrono::milliseconds(20));
   CHECK(total(*group) == weight_is_one());
 }
@@ -219,7 +219,7 @@ TEST_CASE("Sync is one process with the batches of all, and its nodes are equal 
   const std::string rule = GENERATE("sync", "sync in parts");
   CAPTURE(nodes, rule);
   const auto group = make_group(options_for(nodes), rule);
-  group->run(Budget().steps(25));
+  group->run(StopCondition().steps(25));
 
   auto net = make_net(0);
   torch::optim::SGD optimizer(net->parameters(), torch::optim::SGDOptions(0.1).momentum(0.9));
@@ -243,11 +243,11 @@ TEST_CASE("Sync is one process with the batches of all, and its nodes are equal 
 
 TEST_CASE("PerSyn leaves equal models after a step that is due", "[node][persyn][threads]") {
   const auto group = make_group(options_for(3), "persyn");
-  group->run_until(Budget().steps(6));
+  group->run_until(StopCondition().steps(6));
   CHECK(gossamer::observe::consensus_error(group->members()) == 0);
-  group->run_until(Budget().steps(7));
+  group->run_until(StopCondition().steps(7));
   CHECK(gossamer::observe::consensus_error(group->members()) > 0);
-  group->run_until(Budget().steps(9));
+  group->run_until(StopCondition().steps(9));
   CHECK(gossamer::observe::consensus_error(group->members()) == 0);
 }
 
@@ -263,7 +263,7 @@ TEST_CASE("One seed ends in the same bits where the order is fixed", "[node][thr
   std::vector<std::string> digests;
   for (int run = 0; run < 2; ++run) {
     const auto group = make_group(options_for(nodes), rule);
-    group->run(Budget().steps(15));
+    group->run(StopCondition().steps(15));
     digests.push_back(gossamer::observe::digest(group->members()));
   }
   CHECK(digests[0] == digests[1]);
@@ -274,7 +274,7 @@ TEST_CASE("Threads that average in parts end in the bits of those that average w
   const std::string rule = GENERATE("sync", "persyn");
   const auto digest_of = [](const std::string& name) {
     const auto group = make_group(options_for(4), name);
-    group->run(Budget().steps(30));
+    group->run(StopCondition().steps(30));
     return gossamer::observe::digest(group->members());
   };
   CHECK(digest_of(rule) == digest_of(rule + " in parts"));
@@ -294,7 +294,7 @@ TEST_CASE("An exception in any hook is the node's error, and the weights still a
       if (name == hook && ++calls == n) throw std::out_of_range("no more data");
     };
     try {
-      group->run_until(Budget().steps(10'000));
+      group->run_until(StopCondition().steps(10'000));
       FAIL("expected NodeError");
     } catch (const NodeError& error) {
       CHECK(error.what() == std::string("node 1: no more data"));
@@ -314,7 +314,7 @@ TEST_CASE("An exception in any hook is the node's error, and the weights still a
 
     // They can go on without it.
     const auto before = group->totals().steps;
-    group->run(Budget().steps(before / 3 + 20));
+    group->run(StopCondition().steps(before / 3 + 20));
     CHECK(group->totals().steps > before);
     CHECK(total(*group) == weight_is_one());
     CHECK((*group)[0].stops == 1);
@@ -329,7 +329,7 @@ TEST_CASE("An exception in on_stop is the node's error too", "[node][threads]") 
   };
   std::string text;
   try {
-    group->run(Budget().steps(3));
+    group->run(StopCondition().steps(3));
   } catch (const std::exception& error) {
     text = error.what();
   }
@@ -348,7 +348,7 @@ TEST_CASE("An exception while the last messages land is the node's error", "[nod
     }
   };
   const auto run = [&] {
-    while (true) group->run_until(Budget().steps(group->totals().steps / 3 + 1));
+    while (true) group->run_until(StopCondition().steps(group->totals().steps / 3 + 1));
   };
   CHECK(tests::message_of<NodeError>(run) == "node 2: too late");
   CHECK(total(*group) == weight_is_one());
@@ -360,7 +360,7 @@ TEST_CASE("Something that is not an exception is reported as such", "[node][thre
   (*group)[0].on_hook = [](const std::string& name) {
     if (name == "apply") throw 3;  // NOLINT(hicpp-exception-baseclass)
   };
-  CHECK(tests::message_of<NodeError>([&] { group->run_until(Budget()); }) ==
+  CHECK(tests::message_of<NodeError>([&] { group->run_until(StopCondition()); }) ==
         "node 0: something that is not a std::exception");
   CHECK(total(*group) == weight_is_one());
 }
@@ -373,7 +373,7 @@ TEST_CASE("The first of several errors is the one that is reported", "[node][thr
     };
   }
   try {
-    group->run_until(Budget().steps(5));
+    group->run_until(StopCondition().steps(5));
     FAIL("expected NodeError");
   } catch (const NodeError& error) {
     CHECK(error.what() ==
@@ -386,7 +386,7 @@ TEST_CASE("The first of several errors is the one that is reported", "[node][thr
 TEST_CASE("A loss that is not finite names node and step", "[node][threads]") {
   const auto group = make_group(options_for(2), "none");
   (*group)[1].model()->parameters()[0].detach().fill_(std::nan(""));
-  CHECK_THAT(tests::message_of<NodeError>([&] { group->run_until(Budget()); }),
+  CHECK_THAT(tests::message_of<NodeError>([&] { group->run_until(StopCondition()); }),
              Catch::Matchers::StartsWith("node 1: the loss is ") &&
                  Catch::Matchers::EndsWith("nan at step 1; a lower learning rate may help"));
 }
@@ -403,7 +403,7 @@ TEST_CASE("stop() from another thread ends an endless run under every rule", "[n
     while (group->totals().steps < 30) std::this_thread::yield();  // readable meanwhile
     group->stop();
   });
-  group->run(Budget());
+  group->run(StopCondition());
   other.join();
   CHECK(group->totals().steps >= 30);
   CHECK(total(*group) == weight_is_one());
@@ -423,7 +423,7 @@ TEST_CASE("A signal ends an endless run, and says which", "[node][threads]") {
   (*group)[1].on_hook = [&](const std::string&) {
     if (!raised.exchange(true)) std::raise(signal);
   };
-  group->run(Budget());
+  group->run(StopCondition());
   CHECK(signals.received() == signal);
   CHECK((*group)[0].stops == 1);
   CHECK(total(*group) == weight_is_one());
@@ -433,9 +433,9 @@ TEST_CASE("A signal between two runs ends the next at once", "[node][threads]") 
   gossamer::Signals signals;
   const auto stop = [&] { return signals.received() != 0; };
   const auto group = make_group(options_for(2).stop_when(stop), "gosgd");
-  group->run_until(Budget().steps(2));
+  group->run_until(StopCondition().steps(2));
   std::raise(SIGINT);
-  group->run(Budget());
+  group->run(StopCondition());
   CHECK(signals.received() == SIGINT);
 }
 
@@ -449,7 +449,7 @@ TEST_CASE("on_tick comes while the group runs, and may stop it", "[node][threads
   }),
                                 "gosgd");
   running = group.get();
-  group->run(Budget());
+  group->run(StopCondition());
   CHECK(ticks >= 3);
 }
 
@@ -458,7 +458,7 @@ TEST_CASE("An exception in on_tick ends the run and comes out", "[node][threads]
     throw std::runtime_error("screen gone");
   }),
                                 "gosgd");
-  CHECK_THROWS_WITH(group->run_until(Budget()), "screen gone");
+  CHECK_THROWS_WITH(group->run_until(StopCondition()), "screen gone");
   CHECK(total(*group) == weight_is_one());
 }
 
@@ -489,9 +489,9 @@ TEST_CASE("Options of a group that cannot work are refused", "[node][threads]") 
 TEST_CASE("No node ever has more copies of its model than it may", "[node][threads]") {
   const auto snapshots = GENERATE(as<std::size_t>{}, 1, 3);
   auto options = options_for(4);
-  options.node(gossamer::NodeOptions(options.node()).snapshots(snapshots));
+  options.node(gossamer::NodeOptions(options.node()).max_in_flight(snapshots));
   const auto group = make_group(options, "gosgd");
-  group->run_until(Budget().steps(200));
+  group->run_until(StopCondition().steps(200));
   CHECK(group->totals().messages_sent > 4 * snapshots);  // each was used again
   for (std::size_t i = 0; i < 4; ++i) CHECK((*group)[i].engine().pool().made() <= snapshots);
   CHECK(total(*group) == weight_is_one());
@@ -506,7 +506,7 @@ TEST_CASE("Statistics of BatchNorm travel with the parameters, or stay, or start
   auto options = options_for(3);
   options.node(NodeOptions(options.node()).buffers(policy));
   const auto group = make_group(options, rule, true);
-  group->run_until(Budget().steps(12));
+  group->run_until(StopCondition().steps(12));
   CHECK(total(*group) == weight_is_one());
   std::vector<torch::Tensor> means;
   for (std::size_t i = 0; i < 3; ++i) {
@@ -530,7 +530,7 @@ TEST_CASE("Statistics of BatchNorm travel with the parameters, or stay, or start
 
 TEST_CASE("Mean and weighted mean of a group are the nodes'", "[node][threads]") {
   const auto group = make_group(options_for(3), "gosgd");
-  group->run_until(Budget().steps(10));
+  group->run_until(StopCondition().steps(10));
   torch::Tensor mean = torch::zeros_like(group->mean().segments()[0]);
   torch::Tensor weighted = torch::zeros_like(mean);
   for (std::size_t i = 0; i < 3; ++i) {
@@ -546,7 +546,7 @@ TEST_CASE("A hundred short runs leave the weight whole", "[node][threads]") {
   const std::string rule = GENERATE("gosgd", "gosgd_pull", "sync", "persyn");
   const auto group = make_group(options_for(3), rule);
   for (std::uint64_t i = 1; i <= 100; ++i) {
-    group->run_until(Budget().steps(i));
+    group->run_until(StopCondition().steps(i));
     REQUIRE(total(*group) == weight_is_one());
     REQUIRE(group->totals().steps >= 3 * i);
   }

@@ -29,7 +29,7 @@ using gossamer::model::Buffers;
 using gossamer::model::FlatModel;
 using gossamer::observe::clock;
 using gossamer::observe::grouped;
-using gossamer::observe::Member;
+using gossamer::observe::Replica;
 using gossamer::observe::ProgressLine;
 using gossamer::observe::ProgressState;
 using gossamer::observe::RunRecord;

@@ -2,7 +2,7 @@
 /// AdaHessian: the diagonal where it is known, one step by hand, and training.
 #include <gossamer/error.hpp>
 #include <gossamer/node/gossip_node.hpp>
-#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossamer/optim/adahessian.hpp>
 #include <gossamer/rule/easgd.hpp>
 
@@ -238,7 +238,7 @@ TEST_CASE("Nodes with AdaHessian train around a centre", "[optim][adahessian][si
   gossamer::SimulatedGroup<Descender> group(
       gossamer::SimulatedGroupOptions(3),
       gossamer::rule::Easgd(gossamer::rule::EasgdOptions().tau(2)));
-  group.run(gossamer::Budget().steps(300));
+  group.run(gossamer::StopCondition().steps(300));
   for (int i = 0; i < 2; ++i) {  // at the same speed, whatever the curvature
     CHECK(group[0].model()[0][i].item<double>() == Approx(1.5).margin(0.2));
   }

@@ -28,7 +28,7 @@ class Node final : public gossamer::GossipNode<Numbers> {
 
 int main() {
   gossamer::ThreadGroup<Node> group(gossamer::GroupOptions(2), gossamer::rule::GoSgd(0.1));
-  group.run(gossamer::Budget().steps(200));
+  group.run(gossamer::StopCondition().steps(200));
   const double weight = group.total_weight();
   std::cout << "total weight " << weight << '\n';
   return std::abs(weight - 1) < 1e-9 ? 0 : 1;

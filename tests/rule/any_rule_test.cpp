@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// What a rule is put together from: whom, when, and the holder of any rule.
 #include <gossamer/error.hpp>
-#include <gossamer/node/archive.hpp>
+#include <gossamer/model/archive.hpp>
 #include <gossamer/rule/ad_psgd.hpp>
 #include <gossamer/rule/d_psgd.hpp>
 #include <gossamer/rule/downpour.hpp>
@@ -19,13 +19,13 @@
 #include <gossamer/rule/sgp.hpp>
 #include <gossamer/rule/slow_momentum.hpp>
 #include <gossamer/rule/sync.hpp>
-#include <gossamer/rule/then.hpp>
+#include <gossamer/rule/switch_after.hpp>
 #include <gossamer/schedule/bernoulli.hpp>
 #include <gossamer/schedule/every.hpp>
 #include <gossamer/topology/ring.hpp>
 #include <gossamer/topology/uniform.hpp>
 
-#include <tests/rule/bench_scope.hpp>
+#include <tests/rule/bench_context.hpp>
 #include <tests/support.hpp>
 
 #include <cmath>
@@ -49,7 +49,7 @@ using gossamer::rule::AnyRule;
 using gossamer::rule::Message;
 using gossamer::rule::Neutral;
 using gossamer::rule::None;
-using gossamer::rule::Scope;
+using gossamer::rule::RuleContext;
 using gossamer::schedule::Bernoulli;
 using gossamer::schedule::Every;
 using gossamer::topology::Ring;
@@ -70,13 +70,13 @@ struct NoCopy : OnlyName {
   NoCopy(const NoCopy&) = delete;
 };
 struct MayStepSaysNothing : OnlyName {
-  void may_step(Scope&) {}
+  void may_step(RuleContext&) {}
 };
 struct MayApplySaysNothing : OnlyName {
-  void may_apply(Scope&) {}
+  void may_apply(RuleContext&) {}
 };
 struct WantsOneMessage : OnlyName {
-  void on_messages(Scope&, const Message&) {}
+  void on_messages(RuleContext&, const Message&) {}
 };
 struct NoNeutral {
   [[nodiscard]] std::string name() const { return "alone"; }
@@ -101,7 +101,7 @@ static_assert(Rule<gossamer::rule::DPsgd>);
 static_assert(Rule<gossamer::rule::GossipingPull>);
 static_assert(Rule<gossamer::rule::GossipingPush>);
 static_assert(Rule<gossamer::rule::SlowMo>);
-static_assert(Rule<gossamer::rule::Then>);
+static_assert(Rule<gossamer::rule::SwitchAfter>);
 static_assert(Rule<AnyRule>);
 static_assert(!Rule<NoName>);
 static_assert(!Rule<NoCopy>);
@@ -124,21 +124,21 @@ static_assert(!Schedule<Uniform>);
 /// Writes down which of its hooks were called.
 struct Recorder {
   [[nodiscard]] std::string name() const { return "recorder"; }
-  [[nodiscard]] bool needs_halves() const { return true; }
-  [[nodiscard]] bool lockstep() const { return true; }
-  [[nodiscard]] bool uses_merge() const { return true; }
-  bool may_step(Scope&) { return note("may_step"); }
-  void before_step(Scope&) { note("before_step"); }
-  void after_gradient(Scope&) { note("after_gradient"); }
-  bool may_apply(Scope&) { return !note("may_apply"); }
-  void before_apply(Scope&) { note("before_apply"); }
-  void after_step(Scope&) { note("after_step"); }
-  void on_messages(Scope&, std::span<const Message> all) { note("messages", all.size()); }
-  void on_returned(Scope&, const Message& message) { note("returned", message.kind); }
-  void on_peer_joined(Scope&, PeerId peer) { note("joined", peer); }
-  void on_peer_left(Scope&, const PeerLeft& gone) { note("left", gone.peer); }
-  void on_leave(Scope&) { note("on_leave"); }
-  void on_replaced(Scope&) { note("on_replaced"); }
+  [[nodiscard]] bool needs_gradient_hook() const { return true; }
+  [[nodiscard]] bool is_synchronous() const { return true; }
+  [[nodiscard]] bool merges_by_weighted_average() const { return true; }
+  bool may_step(RuleContext&) { return note("may_step"); }
+  void before_step(RuleContext&) { note("before_step"); }
+  void after_gradient(RuleContext&) { note("after_gradient"); }
+  bool may_apply(RuleContext&) { return !note("may_apply"); }
+  void before_apply(RuleContext&) { note("before_apply"); }
+  void after_step(RuleContext&) { note("after_step"); }
+  void on_messages(RuleContext&, std::span<const Message> all) { note("messages", all.size()); }
+  void on_returned(RuleContext&, const Message& message) { note("returned", message.kind); }
+  void on_peer_joined(RuleContext&, PeerId peer) { note("joined", peer); }
+  void on_peer_left(RuleContext&, const PeerLeft& gone) { note("left", gone.peer); }
+  void on_leave(RuleContext&) { note("on_leave"); }
+  void on_replaced(RuleContext&) { note("on_replaced"); }
   void checkpoint(Archive&) { note("checkpoint"); }
 
   bool note(const std::string& hook, std::size_t number = 0) {
@@ -151,16 +151,16 @@ struct Recorder {
 /// Counts its steps, and says how many in a message's kind.
 struct Counter : Neutral {
   [[nodiscard]] std::string name() const { return "counter"; }
-  void before_step(Scope&) { ++steps; }
-  void after_step(Scope& scope) { scope.send({.to = 0, .kind = steps, .payload = {}}); }
+  void before_step(RuleContext&) { ++steps; }
+  void after_step(RuleContext& context) { context.send({.to = 0, .kind = steps, .payload = {}}); }
   void checkpoint(Archive& archive) { archive("steps", steps); }
   std::uint32_t steps = 0;
 };
 
 /// What a counter says after one more step.
-std::uint32_t steps_of(AnyRule& rule, Scope& scope, std::vector<Message>& outbox) {
-  rule.before_step(scope);
-  rule.after_step(scope);
+std::uint32_t steps_of(AnyRule& rule, RuleContext& context, std::vector<Message>& outbox) {
+  rule.before_step(context);
+  rule.after_step(context);
   const std::uint32_t steps = outbox.back().kind;
   outbox.clear();
   return steps;
@@ -203,7 +203,7 @@ TEST_CASE("No message from a member, however odd, ends a rule or its weight", "[
         continue;
       }
       const PeerId from = random.below(nodes);
-      tests::BenchScope& sender = bench[from];
+      tests::BenchContext& sender = bench[from];
       Message message{.from = from,
                       .to = (from + 1 + random.below(nodes - 1)) % nodes,
                       .kind = random.below(9),
@@ -223,25 +223,25 @@ TEST_CASE("Every hook of a held rule is called once, and its answer passed on", 
   const auto calls = recorder.calls;
   AnyRule rule(recorder);
   Bench bench(1, OnlyName());
-  Scope& scope = bench[0];
+  RuleContext& context = bench[0];
   const std::vector<Message> messages(2);
   Archive archive;
   CHECK(rule.name() == "recorder");
-  CHECK(rule.needs_halves());
-  CHECK(rule.lockstep());
-  CHECK(rule.uses_merge());
-  CHECK(rule.may_step(scope));
-  rule.before_step(scope);
-  rule.after_gradient(scope);
-  CHECK_FALSE(rule.may_apply(scope));
-  rule.before_apply(scope);
-  rule.after_step(scope);
-  rule.on_messages(scope, messages);
-  rule.on_returned(scope, {.kind = 3, .payload = {}});
-  rule.on_peer_joined(scope, 4);
-  rule.on_peer_left(scope, {5, Reason::lost});
-  rule.on_leave(scope);
-  rule.on_replaced(scope);
+  CHECK(rule.needs_gradient_hook());
+  CHECK(rule.is_synchronous());
+  CHECK(rule.merges_by_weighted_average());
+  CHECK(rule.may_step(context));
+  rule.before_step(context);
+  rule.after_gradient(context);
+  CHECK_FALSE(rule.may_apply(context));
+  rule.before_apply(context);
+  rule.after_step(context);
+  rule.on_messages(context, messages);
+  rule.on_returned(context, {.kind = 3, .payload = {}});
+  rule.on_peer_joined(context, 4);
+  rule.on_peer_left(context, {5, Reason::lost});
+  rule.on_leave(context);
+  rule.on_replaced(context);
   rule.checkpoint(archive);
   CHECK(*calls == std::vector<std::string>{"may_step", "before_step", "after_gradient", "may_apply",
                                            "before_apply", "after_step", "messages 2", "returned 3",
@@ -252,8 +252,8 @@ TEST_CASE("Every hook of a held rule is called once, and its answer passed on", 
 TEST_CASE("A rule with nothing but a name trains each node alone", "[rule]") {
   const AnyRule rule = GENERATE(as<AnyRule>{}, OnlyName(), None());
   CHECK((rule.name() == "only_name" || rule.name() == "none"));
-  CHECK_FALSE(rule.needs_halves());
-  CHECK_FALSE(rule.lockstep());
+  CHECK_FALSE(rule.needs_gradient_hook());
+  CHECK_FALSE(rule.is_synchronous());
   Bench bench(3, rule, 1);
   bench.conserves = false;  // a leaver's weight goes to one who has another model
   bench.gradient = [](PeerId, std::size_t) { return 1.0; };
@@ -269,37 +269,37 @@ TEST_CASE("A rule with nothing but a name trains each node alone", "[rule]") {
 
 TEST_CASE("Copies of a rule are independent of each other", "[rule]") {
   Bench bench(2, OnlyName());
-  auto& scope = bench[0];
+  auto& context = bench[0];
   AnyRule first(Counter{});
-  CHECK(steps_of(first, scope, scope.outbox) == 1);
+  CHECK(steps_of(first, context, context.outbox) == 1);
   AnyRule second(first);
-  CHECK(steps_of(first, scope, scope.outbox) == 2);
-  CHECK(steps_of(first, scope, scope.outbox) == 3);
-  CHECK(steps_of(second, scope, scope.outbox) == 2);
+  CHECK(steps_of(first, context, context.outbox) == 2);
+  CHECK(steps_of(first, context, context.outbox) == 3);
+  CHECK(steps_of(second, context, context.outbox) == 2);
   first = second;
-  CHECK(steps_of(second, scope, scope.outbox) == 3);
-  CHECK(steps_of(first, scope, scope.outbox) == 3);
+  CHECK(steps_of(second, context, context.outbox) == 3);
+  CHECK(steps_of(first, context, context.outbox) == 3);
   AnyRule third(std::move(first));
-  CHECK(steps_of(third, scope, scope.outbox) == 4);
+  CHECK(steps_of(third, context, context.outbox) == 4);
   second = std::move(third);
-  CHECK(steps_of(second, scope, scope.outbox) == 5);
+  CHECK(steps_of(second, context, context.outbox) == 5);
   const AnyRule& same = second;
   second = same;
-  CHECK(steps_of(second, scope, scope.outbox) == 6);
+  CHECK(steps_of(second, context, context.outbox) == 6);
 }
 
 TEST_CASE("A rule goes on where its checkpoint was taken", "[rule]") {
   Bench bench(2, OnlyName());
-  auto& scope = bench[0];
+  auto& context = bench[0];
   AnyRule rule(Counter{});
-  for (int i = 0; i < 3; ++i) steps_of(rule, scope, scope.outbox);
+  for (int i = 0; i < 3; ++i) steps_of(rule, context, context.outbox);
   Archive saved;
   rule.checkpoint(saved);
-  steps_of(rule, scope, scope.outbox);
+  steps_of(rule, context, context.outbox);
   Archive archive(saved.entries());
   AnyRule restored(Counter{});
   restored.checkpoint(archive);
-  CHECK(steps_of(restored, scope, scope.outbox) == 4);
+  CHECK(steps_of(restored, context, context.outbox) == 4);
   Archive empty{std::map<std::string, std::string>{}};
   CHECK(tests::message_of<CheckpointError>([&] { restored.checkpoint(empty); }) ==
         "checkpoint: expected a value \"steps\", found none");

@@ -12,8 +12,8 @@
 #include <gossamer/topology/ring.hpp>
 
 #include <tests/rule/bad_network.hpp>
-#include <tests/rule/bench_scope.hpp>
-#include <tests/rule/departure.hpp>
+#include <tests/rule/bench_context.hpp>
+#include <tests/rule/peer_failure.hpp>
 #include <tests/support.hpp>
 
 #include <algorithm>
@@ -31,7 +31,7 @@
 namespace {
 
 using gossamer::Archive;
-using gossamer::Budget;
+using gossamer::StopCondition;
 using gossamer::ConfigError;
 using gossamer::Generator;
 using gossamer::PeerId;
@@ -143,9 +143,9 @@ TEST_CASE("An exchange of AD-PSGD contracts the potential by the published rate"
 
 TEST_CASE("If some only ask and others only answer, no exchange overshoots", "[rule][ad_psgd]") {
   // Even ones ask. Each exchange is then a convex mix, however late its answer.
-  const auto odd_one = [](gossamer::rule::Scope& scope) -> std::optional<PeerId> {
-    if (scope.self() % 2 == 1) return std::nullopt;
-    return 2 * scope.generator().below(4) + 1;
+  const auto odd_one = [](gossamer::rule::RuleContext& context) -> std::optional<PeerId> {
+    if (context.self() % 2 == 1) return std::nullopt;
+    return 2 * context.generator().below(4) + 1;
   };
   Bench bench = ad_psgd(8, AdPsgd(Every(1), odd_one), 4);
   tests::wander(bench, 3000, 2603);
@@ -284,8 +284,8 @@ TEST_CASE(
     "A push of Gossiping SGD makes the receiver the mean of itself and all that came since "
     "its last step",
     "[rule][gossiping]") {
-  const auto to_0 = [](gossamer::rule::Scope& scope) -> std::optional<PeerId> {
-    if (scope.self() == 0) return std::nullopt;
+  const auto to_0 = [](gossamer::rule::RuleContext& context) -> std::optional<PeerId> {
+    if (context.self() == 0) return std::nullopt;
     return PeerId{0};
   };
   Bench bench(4, GossipingPush(Every(1), to_0), 1);
@@ -310,8 +310,8 @@ TEST_CASE("Gossiping SGD moves the mean, but not in expectation", "[rule][gossip
   for (PeerId i = 0; i < n; ++i) {
     for (PeerId j = 0; j < n; ++j) {
       if (i == j) continue;
-      const auto only = [i, j](gossamer::rule::Scope& scope) -> std::optional<PeerId> {
-        if (scope.self() != i) return std::nullopt;
+      const auto only = [i, j](gossamer::rule::RuleContext& context) -> std::optional<PeerId> {
+        if (context.self() != i) return std::nullopt;
         return j;
       };
       Bench bench(n, push ? AnyRule(GossipingPush(Every(1), only))
@@ -450,7 +450,7 @@ TEST_CASE("A node of D-PSGD waits for its neighbours, and not for others", "[rul
   bench.advance(4);
   bench.settle();
   CHECK(bench.advance(0));
-  CHECK(bench[0].rule.lockstep());
+  CHECK(bench[0].rule.is_synchronous());
 }
 
 TEST_CASE("D-PSGD refuses a graph whose edges go one way", "[rule][d_psgd]") {
@@ -536,8 +536,8 @@ TEST_CASE("The sum of the models is that of all steps, over a lossy and parted n
       GENERATE(as<AnyRule>{}, AdPsgd(), DPsgd(), DPsgd(Star(), Mixing::after_gradient));
   CAPTURE(rule.name());
   tests::WalkerGroup group(
-      tests::bad_network({{500ms, fault::Cut{1, 2}}, {700ms, fault::Restore{1, 2}}}), rule);
-  group.run(Budget().steps(200));
+      tests::bad_network({{500ms, fault::Cut{1, 2}}, {700ms, fault::Reconnect{1, 2}}}), rule);
+  group.run(StopCondition().steps(200));
   double sum = 0;
   double walked = 0;
   for (PeerId id = 0; id < 6; ++id) {

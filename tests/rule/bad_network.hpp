@@ -3,7 +3,7 @@
 #pragma once
 
 #include <gossamer/node/gossip_node.hpp>
-#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/simulation/group.hpp>
 
 #include <tests/support.hpp>
 
@@ -63,7 +63,7 @@ inline std::unique_ptr<WalkerGroup> survive_faults(const gossamer::rule::AnyRule
                                              rule);
   double worst = 0;
   group->on_step = [&] { worst = std::max(worst, std::abs(group->total_weight() - 1)); };
-  group->run(gossamer::Budget().duration(20s));
+  group->run(gossamer::StopCondition().duration(20s));
   group->on_step = nullptr;
   CHECK(worst < weight_tolerance);
   CHECK(group->members().size() == 6);

@@ -2,11 +2,11 @@
 /// DOWNPOUR: what workers learn adds up at the centre, once.
 #include <gossamer/error.hpp>
 #include <gossamer/node/gossip_node.hpp>
-#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossamer/rule/downpour.hpp>
 
-#include <tests/rule/bench_scope.hpp>
-#include <tests/rule/departure.hpp>
+#include <tests/rule/bench_context.hpp>
+#include <tests/rule/peer_failure.hpp>
 #include <tests/support.hpp>
 
 #include <algorithm>
@@ -19,7 +19,7 @@
 
 namespace {
 
-using gossamer::Budget;
+using gossamer::StopCondition;
 using gossamer::ConfigError;
 using gossamer::Context;
 using gossamer::Generator;
@@ -204,7 +204,7 @@ TEST_CASE("Workers learn together through crashes of the centre", "[rule][downpo
       Downpour(5));
   double worst = 0;
   group.on_step = [&] { worst = std::max(worst, std::abs(group.total_weight() - 1)); };
-  group.run(Budget().duration(10s));
+  group.run(StopCondition().duration(10s));
   CHECK(worst < tests::weight_tolerance);
   CHECK(group[4].counters().steps > 500);
   CHECK(group[1].value() == Approx(3).margin(0.3));  // the mean of the workers 2, 3, 4

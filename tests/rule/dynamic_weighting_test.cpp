@@ -2,10 +2,10 @@
 /// Dynamic weighting: what a history of distances says of a worker, and what the centre does.
 #include <gossamer/error.hpp>
 #include <gossamer/node/gossip_node.hpp>
-#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossamer/rule/dynamic_weighting.hpp>
 
-#include <tests/rule/bench_scope.hpp>
+#include <tests/rule/bench_context.hpp>
 #include <tests/support.hpp>
 
 #include <algorithm>
@@ -19,7 +19,7 @@
 
 namespace {
 
-using gossamer::Budget;
+using gossamer::StopCondition;
 using gossamer::ConfigError;
 using gossamer::Context;
 using gossamer::Generator;
@@ -187,7 +187,7 @@ TEST_CASE("Workers that fail to get through at random, and crash, still train to
       DynamicEasgd(EasgdOptions().tau(2).drop(1.0 / 3)));
   double worst = 0;
   group.on_step = [&] { worst = std::max(worst, std::abs(group.total_weight() - 1)); };
-  group.run(Budget().duration(6s));
+  group.run(StopCondition().duration(6s));
   CHECK(worst < tests::weight_tolerance);
   for (const PeerId id : {0U, 1U, 2U, 3U}) {
     REQUIRE(group.is_live(id));

@@ -2,13 +2,13 @@
 /// EASGD: workers and centre by hand, its stability beside the theory, and centres that go.
 #include <gossamer/error.hpp>
 #include <gossamer/node/gossip_node.hpp>
-#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossamer/node/thread_group.hpp>
 #include <gossamer/rule/easgd.hpp>
 
 #include <spdlog/sinks/ostream_sink.h>
-#include <tests/rule/bench_scope.hpp>
-#include <tests/rule/departure.hpp>
+#include <tests/rule/bench_context.hpp>
+#include <tests/rule/peer_failure.hpp>
 #include <tests/support.hpp>
 #include <torch/optim/sgd.h>
 
@@ -25,7 +25,7 @@
 
 namespace {
 
-using gossamer::Budget;
+using gossamer::StopCondition;
 using gossamer::ConfigError;
 using gossamer::Context;
 using gossamer::Generator;
@@ -368,11 +368,11 @@ TEST_CASE("Threads train around a centre that takes no steps, run after run",
   const bool synchronous = GENERATE(false, true);
   gossamer::ThreadGroup<Descender> group(gossamer::GroupOptions(4),
                                          Easgd(EasgdOptions().tau(2).synchronous(synchronous)));
-  group.run_until(Budget().steps(300));
+  group.run_until(StopCondition().steps(300));
   CHECK(group[0].counters().steps == 0);
   CHECK(group.totals().steps >= 1200);
   CHECK(group.totals().steps < 1300);
-  group.run(Budget().steps(600));
+  group.run(StopCondition().steps(600));
   CHECK(group[0].counters().steps == 0);
   CHECK(group.totals().steps >= 2400);
   CHECK(group.total_weight() == Approx(1));
@@ -399,11 +399,11 @@ TEST_CASE("Centres that crash, restart and leave are replaced in a simulated gro
       Easgd(EasgdOptions().tau(2).synchronous(synchronous)));
   double worst = 0;
   group.on_step = [&] { worst = std::max(worst, std::abs(group.total_weight() - 1)); };
-  group.run(Budget().duration(12s));
+  group.run(StopCondition().duration(12s));
   CHECK(worst < tests::weight_tolerance);
   CHECK_FALSE(group.is_live(0));
   CHECK_FALSE(group.is_live(3));
-  // Centre 1 took steps only while node 0 was there.
+  // ParameterServer 1 took steps only while node 0 was there.
   CHECK(group[1].counters().steps < group[2].counters().steps);
   CHECK(group[2].counters().steps > 500);
   CHECK(group[5].counters().steps > 100);
@@ -417,12 +417,12 @@ TEST_CASE("A simulated group with a centre ends when its workers do", "[rule][ea
       gossamer::SimulatedGroupOptions(4).cost_of(
           [](PeerId id) { return gossamer::cost::Constant(id == 2 ? 40ms : 10ms); }),
       Easgd(EasgdOptions().tau(5)));
-  group.run_until(Budget().steps(100));
+  group.run_until(StopCondition().steps(100));
   CHECK(group[0].counters().steps == 0);
   CHECK(group.totals().steps >= 400);
   CHECK(group.totals().steps < 410);
   CHECK(group[1].counters().steps > 3 * group[2].counters().steps);
-  group.run(Budget().steps(200));
+  group.run(StopCondition().steps(200));
   CHECK(group.totals().steps >= 800);
   CHECK(group.elapsed() < 5s);
 }

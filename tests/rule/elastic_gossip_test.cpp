@@ -2,13 +2,13 @@
 /// Elastic Gossip: the pull, and that nothing of it is lost or done twice, whatever happens between
 /// its two messages.
 #include <gossamer/error.hpp>
-#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossamer/rule/elastic_gossip.hpp>
 #include <gossamer/schedule/every.hpp>
 #include <gossamer/topology/ring.hpp>
 
-#include <tests/rule/bench_scope.hpp>
-#include <tests/rule/departure.hpp>
+#include <tests/rule/bench_context.hpp>
+#include <tests/rule/peer_failure.hpp>
 #include <tests/support.hpp>
 
 #include <algorithm>
@@ -24,7 +24,7 @@
 
 namespace {
 
-using gossamer::Budget;
+using gossamer::StopCondition;
 using gossamer::ConfigError;
 using gossamer::Context;
 using gossamer::Generator;
@@ -115,8 +115,8 @@ TEST_CASE("Who waits for an elastic answer trains on and asks nobody else",
 
 TEST_CASE("A partner that is asked by all meets them in turn and does not overshoot",
           "[rule][elastic_gossip]") {
-  const auto node_0 = [](gossamer::rule::Scope& scope) {
-    return scope.self() == 0 ? std::nullopt : std::optional<PeerId>(0);
+  const auto node_0 = [](gossamer::rule::RuleContext& context) {
+    return context.self() == 0 ? std::nullopt : std::optional<PeerId>(0);
   };
   Bench bench = elastic_bench(9, ElasticGossip(Every(1), node_0, 0.5), 1);
   for (PeerId id = 0; id < 9; ++id) bench[id].set(id == 0 ? 1 : 0);
@@ -129,8 +129,8 @@ TEST_CASE("A partner that is asked by all meets them in turn and does not oversh
 
 TEST_CASE("A node that waits answers one request, gently, and refuses the next",
           "[rule][elastic_gossip]") {
-  const auto whom = [](gossamer::rule::Scope& scope) {
-    return std::optional<PeerId>(scope.self() == 0 ? 1 : 0);
+  const auto whom = [](gossamer::rule::RuleContext& context) {
+    return std::optional<PeerId>(context.self() == 0 ? 1 : 0);
   };
   Bench bench = elastic_bench(4, ElasticGossip(Every(1), whom, 0.75), 1);
   for (PeerId id = 0; id < 4; ++id) bench[id].set(id == 0 ? 8 : 0);
@@ -317,16 +317,16 @@ TEST_CASE("Variances that are averaged stay positive under stale pulls", "[rule]
   norm->running_var.fill_(4);
   gossamer::model::FlatModel model(gossamer::model::detail::tensors_of(norm));
   CHECK(model.layout().slots.size() == 4);
-  struct Alone final : gossamer::rule::Scope {
+  struct Alone final : gossamer::rule::RuleContext {
     explicit Alone(gossamer::model::FlatModel& m) : model_(m), pool_(m.flat()) {}
     PeerId self() const override { return 0; }
     std::span<const PeerId> peers() const override { return {}; }
-    gossamer::transport::Status status(PeerId) const override { return {}; }
+    gossamer::transport::Counters counters(PeerId) const override { return {}; }
     std::uint64_t step() const override { return 0; }
     Generator& generator() override { return generator_; }
     double& weight() override { return weight_; }
     gossamer::model::FlatModel& model() override { return model_; }
-    bool has_room() const override { return true; }
+    bool may_send() const override { return true; }
     gossamer::model::Snapshot snapshot() override {
       auto copy = pool_.take();
       copy.writable().copy_from(model_.flat());
@@ -343,28 +343,28 @@ TEST_CASE("Variances that are averaged stay positive under stale pulls", "[rule]
     Generator generator_;
     double weight_ = 0.5;
   };
-  Alone scope(model);
+  Alone context(model);
   const at::NoGradGuard no_grad;
   ElasticExchange exchange;
-  exchange.ask(scope, 1);
-  Message question = scope.sent.back();
+  exchange.ask(context, 1);
+  Message question = context.sent.back();
   question.from = 1;
   norm->running_var.fill_(0.5);  // now the other one, and what the asker has by then
   norm->weight.fill_(3);
-  ElasticExchange::reply(scope, {&question, 1}, 0.5);
+  ElasticExchange::reply(context, {&question, 1}, 0.5);
   CHECK(norm->running_var.item<float>() == 2.25F);
   CHECK(norm->weight.item<float>() == 2);
-  Message answer = scope.sent.back();
+  Message answer = context.sent.back();
   SECTION("the asker takes the mean of what was sent, and its side of the parameters") {
     norm->running_var.fill_(0.5);
     answer.from = 1;
-    exchange.on_reply(scope, answer);
+    exchange.on_reply(context, answer);
     CHECK(norm->running_var.item<float>() == 2.25F);
     CHECK(norm->weight.item<float>() == 3);
   }
   SECTION("a return undoes the parameters and leaves the statistics") {
     answer.to = 1;
-    exchange.on_returned(scope, answer);
+    exchange.on_returned(context, answer);
     CHECK(norm->running_var.item<float>() == 2.25F);
     CHECK(norm->weight.item<float>() == 3);
   }
@@ -407,7 +407,7 @@ TEST_CASE("Eight nodes on a bad network keep the sum and come near each other",
           .cost_of([](PeerId id) { return gossamer::cost::LogNormal(id == 3 ? 40ms : 10ms, 0.5); })
           .plan({{1s, gossamer::fault::Partition{{0, 1}}}, {3s, gossamer::fault::Heal{}}}),
       ElasticGossip(1, alpha));
-  group.run(Budget().duration(10s));
+  group.run(StopCondition().duration(10s));
   double sum = 0;
   double moved = 0;
   double mean = 0;
@@ -437,7 +437,7 @@ TEST_CASE("Elastic gossip goes on through crashes, restarts, newcomers and leave
                                             ElasticGossip(0.5));
   double worst = 0;
   group.on_step = [&] { worst = std::max(worst, std::abs(group.total_weight() - 1)); };
-  group.run(Budget().duration(6s));
+  group.run(StopCondition().duration(6s));
   CHECK(worst < tests::weight_tolerance);
   CHECK_FALSE(group.is_live(0));
   for (const PeerId id : {1U, 3U, 4U}) {

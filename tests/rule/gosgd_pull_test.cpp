@@ -4,8 +4,8 @@
 #include <gossamer/schedule/every.hpp>
 #include <gossamer/topology/ring.hpp>
 
-#include <tests/rule/bench_scope.hpp>
-#include <tests/rule/departure.hpp>
+#include <tests/rule/bench_context.hpp>
+#include <tests/rule/peer_failure.hpp>
 #include <tests/support.hpp>
 
 #include <algorithm>
@@ -73,8 +73,8 @@ TEST_CASE("A pull halves the weight of the one who is asked and moves it to the 
 }
 
 TEST_CASE("Those who ask at once are answered from one copy", "[rule][gosgd_pull]") {
-  const auto node_0 = [](gossamer::rule::Scope& scope) {
-    return scope.self() == 0 ? std::nullopt : std::optional<PeerId>(0);
+  const auto node_0 = [](gossamer::rule::RuleContext& context) {
+    return context.self() == 0 ? std::nullopt : std::optional<PeerId>(0);
   };
   Bench bench(3, GoSgdPull(Every(1), node_0));
   bench.advance(1);

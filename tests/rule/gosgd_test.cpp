@@ -4,8 +4,8 @@
 #include <gossamer/schedule/every.hpp>
 #include <gossamer/topology/ring.hpp>
 
-#include <tests/rule/bench_scope.hpp>
-#include <tests/rule/departure.hpp>
+#include <tests/rule/bench_context.hpp>
+#include <tests/rule/peer_failure.hpp>
 #include <tests/support.hpp>
 
 #include <algorithm>

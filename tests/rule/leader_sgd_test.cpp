@@ -2,11 +2,11 @@
 /// Leader SGD: who leads, who is pulled, and what becomes of questions to leaders that go.
 #include <gossamer/error.hpp>
 #include <gossamer/node/gossip_node.hpp>
-#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossamer/rule/leader_sgd.hpp>
 
-#include <tests/rule/bench_scope.hpp>
-#include <tests/rule/departure.hpp>
+#include <tests/rule/bench_context.hpp>
+#include <tests/rule/peer_failure.hpp>
 #include <tests/support.hpp>
 
 #include <algorithm>
@@ -21,7 +21,7 @@
 
 namespace {
 
-using gossamer::Budget;
+using gossamer::StopCondition;
 using gossamer::ConfigError;
 using gossamer::Context;
 using gossamer::Generator;
@@ -29,7 +29,7 @@ using gossamer::PeerId;
 using gossamer::rule::LeaderSgd;
 using gossamer::rule::LeaderSgdOptions;
 using gossamer::rule::RecentLoss;
-using gossamer::transport::Status;
+using gossamer::transport::Counters;
 using tests::Approx;
 using tests::Bench;
 using tests::Departure;
@@ -44,7 +44,7 @@ struct Race {
     for (PeerId id = 0; id < losses.size(); ++id) {
       bench[id].set(id);
       bench[id].known = [this](PeerId peer) {
-        Status status;
+        Counters status;
         status.steps = bench[peer].steps;
         status.loss_sum = losses[peer] * static_cast<double>(status.steps);
         return status;
@@ -102,7 +102,7 @@ TEST_CASE("Groups follow their own leader, and all the best of all", "[rule][lea
 TEST_CASE("The recent loss is the mean of the last steps, not of all", "[rule][leader_sgd]") {
   RecentLoss loss(4);
   const double never = std::numeric_limits<double>::infinity();
-  Status status;
+  Counters status;
   CHECK(loss(7, status) == never);
   double sum = 0;
   double last = 0;
@@ -291,7 +291,7 @@ TEST_CASE("On a bad network all come to the best, through the loss of leaders",
   for (std::size_t i = 0; i < 6; ++i) group[i].value() = 10.0 * static_cast<double>(i + 1);
   double worst = 0;
   group.on_step = [&] { worst = std::max(worst, std::abs(group.total_weight() - 1)); };
-  group.run(Budget().duration(4s));
+  group.run(StopCondition().duration(4s));
   CHECK(worst < tests::weight_tolerance);
   CHECK_FALSE(group.is_live(1));
   // Alone, node 5 would be at 60 exp(-4), about 1; the best was at 10.

@@ -8,8 +8,8 @@
 #include <gossamer/topology/ring.hpp>
 
 #include <tests/rule/bad_network.hpp>
-#include <tests/rule/bench_scope.hpp>
-#include <tests/rule/departure.hpp>
+#include <tests/rule/bench_context.hpp>
+#include <tests/rule/peer_failure.hpp>
 #include <tests/support.hpp>
 
 #include <algorithm>
@@ -302,7 +302,7 @@ TEST_CASE("A node of SGP waits for its in-neighbour, of OSGP only when that is t
   const std::uint64_t overlap = GENERATE(0U, 1U, 3U);
   Bench bench = bench_of(3, Sgp(Ring(), overlap));
   CHECK(bench[0].rule.name() == (overlap > 0 ? "osgp" : "sgp"));
-  CHECK(bench[0].rule.lockstep());
+  CHECK(bench[0].rule.is_synchronous());
   for (std::uint64_t i = 0; i <= overlap; ++i) REQUIRE(bench.advance(1));
   CHECK_FALSE(bench.advance(1));
   bench.advance(2);  // sends to 0

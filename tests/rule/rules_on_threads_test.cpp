@@ -25,7 +25,7 @@
 
 namespace {
 
-using gossamer::Budget;
+using gossamer::StopCondition;
 using gossamer::NodeError;
 using gossamer::rule::AnyRule;
 namespace rule = gossamer::rule;
@@ -78,12 +78,12 @@ TEST_CASE("A group of any size does its steps under the push-sum and averaging r
   for (const AnyRule& one : rules()) {
     CAPTURE(one.name(), nodes);
     gossamer::ThreadGroup<Descender> group(gossamer::GroupOptions(nodes), one);
-    group.run_until(Budget().steps(20));
+    group.run_until(StopCondition().steps(20));
     CHECK(std::abs(total_of(group) - 1) < tests::weight_tolerance);
-    if (one.lockstep()) {
+    if (one.is_synchronous()) {
       for (std::size_t i = 0; i < nodes; ++i) CHECK(group[i].counters().steps == 20);
     }
-    group.run(Budget().steps(50));
+    group.run(StopCondition().steps(50));
     CHECK(group.totals().steps >= 50 * nodes);
     CHECK(std::abs(total_of(group) - 1) < tests::weight_tolerance);
     // All descend to the mean of the numbers. Those who go by rounds come close to it; of the
@@ -92,7 +92,7 @@ TEST_CASE("A group of any size does its steps under the push-sum and averaging r
     const double mean = (static_cast<double>(nodes) - 1) / 2;
     const double found = group.mean().segments()[0][0].item<double>();
     if (one.name() == "push_sum") continue;
-    CHECK(std::abs(found - mean) <= (one.lockstep() && one.name() != "osgp" ? 0.35 : mean) + 1e-9);
+    CHECK(std::abs(found - mean) <= (one.is_synchronous() && one.name() != "osgp" ? 0.35 : mean) + 1e-9);
   }
 }
 
@@ -102,11 +102,11 @@ TEST_CASE("The others go on when a node fails under the push-sum and averaging r
     CAPTURE(one.name());
     gossamer::ThreadGroup<Descender> group(gossamer::GroupOptions(3), one);
     group[1].fails_at = 7;
-    CHECK(tests::message_of<NodeError>([&] { group.run_until(Budget().steps(10'000)); }) ==
+    CHECK(tests::message_of<NodeError>([&] { group.run_until(StopCondition().steps(10'000)); }) ==
           "node 1: no more data");
     CHECK(group.members().size() == 2);
     const std::uint64_t before = group.totals().steps;
-    group.run(Budget().steps(before + 50));
+    group.run(StopCondition().steps(before + 50));
     CHECK(group.totals().steps > before);
   }
 }

@@ -2,7 +2,7 @@
 /// Slow momentum and its special cases, and the rules that are made of two others.
 #include <gossamer/error.hpp>
 #include <gossamer/node/gossip_node.hpp>
-#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossamer/rule/gosgd.hpp>
 #include <gossamer/rule/gossip_pga.hpp>
 #include <gossamer/rule/none.hpp>
@@ -10,10 +10,10 @@
 #include <gossamer/rule/post_local.hpp>
 #include <gossamer/rule/sgp.hpp>
 #include <gossamer/rule/slow_momentum.hpp>
-#include <gossamer/rule/then.hpp>
+#include <gossamer/rule/switch_after.hpp>
 
-#include <tests/rule/bench_scope.hpp>
-#include <tests/rule/departure.hpp>
+#include <tests/rule/bench_context.hpp>
+#include <tests/rule/peer_failure.hpp>
 #include <tests/support.hpp>
 
 #include <algorithm>
@@ -29,7 +29,7 @@
 namespace {
 
 using gossamer::Archive;
-using gossamer::Budget;
+using gossamer::StopCondition;
 using gossamer::CheckpointError;
 using gossamer::ConfigError;
 using gossamer::Generator;
@@ -42,7 +42,7 @@ using gossamer::rule::PerSyn;
 using gossamer::rule::Sgp;
 using gossamer::rule::SlowMo;
 using gossamer::rule::Sync;
-using gossamer::rule::Then;
+using gossamer::rule::SwitchAfter;
 using tests::Approx;
 using tests::Bench;
 using tests::Departure;
@@ -157,7 +157,7 @@ TEST_CASE("SlowMo's outer step is the paper's, also when the learning rate chang
 TEST_CASE("Without the exact average each node goes on from its own, and nobody waits",
           "[rule][slowmo]") {
   Bench bench(2, SlowMo(None(), 2, 1, 0.5).exact_average(false), 1);
-  CHECK_FALSE(bench[0].rule.lockstep());
+  CHECK_FALSE(bench[0].rule.is_synchronous());
   bench.conserves = false;
   bench[0].set(0);
   bench.gradient = [](PeerId, std::size_t) { return 1.0; };
@@ -176,7 +176,7 @@ TEST_CASE("Around SGP and GoSGD, all nodes are equal after an outer step, and no
   const AnyRule base = GENERATE(as<AnyRule>{}, Sgp(), GoSgd(0.5));
   Bench bench(nodes, SlowMo(base, 4, 1, 0.5), 2);
   CHECK(bench[0].rule.name() == "slowmo(" + base.name() + ")");
-  CHECK(bench[0].rule.lockstep());
+  CHECK(bench[0].rule.is_synchronous());
   for (PeerId id = 0; id < nodes; ++id) bench[id].set(0.5);  // where the first stretch begins
   bench.rebase();
   std::vector<std::vector<Numbers>> seen(21, std::vector<Numbers>(nodes));
@@ -288,7 +288,7 @@ TEST_CASE("Whoever goes at whatever point, the others of a combination take all 
 
 TEST_CASE("Each part of a combination gets its own messages and no others", "[rule][then]") {
   // GoSGD until step 2, then averages: what was pushed arrives in the second part.
-  Bench bench(2, Then(GoSgd(1), 2, PerSyn(3)), 1);
+  Bench bench(2, SwitchAfter(GoSgd(1), 2, PerSyn(3)), 1);
   bench.conserves = true;
   CHECK(bench[0].rule.name() == "gosgd_then_persyn");
   for (int i = 0; i < 3; ++i) REQUIRE(bench.advance(0));
@@ -306,8 +306,8 @@ TEST_CASE("Post-local SGD is synchronous until the change, and averages every ta
   Bench bench(3, gossamer::rule::post_local(4, 3), 2);
   Bench sync(3, Sync(), 2);
   CHECK(bench[0].rule.name() == "post_local");
-  CHECK(bench[0].rule.needs_halves());
-  CHECK(bench[0].rule.lockstep());
+  CHECK(bench[0].rule.needs_gradient_hook());
+  CHECK(bench[0].rule.is_synchronous());
   for (Bench* one : {&bench, &sync}) {
     for (PeerId id = 0; id < 3; ++id) (*one)[id].set(0.5);
     one->gradient = [one](PeerId id, std::size_t j) { return gradient_of(*one, id, j); };
@@ -390,7 +390,7 @@ TEST_CASE("After an outer step a node may reset its optimizer, and statistics ta
           "[rule][slowmo][simulated]") {
   gossamer::SimulatedGroup<Learner> group(gossamer::SimulatedGroupOptions(3),
                                           SlowMo(None(), 4, 1, 0.9));
-  group.run(Budget().steps(40));
+  group.run(StopCondition().steps(40));
   for (std::size_t i = 0; i < 3; ++i) {
     CHECK(group[i].restarts == 10);
     CHECK(group[i].largest_momentum_after_restart > 0);
@@ -401,7 +401,7 @@ TEST_CASE("After an outer step a node may reset its optimizer, and statistics ta
   // A mean alone restarts nothing: an optimizer with momentum goes on as it does under PerSyn.
   gossamer::SimulatedGroup<Learner> means(gossamer::SimulatedGroupOptions(3),
                                           SlowMo(None(), 4, 1, 0));
-  means.run(Budget().steps(40));
+  means.run(StopCondition().steps(40));
   CHECK(means[0].restarts == 0);
 }
 
@@ -420,7 +420,7 @@ TEST_CASE("Under faults, slow momentum loses no weight and the others get throug
       SlowMo(base, 6, 1, 0.5));
   double worst = 0;
   group.on_step = [&] { worst = std::max(worst, std::abs(group.total_weight() - 1)); };
-  group.run(Budget().duration(8s));
+  group.run(StopCondition().duration(8s));
   CHECK(worst < tests::weight_tolerance);
   CHECK(group.members().size() == 3);
   for (PeerId id = 0; id < group.size(); ++id) {

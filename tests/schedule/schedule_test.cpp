@@ -3,7 +3,7 @@
 /// its peers on the way.
 #include <gossamer/error.hpp>
 #include <gossamer/node/gossip_node.hpp>
-#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossamer/node/thread_group.hpp>
 #include <gossamer/rule/gosgd.hpp>
 #include <gossamer/schedule/bandwidth.hpp>
@@ -11,7 +11,7 @@
 #include <gossamer/topology/ring.hpp>
 
 #include <tests/support.hpp>
-#include <tests/topology/choice_scope.hpp>
+#include <tests/topology/choice_context.hpp>
 
 #include <chrono>
 #include <cmath>
@@ -21,7 +21,7 @@
 
 namespace {
 
-using gossamer::Budget;
+using gossamer::StopCondition;
 using gossamer::ConfigError;
 using gossamer::Context;
 using gossamer::NodeOptions;
@@ -30,7 +30,7 @@ using gossamer::SimulatedGroupOptions;
 using gossamer::transport::SimulatedLink;
 using gossamer::transport::SimulatedOptions;
 using tests::Approx;
-using tests::ChoiceScope;
+using tests::ChoiceContext;
 using tests::message_of;
 using namespace std::chrono_literals;
 namespace cost = gossamer::cost;
@@ -56,18 +56,18 @@ using Group = gossamer::SimulatedGroup<Still>;
 /// Node 0 is four times as fast as the others.
 SimulatedGroupOptions fast_and_slow(std::size_t nodes) {
   return SimulatedGroupOptions(nodes)
-      .node(NodeOptions().seed(tests::seed).snapshots(1000))
+      .node(NodeOptions().seed(tests::seed).max_in_flight(1000))
       .cost_of([](PeerId id) { return cost::Constant(id == 0 ? 5ms : 20ms); });
 }
 
 TEST_CASE("A Poisson schedule says yes with probability 1 - exp(-rate dt)", "[schedule]") {
-  ChoiceScope scope(0, 2);
+  ChoiceContext context(0, 2);
   const schedule::Poisson when(50);
   for (const auto passed : {0ms, 1ms, 20ms, 10'000ms}) {
     CAPTURE(passed.count());
-    scope.passed = passed;
+    context.passed = passed;
     int count = 0;
-    for (int k = 0; k < 10'000; ++k) count += when(scope) ? 1 : 0;
+    for (int k = 0; k < 10'000; ++k) count += when(context) ? 1 : 0;
     const double expected = 10'000 * (1 - std::exp(-0.05 * static_cast<double>(passed.count())));
     CHECK(std::abs(count - expected) <= 4 * std::sqrt(expected * (1 - expected / 10'001)));
   }
@@ -80,12 +80,12 @@ TEST_CASE("A Poisson schedule says yes with probability 1 - exp(-rate dt)", "[sc
 TEST_CASE("Under a Poisson schedule fast and slow nodes push equally often per second",
           "[schedule][simulated]") {
   Group group(fast_and_slow(4), rule::GoSgd(schedule::Poisson(2)));
-  group.run(Budget().duration(500s));
-  const auto sent = [&](PeerId id) { return static_cast<double>(group.status(id).messages_sent); };
+  group.run(StopCondition().duration(500s));
+  const auto sent = [&](PeerId id) { return static_cast<double>(group.counters(id).messages_sent); };
   // Within 4 deviations of 2 * 500; of the slow ones 2 % are in one step with another.
   CHECK(sent(0) == Approx(995).margin(128));
   for (PeerId id = 1; id < 4; ++id) CHECK(sent(id) == Approx(980).margin(128));
-  CHECK(group.status(0).steps > 3 * group.status(1).steps);
+  CHECK(group.counters(0).steps > 3 * group.counters(1).steps);
 }
 
 TEST_CASE("A bandwidth schedule spends its budget and never more, at its nodes' own times",
@@ -96,15 +96,15 @@ TEST_CASE("A bandwidth schedule spends its budget and never more, at its nodes' 
   std::vector<double> times;  // of node 0's pushes
   group.on_step = [&] {
     for (PeerId id = 0; id < 4; ++id) {
-      const auto sent = group.status(id).messages_sent;
+      const auto sent = group.counters(id).messages_sent;
       REQUIRE(static_cast<double>(sent) <= 10 * group.elapsed().count() + 1);
       if (id == 0 && sent > last[0]) times.push_back(group.elapsed().count());
       last[id] = sent;
     }
   };
-  group.run_until(Budget().duration(60s));
+  group.run_until(StopCondition().duration(60s));
   for (PeerId id = 0; id < 4; ++id) {
-    CHECK(static_cast<double>(group.status(id).bytes_sent) ==
+    CHECK(static_cast<double>(group.counters(id).bytes_sent) ==
           Approx(600 * message).margin(2 * message));
   }
   // One after another, a tenth of a second and at most a step apart.
@@ -113,10 +113,10 @@ TEST_CASE("A bandwidth schedule spends its budget and never more, at its nodes' 
   }
   // A budget for more than the steps can send: one message a step, and no more later.
   Group rich(fast_and_slow(2), rule::GoSgd(schedule::Bandwidth(1000 * message)));
-  rich.run(Budget().duration(2s));
+  rich.run(StopCondition().duration(2s));
   for (PeerId id = 0; id < 2; ++id) {
-    CHECK(rich.status(id).messages_sent >= rich.status(id).steps - 1);
-    CHECK(rich.status(id).messages_sent <= rich.status(id).steps);
+    CHECK(rich.counters(id).messages_sent >= rich.counters(id).steps - 1);
+    CHECK(rich.counters(id).messages_sent <= rich.counters(id).steps);
   }
   CHECK(message_of<ConfigError>([] { schedule::Bandwidth(0); }) ==
         "Bandwidth: bytes per second must be finite and above 0, got 0");
@@ -131,7 +131,7 @@ TEST_CASE("A simulated node measures the speed of its links", "[transport][simul
   }));
   Group group(options, rule::GoSgd(schedule::Poisson(2)));
   CHECK(group[0].health(1).bytes_per_second == 0);
-  group.run(Budget().duration(30s));
+  group.run(StopCondition().duration(30s));
   const double fast = 8032 / (8128 / 1e6 + 1e-3 + 96 / 1e6);
   const double slow = 8032 / (8128 / 1e5 + 1e-3 + 96 / 1e6);
   CHECK(group[0].health(1).bytes_per_second == Approx(fast).epsilon(0.05));
@@ -149,7 +149,7 @@ TEST_CASE("A simulated node counts what it sends to a peer, and forgets it when 
     if (group.world().now() < 30s) before = group[0].health(1);
     gone = gone || (group.world().now() > 40s && group[0].health(1).sent == 0);
   };
-  group.run(Budget().duration(50s));
+  group.run(StopCondition().duration(50s));
   CHECK(before.sent >= 20);
   CHECK(before.returned == 0);
   CHECK(gone);
@@ -161,13 +161,13 @@ TEST_CASE("A node knows which peer's queue is full", "[transport]") {
   const auto hub = gossamer::transport::ThreadHub::make(3, 1);
   const auto context = [&](PeerId id, const topology::Any& whom) {
     return Context{hub->endpoint(id), rule::GoSgd(schedule::Bernoulli(1), whom),
-                   NodeOptions().seed(tests::seed).snapshots(1000), 1.0 / 3};
+                   NodeOptions().seed(tests::seed).max_in_flight(1000), 1.0 / 3};
   };
   Still node(context(0, topology::Ring()));
   Still still(context(1, topology::Ring()));
   Still other(context(2, topology::Ring()));
   for (int k = 0; k < 10; ++k) {
-    while (node.advance(Budget().steps(1000), 0ns) != gossamer::Progress::stepped) {
+    while (node.advance(StopCondition().steps(1000), 0ns) != gossamer::Progress::stepped) {
     }
   }
   node.settle();

@@ -3,7 +3,7 @@
 /// nodes, 1 / (sum of squared shares of the weight).
 #include <gossamer/error.hpp>
 #include <gossamer/node/gossip_node.hpp>
-#include <gossamer/node/simulated_group.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossamer/rule/gosgd.hpp>
 #include <gossamer/schedule/bernoulli.hpp>
 #include <gossamer/schedule/every.hpp>
@@ -12,7 +12,7 @@
 #include <gossamer/topology/two_choices.hpp>
 #include <gossamer/topology/uniform.hpp>
 
-#include <tests/rule/bench_scope.hpp>
+#include <tests/rule/bench_context.hpp>
 #include <tests/support.hpp>
 
 #include <chrono>
@@ -23,7 +23,7 @@
 
 namespace {
 
-using gossamer::Budget;
+using gossamer::StopCondition;
 using gossamer::Context;
 using gossamer::Generator;
 using gossamer::NodeOptions;
@@ -67,7 +67,7 @@ double on_a_bench(std::size_t nodes, const topology::Any& whom, Order in_order,
   Bench bench(nodes, rule::GoSgd(schedule::Bernoulli(probability), whom), 1);
   for (PeerId id = 0; id < nodes; ++id) {
     bench[id].known = [&bench](PeerId peer) {
-      gossamer::transport::Status status;
+      gossamer::transport::Counters status;
       status.weight = bench[peer].weight();
       return status;
     };
@@ -110,7 +110,7 @@ class Still final : public gossamer::GossipNode<std::vector<at::Tensor>> {
 double in_a_group(const schedule::Any& when, const topology::Any& whom, Time status_delay = 0ms) {
   gossamer::SimulatedGroup<Still> group(SimulatedGroupOptions(8)
                                             .world(SimulatedOptions(8).status_delay(status_delay))
-                                            .node(NodeOptions().seed(tests::seed).snapshots(1000))
+                                            .node(NodeOptions().seed(tests::seed).max_in_flight(1000))
                                             .cost(cost::LogNormal(10ms, 0.3)),
                                         rule::GoSgd(when, whom));
   Evenness evenness;
@@ -120,7 +120,7 @@ double in_a_group(const schedule::Any& when, const topology::Any& whom, Time sta
     for (std::size_t id = 0; id < 8; ++id) weights.push_back(group[id].weight());
     evenness.look(weights);
   };
-  group.run(Budget().steps(20'000));
+  group.run(StopCondition().steps(20'000));
   return evenness.effective_nodes();
 }
 
@@ -191,31 +191,31 @@ TEST_CASE("A regular schedule evens the weights, and most in turns of the expone
 TEST_CASE("What a node publishes is known to others after the delay, and not before",
           "[transport][simulated]") {
   const auto world =
-      gossamer::transport::SimulatedWorld<>::make(SimulatedOptions(2).status_delay(30ms));
+      gossamer::transport::World<>::make(SimulatedOptions(2).status_delay(30ms));
   auto a = world->endpoint(0);
   const auto b = world->endpoint(1);
   const auto publish = [&](std::uint64_t steps) {
-    gossamer::transport::Status status;
+    gossamer::transport::Counters status;
     status.steps = steps;
     a.publish(status);
   };
   publish(1);
-  CHECK(b.status(0).steps == 0);
+  CHECK(b.counters(0).steps == 0);
   world->run_until(10ms);
   publish(2);
-  CHECK(world->status(0).steps == 2);
+  CHECK(world->counters(0).steps == 2);
   world->run_until(29ms);
-  CHECK(b.status(0).steps == 0);
+  CHECK(b.counters(0).steps == 0);
   world->run_until(30ms);
-  CHECK(b.status(0).steps == 1);
+  CHECK(b.counters(0).steps == 1);
   publish(3);
-  CHECK(b.status(0).steps == 1);
+  CHECK(b.counters(0).steps == 1);
   world->run_until(40ms);
-  CHECK(b.status(0).steps == 2);
+  CHECK(b.counters(0).steps == 2);
   world->run_until(100ms);
-  CHECK(b.status(0).steps == 3);
+  CHECK(b.counters(0).steps == 3);
   CHECK(tests::message_of<gossamer::ConfigError>([] {
-          gossamer::transport::SimulatedWorld<>::make(SimulatedOptions(2).status_delay(-1ms));
+          gossamer::transport::World<>::make(SimulatedOptions(2).status_delay(-1ms));
         }) == "SimulatedOptions: status_delay must not be negative, got -1000000 ns");
 }
 

@@ -6,7 +6,7 @@
 #include <gossamer/topology/graphml.hpp>
 
 #include <tests/support.hpp>
-#include <tests/topology/choice_scope.hpp>
+#include <tests/topology/choice_context.hpp>
 
 #include <fstream>
 #include <string>
@@ -21,12 +21,12 @@ using gossamer::topology::Edges;
 using gossamer::topology::parse_edge_list;
 using gossamer::topology::parse_graphml;
 using gossamer::topology::Place;
-using tests::ChoiceScope;
+using tests::ChoiceContext;
 using tests::message_of;
 
 std::vector<PeerId> targets(const EdgeList& list, PeerId self, std::vector<PeerId> members) {
-  const ChoiceScope scope(self, std::move(members));
-  const auto peers = list.targets(scope);
+  const ChoiceContext context(self, std::move(members));
+  const auto peers = list.targets(context);
   return {peers.begin(), peers.end()};
 }
 
@@ -120,10 +120,10 @@ TEST_CASE("A newcomer that the list does not know is a neighbour of its number m
   CHECK(targets(list, 0, {0, 2, 4, 7}) == std::vector<PeerId>{2, 4, 7});
   CHECK(targets(list, 3, {3, 5}) == std::vector<PeerId>{5});  // 3 - (0 - 1 - 2) - 5
   // The list remembers for whom it has looked.
-  ChoiceScope scope(1, {0, 1, 2});
-  CHECK(list.targets(scope).size() == 2);
-  scope.members = {1, 2};
-  CHECK(list.targets(scope).size() == 1);
+  ChoiceContext context(1, {0, 1, 2});
+  CHECK(list.targets(context).size() == 2);
+  context.members = {1, 2};
+  CHECK(list.targets(context).size() == 1);
 }
 
 constexpr const char* kite = R"(<?xml version="1.0" encoding="UTF-8"?>

@@ -13,7 +13,7 @@
 #include <gossamer/topology/uniform.hpp>
 
 #include <tests/support.hpp>
-#include <tests/topology/choice_scope.hpp>
+#include <tests/topology/choice_context.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -31,7 +31,7 @@ using gossamer::PeerId;
 using gossamer::topology::Graph;
 using gossamer::topology::Neighbourhoods;
 using gossamer::topology::Place;
-using tests::ChoiceScope;
+using tests::ChoiceContext;
 using tests::message_of;
 namespace topology = gossamer::topology;
 
@@ -307,12 +307,12 @@ TEST_CASE("Only neighbours are chosen, and each equally often", "[topology]") {
     for (const Place m : {1U, 2U, 8U, 16U}) {
       CAPTURE(name, m);
       for (const Place place : {Place{0}, m / 2}) {
-        ChoiceScope scope(place, m);
+        ChoiceContext context(place, m);
         const auto wanted = neighbours(*graph, place, m);
         std::vector<int> counts(m);
         constexpr int draws = 1000;
         for (int k = 0; k < draws; ++k) {
-          const auto peer = (*graph)(scope);
+          const auto peer = (*graph)(context);
           REQUIRE(peer.has_value() == !wanted.empty());
           if (peer) ++counts[*peer];
         }
@@ -334,37 +334,37 @@ TEST_CASE("Only neighbours are chosen, and each equally often", "[topology]") {
 
 TEST_CASE("When members come and go, those who are there take the places in order", "[topology]") {
   const topology::Star star;
-  ChoiceScope scope(5, {2, 5, 7, 9});
+  ChoiceContext context(5, {2, 5, 7, 9});
   const auto targets = [&](const Graph& graph) {
-    const auto peers = graph.targets(scope);
+    const auto peers = graph.targets(context);
     return std::vector<PeerId>(peers.begin(), peers.end());
   };
   CHECK(targets(star) == std::vector<PeerId>{2});
-  std::erase(scope.members, 2);
+  std::erase(context.members, 2);
   CHECK(targets(star) == std::vector<PeerId>{7, 9});  // now it is the hub
-  scope.members = {0, 5, 7, 9};
+  context.members = {0, 5, 7, 9};
   CHECK(targets(star) == std::vector<PeerId>{0});
-  scope.members = {5};
+  context.members = {5};
   CHECK(targets(star).empty());
-  CHECK(!star(scope));
+  CHECK(!star(context));
 
   const topology::Ring ring;
-  scope.members = {2, 5, 7, 9};
+  context.members = {2, 5, 7, 9};
   CHECK(targets(ring) == std::vector<PeerId>{7});
-  std::erase(scope.members, 7);
+  std::erase(context.members, 7);
   CHECK(targets(ring) == std::vector<PeerId>{9});
-  std::erase(scope.members, 9);
+  std::erase(context.members, 9);
   CHECK(targets(ring) == std::vector<PeerId>{2});
 
   // Same place, same number of members, others in them.
-  scope.members = {2, 5, 8};
+  context.members = {2, 5, 8};
   CHECK(targets(ring) == std::vector<PeerId>{8});
 
   // A graph drawn for the members that are there, whatever their numbers.
   const topology::RandomRegular regular(3, tests::seed);
-  scope.members = {1, 3, 4, 5, 10, 11, 12, 20};
+  context.members = {1, 3, 4, 5, 10, 11, 12, 20};
   std::vector<PeerId> wanted;
-  for (const Place place : neighbours(regular, 3, 8)) wanted.push_back(scope.members[place]);
+  for (const Place place : neighbours(regular, 3, 8)) wanted.push_back(context.members[place]);
   CHECK(targets(regular) == wanted);
 }
 
@@ -398,15 +398,15 @@ TEST_CASE("Those who send to a place are its sources", "[topology]") {
 
 TEST_CASE("A graph that changes with the step follows the node's own steps", "[topology]") {
   const topology::OnePeerExponential graph;
-  ChoiceScope scope(3, 8);
+  ChoiceContext context(3, 8);
   std::vector<PeerId> chosen;
-  for (scope.steps = 0; scope.steps < 6; ++scope.steps) chosen.push_back(*graph(scope));
+  for (context.steps = 0; context.steps < 6; ++context.steps) chosen.push_back(*graph(context));
   CHECK(chosen == std::vector<PeerId>{4, 5, 7, 4, 5, 7});
 
   // Every third step an exchange: without turns that last as long, it would be the same one always.
   const topology::OnePeerExponential slow(3);
   std::vector<PeerId> at_exchanges;
-  for (scope.steps = 3; scope.steps < 15; scope.steps += 3) at_exchanges.push_back(*slow(scope));
+  for (context.steps = 3; context.steps < 15; context.steps += 3) at_exchanges.push_back(*slow(context));
   CHECK(at_exchanges == std::vector<PeerId>{5, 7, 4, 5});
   CHECK(message_of<ConfigError>([] { topology::BipartiteExponential(0); }) ==
         "Graph: a turn must last at least 1 step, got 0");
@@ -414,16 +414,16 @@ TEST_CASE("A graph that changes with the step follows the node's own steps", "[t
 
 TEST_CASE("A sequence takes one topology after the other", "[topology]") {
   const topology::Sequence sequence({topology::Ring(), topology::Star(), topology::Uniform()}, 2);
-  ChoiceScope scope(3, 8);
+  ChoiceContext context(3, 8);
   for (std::uint64_t round = 0; round < 2; ++round) {
     for (std::uint64_t step = 0; step < 4; ++step) {
-      scope.steps = 6 * round + step;
-      CHECK(sequence(scope) == (step < 2 ? 4 : 0));
+      context.steps = 6 * round + step;
+      CHECK(sequence(context) == (step < 2 ? 4 : 0));
     }
   }
   std::set<PeerId> seen;
-  scope.steps = 4;
-  for (int k = 0; k < 100; ++k) seen.insert(*sequence(scope));
+  context.steps = 4;
+  for (int k = 0; k < 100; ++k) seen.insert(*sequence(context));
   CHECK(seen.size() == 7);
   CHECK(message_of<ConfigError>([] { topology::Sequence({}); }) ==
         "Sequence: needs at least 1 topology, got none");

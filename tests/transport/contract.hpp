@@ -45,9 +45,9 @@ using gossamer::transport::Message;
 using gossamer::transport::PeerLeft;
 using gossamer::transport::Reason;
 using gossamer::transport::Returned;
-using gossamer::transport::Status;
+using gossamer::transport::Counters;
 using gossamer::transport::Time;
-using gossamer::transport::Totals;
+using gossamer::transport::WorkDone;
 
 /// M endpoints that have joined each other and polled nothing.
 ///
@@ -297,14 +297,14 @@ void one_sender_in_order() {
 template <Group G>
 void part_arrives() {
   G group(2, 8);
-  using gossamer::model::Part;
-  for (const Part part : {Part{1, 3}, Part{0, 2}, Part{5, 9}}) {  // the last one is empty
+  using gossamer::model::Chunk;
+  for (const Chunk part : {Chunk{1, 3}, Chunk{0, 2}, Chunk{5, 9}}) {  // the last one is empty
     const double x = part.of;
-    group[0].send({.to = 1, .weight = 0, .payload = group.snapshot(0, x), .part = part});
+    group[0].send({.to = 1, .weight = 0, .payload = group.snapshot(0, x), .chunk = part});
     const auto events = events_of(group, 1);
     REQUIRE(events.size() == 1);
     const auto& message = std::get<Delivered>(events.front()).message;
-    CHECK(message.part == part);
+    CHECK(message.chunk == part);
     REQUIRE(message.payload);
     const auto numbers = message.payload->segments().front();
     const auto begin = part.begin(numbers.numel());
@@ -543,11 +543,11 @@ template <Group G>
 void other_model_is_refused() {
   G group(3, 8, false);
   const Flat shape({torch::zeros({4})});
-  group[0].introduce("weight Float [2, 3]\nbias Float [3]\n", shape);
-  group[1].introduce("weight Float [2, 3]\nbias Float [3]\n", shape);
+  group[0].set_model_layout("weight Float [2, 3]\nbias Float [3]\n", shape);
+  group[1].set_model_layout("weight Float [2, 3]\nbias Float [3]\n", shape);
   group.quiet();
   const auto text = message_of<gossamer::ConfigError>(
-      [&] { group[2].introduce("weight Float [2, 3]\nbias Float [4]\n", shape); });
+      [&] { group[2].set_model_layout("weight Float [2, 3]\nbias Float [4]\n", shape); });
   CHECK_THAT(text, tests::contains("node 2") && tests::contains("different models"));
   CHECK_THAT(text, tests::contains("bias Float [4]") && tests::contains("bias Float [3]"));
   CHECK((text.find("node 0") != std::string::npos || text.find("node 1") != std::string::npos));
@@ -562,12 +562,12 @@ void status_and_totals_go_forward() {
   group[1].publish({.steps = 9, .samples = 90});
   ledger.drain(group, everybody(3));
   for (PeerId i = 0; i < 3; ++i) {
-    CHECK(group[i].status(0).steps == 5);
-    CHECK(group[i].status(0).samples == 50);
-    CHECK(group[i].status(0).weight == 0.25);
-    CHECK(group[i].status(0).loss_sum == 1.5);
-    CHECK(group[i].status(1).steps == 9);
-    CHECK(group[i].status(2).steps == 0);
+    CHECK(group[i].counters(0).steps == 5);
+    CHECK(group[i].counters(0).samples == 50);
+    CHECK(group[i].counters(0).weight == 0.25);
+    CHECK(group[i].counters(0).loss_sum == 1.5);
+    CHECK(group[i].counters(1).steps == 9);
+    CHECK(group[i].counters(2).steps == 0);
     CHECK(group[i].totals().steps == 14);
     CHECK(group[i].totals().samples == 140);
   }
@@ -802,7 +802,7 @@ std::vector<Claim> claims() {
       {"wake() ends the next wait(), once", wake_ends_the_next_wait<G>},
       {"wake() ends a running wait()", wake_ends_a_running_wait<G>},
       {"Another model is refused, naming both sides", other_model_is_refused<G>},
-      {"Status and totals arrive and keep those who left", status_and_totals_go_forward<G>},
+      {"Counters and totals arrive and keep those who left", status_and_totals_go_forward<G>},
       {"Leaving at any operation loses no message", leaving_at_every_point<G>},
       {"Loss at any operation loses no message between the living", loss_at_every_point<G>},
       {"Threads of their own lose and double nothing", threads_lose_nothing<G>},

@@ -37,8 +37,8 @@ struct Swarm {
         payload(shape.bytes()) {
     REQUIRE(zero.gather(1, give_up));
     REQUIRE(one.gather(1, give_up));
-    zero.introduce("model\n", shape);
-    one.introduce("model\n", shape);
+    zero.set_model_layout("model\n", shape);
+    one.set_model_layout("model\n", shape);
   }
   Peer stranger() { return {zero.address(), payload.size()}; }
   /// A peer that was let in, and that the node knows.
@@ -160,7 +160,7 @@ TEST_CASE("A session that is said again delivers nothing again",
     while (const auto ping = again.hear<wire::Ping>()) {  // all before it was heard
       if (ping->answer && ping->number == 77) break;
     }
-    const bool deaf = swarm.zero.endpoint().with([](Member& member) {
+    const bool deaf = swarm.zero.endpoint().with([](Membership& member) {
       while (const auto event = member.poll()) {
         if (std::holds_alternative<Delivered>(*event)) return false;
       }
@@ -169,8 +169,8 @@ TEST_CASE("A session that is said again delivers nothing again",
     CHECK(deaf);
   }
   swarm.exchange();
-  CHECK(swarm.zero.endpoint().with([](Member& member) {
-    for (const MemberView& view : member.view()) {
+  CHECK(swarm.zero.endpoint().with([](Membership& member) {
+    for (const MembershipView& view : member.view()) {
       if (view.peer == 9) return view.ledger.delivered.weight();
     }
     return -1.0;
@@ -202,8 +202,8 @@ TEST_CASE("A peer that reads nothing is cut off, and what waits for it comes hom
   }
   REQUIRE(gone);
   CHECK(home == 0.5);
-  swarm.zero.endpoint().with([](Member& member) { member.ping_all(); });
-  REQUIRE(wait_for(swarm.zero, [](Member& member) { return member.is_connected(1); }));
+  swarm.zero.endpoint().with([](Membership& member) { member.ping_all(); });
+  REQUIRE(wait_for(swarm.zero, [](Membership& member) { return member.is_connected(1); }));
   CHECK(swarm.lines_with("node 9 does not read") == 1);
 }
 
@@ -268,7 +268,7 @@ TEST_CASE("A stranger's refusal does not stop a run that begins, and its text is
   }
   Tcp one(options_of(1).contacts({zero.address()}));
   CHECK(zero.gather(1, give_up));
-  CHECK(zero.obstacle() == "go home node 0: all is well");
+  CHECK(zero.last_connect_error() == "go home node 0: all is well");
 }
 
 TEST_CASE("A wrong key is refused each time, and named once", "[transport][tcp][threads][parse]") {

@@ -49,7 +49,7 @@ class Group {
     run();
     for (auto& node : nodes_) REQUIRE(node->gather(nodes - 1, 0s));
     for (auto& node : nodes_) {
-      if (introduced) node->introduce("model\n", shape);
+      if (introduced) node->set_model_layout("model\n", shape);
     }
     quiet();
   }
@@ -75,7 +75,7 @@ class Group {
       Mpi::close(reason);
       if (std::this_thread::get_id() == group_.thread_) return;
       // In a thread of its own, which ends now: as the destructor does it.
-      endpoint().wait_until(now() + give_up, [&](Member&) { return endpoint().is_gone(); });
+      endpoint().wait_until(now() + give_up, [&](Membership&) { return endpoint().is_gone(); });
     }
 
    private:
@@ -91,7 +91,7 @@ class Group {
   void quiet() {
     run();
     for (PeerId i = 0; i < nodes_.size(); ++i) {
-      if (live_[i] != 0) mpi(i).endpoint().with([](Member& member) { member.ping_all(); });
+      if (live_[i] != 0) mpi(i).endpoint().with([](Membership& member) { member.ping_all(); });
     }
     run();
   }
@@ -106,7 +106,7 @@ class Group {
     for (PeerId i = 0; i < nodes_.size(); ++i) {
       if (live_[i] == 0) continue;
       all += "node " + std::to_string(i) + ": " +
-             mpi(i).endpoint().with([](Member& member) { return member.waits_for(); }) + "\n";
+             mpi(i).endpoint().with([](Membership& member) { return member.waits_for(); }) + "\n";
     }
     return all;
   }

@@ -43,7 +43,7 @@ inline TcpOptions options_of(PeerId number) {
 template <class Done>
 bool wait_for(Tcp& tcp, Done done) {
   return tcp.endpoint().wait_until(tcp.now() + give_up,
-                                   [&](Member& member) { return done(member); });
+                                   [&](Membership& member) { return done(member); });
 }
 
 /// The contract's group.
@@ -58,14 +58,14 @@ class Group {
     const Flat shape({torch::zeros({4})});
     for (PeerId i = 0; i < nodes; ++i) {
       TcpOptions options = options_of(i);
-      options.founders(static_cast<std::uint32_t>(nodes)).limits({.messages = capacity});
+      options.world_size(static_cast<std::uint32_t>(nodes)).limits({.messages = capacity});
       if (i > 0) options.contacts({nodes_.front()->address()});
       nodes_.push_back(std::make_unique<End>(*this, options));
       pools_.emplace_back(shape);
     }
     for (auto& node : nodes_) REQUIRE(node->gather(nodes - 1, give_up));
     for (auto& node : nodes_) {
-      if (introduced) node->introduce("model\n", shape);
+      if (introduced) node->set_model_layout("model\n", shape);
     }
     quiet();
   }
@@ -98,12 +98,12 @@ class Group {
       before = activity();
       for (PeerId i = 0; i < nodes_.size(); ++i) {
         if (!lives(i)) continue;
-        REQUIRE(wait_for(tcp(i), [&](Member& member) { return in_touch(member); }));
+        REQUIRE(wait_for(tcp(i), [&](Membership& member) { return in_touch(member); }));
       }
       for (PeerId i = 0; i < nodes_.size(); ++i) {
         if (!running_[i]) continue;  // who leaves has farewells to hear
-        tcp(i).endpoint().with([](Member& member) { member.ping_all(); });
-        REQUIRE(wait_for(tcp(i), [](Member& member) { return member.all_answered(); }));
+        tcp(i).endpoint().with([](Membership& member) { member.ping_all(); });
+        REQUIRE(wait_for(tcp(i), [](Membership& member) { return member.all_answered(); }));
       }
       after = activity();
     }
@@ -120,7 +120,7 @@ class Group {
     for (PeerId i = 0; i < nodes_.size(); ++i) {
       if (!lives(i)) continue;
       all += "node " + std::to_string(i) + ": " +
-             tcp(i).endpoint().with([](Member& member) { return member.waits_for(); }) + "\n";
+             tcp(i).endpoint().with([](Membership& member) { return member.waits_for(); }) + "\n";
     }
     return all;
   }
@@ -128,7 +128,7 @@ class Group {
  private:
   [[nodiscard]] bool lives(PeerId id) const { return running_[id] && !closed_[id]; }
   /// Whether a member has those as peers who live, and no others.
-  [[nodiscard]] bool in_touch(const Member& member) const {
+  [[nodiscard]] bool in_touch(const Membership& member) const {
     for (PeerId peer = 0; peer < nodes_.size(); ++peer) {
       if (peer == member.self()) continue;
       if (member.knows(peer) != lives(peer) || (lives(peer) && !member.is_connected(peer))) {
@@ -141,7 +141,7 @@ class Group {
     std::uint64_t sum = 0;
     for (PeerId i = 0; i < nodes_.size(); ++i) {
       if (!running_[i]) continue;
-      sum += tcp(i).endpoint().with([](Member& member) { return member.activity(); });
+      sum += tcp(i).endpoint().with([](Membership& member) { return member.activity(); });
     }
     return sum;
   }

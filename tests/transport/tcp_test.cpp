@@ -60,8 +60,8 @@ struct Pair {
       : zero(first), one(second.contacts({zero.address()})), pool(shape) {
     REQUIRE(zero.gather(1, give_up));
     REQUIRE(one.gather(1, give_up));
-    zero.introduce("model\n", shape);
-    one.introduce("model\n", shape);
+    zero.set_model_layout("model\n", shape);
+    one.set_model_layout("model\n", shape);
   }
   /// A message with payload passes from one to the other, and back.
   void exchange() {
@@ -208,7 +208,7 @@ TEST_CASE("Connections that break under load lose and double nothing",
   for (; done < m && breaks < 200; ++breaks) {
     Tcp& one = group.tcp(static_cast<PeerId>(breaks) % m);
     one.endpoint().break_connections();
-    REQUIRE(wait_for(one, [&](Member& member) {  // else nothing would ever pass
+    REQUIRE(wait_for(one, [&](Membership& member) {  // else nothing would ever pass
       return done == m || (member.is_connected((one.self() + 1) % m) &&
                            member.is_connected((one.self() + 2) % m));
     }));
@@ -237,7 +237,7 @@ TEST_CASE("A peer that stands still is lost after dead_after, and comes back",
                                   .handshake = 1s});
   };
   Pair pair(small_shape(), impatient(0), impatient(1));
-  pair.one.endpoint().with([&](Member&) {  // its thread waits for the mutex, as if stopped
+  pair.one.endpoint().with([&](Membership&) {  // its thread waits for the mutex, as if stopped
     pair.zero.send({.to = 1, .weight = 0.25, .payload = pair.pool.take()});
     CHECK(next<PeerLeft>(pair.zero).reason == Reason::lost);
     CHECK(pair.zero.peers().empty());
@@ -262,14 +262,14 @@ TEST_CASE("Another run is refused with the same sentence on both sides",
 TEST_CASE("Another model is refused with a sentence on both sides", "[transport][tcp][threads]") {
   Tcp zero(options_of(0));
   Tcp one(options_of(1).contacts({zero.address()}));
-  zero.introduce("model\n", Flat({torch::zeros({4})}));
+  zero.set_model_layout("model\n", Flat({torch::zeros({4})}));
   REQUIRE(zero.gather(1, give_up));
   REQUIRE(one.gather(1, give_up));
-  REQUIRE(wait_for(one, [](Member& member) { return member.all_answered(); }));
-  one.endpoint().with([](Member& member) { member.ping_all(); });
-  REQUIRE(wait_for(one, [](Member& member) { return member.all_answered(); }));
+  REQUIRE(wait_for(one, [](Membership& member) { return member.all_answered(); }));
+  one.endpoint().with([](Membership& member) { member.ping_all(); });
+  REQUIRE(wait_for(one, [](Membership& member) { return member.all_answered(); }));
   CHECK_THAT(
-      tests::message_of<ConfigError>([&] { one.introduce("model\n", Flat({torch::zeros({5})})); }),
+      tests::message_of<ConfigError>([&] { one.set_model_layout("model\n", Flat({torch::zeros({5})})); }),
       tests::contains("vector of 5 Float") && tests::contains("vector of 4 Float") &&
           tests::contains("node 0") && tests::contains("node 1"));
 }
@@ -384,10 +384,10 @@ TEST_CASE("A shared key lets members in and nobody else", "[transport][tcp][thre
       options_of(2).security(Security::shared_key_bytes(wrong)).contacts({pair.zero.address()}));
   Tcp plain(options_of(3).contacts({pair.zero.address()}));
   for (Tcp* one : {&thief, &plain}) {
-    REQUIRE(wait_for(*one, [](Member& member) { return !member.last_failure().empty(); }));
+    REQUIRE(wait_for(*one, [](Membership& member) { return !member.last_failure().empty(); }));
     CHECK(one->peers().empty());
   }
-  CHECK_THAT(thief.obstacle(), tests::contains("shared key"));
+  CHECK_THAT(thief.last_connect_error(), tests::contains("shared key"));
   pair.exchange();
   CHECK(pair.zero.peers().size() == 1);
   CHECK(pair.zero.view().size() == 1);

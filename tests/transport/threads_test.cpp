@@ -29,11 +29,11 @@ using gossamer::transport::Message;
 using gossamer::transport::PeerLeft;
 using gossamer::transport::Reason;
 using gossamer::transport::Returned;
-using gossamer::transport::Status;
+using gossamer::transport::Counters;
 using gossamer::transport::ThreadHub;
 using gossamer::transport::Threads;
 using gossamer::transport::Time;
-using gossamer::transport::Totals;
+using gossamer::transport::WorkDone;
 
 SnapshotPool small_pool() { return SnapshotPool(Flat({torch::zeros({4})})); }
 
@@ -83,15 +83,15 @@ struct Archetype {
 
   PeerId self() const { return 3; }
   std::span<const PeerId> peers() const { return {}; }
-  void introduce(const std::string&, const Flat&) {}
+  void set_model_layout(const std::string&, const Flat&) {}
   void send(Message) {}
   std::optional<Event> poll() { return std::nullopt; }
   bool wait(Time) { return false; }
   void wake() {}
   Time now() const { return Time(7); }
-  void publish(const Status&) {}
-  Status status(PeerId) const { return {}; }
-  Totals totals() const { return {}; }
+  void publish(const Counters&) {}
+  Counters counters(PeerId) const { return {}; }
+  WorkDone totals() const { return {}; }
   void finish() {}
   bool settled() { return true; }
   void close(Reason) {}
@@ -105,7 +105,7 @@ struct Recorder {
   void note(std::string call) const { calls->push_back(std::move(call)); }
   PeerId self() const { return (note("self"), 2); }
   std::span<const PeerId> peers() const { return (note("peers"), std::span(others)); }
-  void introduce(const std::string& model, const Flat&) { note("introduce " + model); }
+  void set_model_layout(const std::string& model, const Flat&) { note("set_model_layout " + model); }
   void send(Message m) { note("send " + std::to_string(m.to)); }
   std::optional<Event> poll() {
     note("poll");
@@ -114,11 +114,11 @@ struct Recorder {
   bool wait(Time t) { return (note("wait " + std::to_string(t.count())), true); }
   void wake() { note("wake"); }
   Time now() const { return (note("now"), Time(11)); }
-  void publish(const Status& s) { note("publish " + std::to_string(s.steps)); }
-  Status status(PeerId p) const {
-    return (note("status " + std::to_string(p)), Status{.steps = 8});
+  void publish(const Counters& s) { note("publish " + std::to_string(s.steps)); }
+  Counters counters(PeerId p) const {
+    return (note("status " + std::to_string(p)), Counters{.steps = 8});
   }
-  Totals totals() const { return (note("totals"), Totals{9, 10}); }
+  WorkDone totals() const { return (note("totals"), WorkDone{9, 10}); }
   void finish() { note("finish"); }
   bool settled() { return (note("settled"), true); }
   void close(Reason r) { note(std::string("close ") + to_string(r)); }
@@ -164,7 +164,7 @@ TEST_CASE("AnyTransport forwards each operation to what it holds", "[transport]"
   const AnyTransport& readable = moved;
   CHECK(readable.self() == 2);
   CHECK(readable.peers().size() == 2);
-  moved.introduce("m", Flat());
+  moved.set_model_layout("m", Flat());
   moved.send({.to = 4, .payload = {}});
   const auto event = moved.poll();
   REQUIRE(event);
@@ -173,12 +173,12 @@ TEST_CASE("AnyTransport forwards each operation to what it holds", "[transport]"
   moved.wake();
   CHECK(readable.now() == Time(11));
   moved.publish({.steps = 6});
-  CHECK(readable.status(4).steps == 8);
+  CHECK(readable.counters(4).steps == 8);
   CHECK(readable.totals().samples == 10);
   moved.finish();
   CHECK(moved.settled());
   moved.close(Reason::left);
-  CHECK(*calls == std::vector<std::string>{"self", "peers", "introduce m", "send 4", "poll",
+  CHECK(*calls == std::vector<std::string>{"self", "peers", "set_model_layout m", "send 4", "poll",
                                            "wait 5", "wake", "now", "publish 6", "status 4",
                                            "totals", "finish", "settled", "close it has left"});
 }

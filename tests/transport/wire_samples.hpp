@@ -24,7 +24,7 @@ inline Report sample_report() { return {17, {3, 48, 0.25, 1.5, 7, 5, 2, 4096}}; 
 inline Hello sample_hello() {
   return {.node = 3,
           .incarnation = 1'700'000'000'000'000'000,
-          .founders = 8,
+          .world_size = 8,
           .probe = true,
           .model = 42,
           .earlier_life = 41,
@@ -51,7 +51,7 @@ inline DeliveryBody sample_delivery() {
   body.frame.delivered = 4;
   body.frame.sequence = 8;
   body.frame.offer = Message{
-      .kind = 6, .round = 99, .weight = 0.125, .payload = {}, .part = {.index = 2, .of = 3}};
+      .kind = 6, .round = 99, .weight = 0.125, .payload = {}, .chunk = {.index = 2, .of = 3}};
   body.finished = true;
   body.reason = Reason::lost;
   body.report = sample_report();

@@ -59,7 +59,7 @@ TEST_CASE("A frame is read as it was written", "[transport][wire][parse]") {
   const Hello hello = read_back(sample_hello());
   CHECK(hello.node == 3);
   CHECK(hello.incarnation == 1'700'000'000'000'000'000);
-  CHECK(hello.founders == 8);
+  CHECK(hello.world_size == 8);
   CHECK(hello.probe);
   CHECK(hello.model == 42);
   CHECK(hello.earlier_life == 41);
@@ -82,7 +82,7 @@ TEST_CASE("A frame is read as it was written", "[transport][wire][parse]") {
   CHECK(ping.number == 9);
   CHECK(ping.answer);
   CHECK(ping.calm);
-  CHECK(ping.stirred == 4);
+  CHECK(ping.activity_epoch == 4);
   CHECK(ping.settled);
   CHECK(ping.expected == 6);
   CHECK(ping.report.version == 17);
@@ -107,7 +107,7 @@ TEST_CASE("A frame is read as it was written", "[transport][wire][parse]") {
   CHECK(body.frame.offer->kind == 6);
   CHECK(body.frame.offer->round == 99);
   CHECK(body.frame.offer->weight == 0.125);
-  CHECK((body.frame.offer->part == gossamer::model::Part{2, 3}));
+  CHECK((body.frame.offer->chunk == gossamer::model::Chunk{2, 3}));
   CHECK_FALSE(read_back(DeliveryBody{}).frame.offer);
 }
 
@@ -176,9 +176,9 @@ TEST_CASE("A length beyond its limit is refused before anything is read for it",
 }
 
 TEST_CASE("A part that is none of its parts is refused", "[transport][wire][parse]") {
-  for (const gossamer::model::Part part : {gossamer::model::Part{3, 3}, {0, 0}}) {
+  for (const gossamer::model::Chunk part : {gossamer::model::Chunk{3, 3}, {0, 0}}) {
     DeliveryBody body = sample_delivery();
-    body.frame.offer->part = part;
+    body.frame.offer->chunk = part;
     const Bytes bytes = frame_of(body);
     const auto header = std::get<FrameHeader>(parse_header(head(bytes), run, model_bytes));
     const auto frame = parse_frame(bytes, header);

@@ -2,7 +2,7 @@
 /// A model as numbers: one contiguous vector per dtype and device.
 #pragma once
 
-#include <gossamer/model/part.hpp>
+#include <gossamer/model/chunk.hpp>
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/zeros.h>
@@ -35,7 +35,7 @@ class Flat {
 
   /// Copies the numbers of `other`, or that part of them; it has the same lengths and dtypes, the
   /// device may differ. Numbers outside the part are neither read nor written.
-  void copy_from(const Flat& other, Part part = {}) const {
+  void copy_from(const Flat& other, Chunk part = {}) const {
     for (std::size_t i = 0; i < segments_.size(); ++i) {
       const at::Tensor& to = segments_[i];
       const at::Tensor& from = other.segments_[i];
@@ -58,7 +58,7 @@ class Flat {
   [[nodiscard]] bool empty() const noexcept { return segments_.empty(); }
 
   /// Bytes that one copy, or that part of it, takes.
-  [[nodiscard]] std::size_t bytes(Part part = {}) const {
+  [[nodiscard]] std::size_t bytes(Chunk part = {}) const {
     std::size_t total = 0;
     for (const auto& segment : segments_) {
       const std::int64_t length = part.end(segment.numel()) - part.begin(segment.numel());

@@ -129,7 +129,7 @@ class FlatModel {
   }
 
   /// Tells the model that it has just met others: applies `Buffers::reset`.
-  void met() const {
+  void on_merged() const {
     for (std::size_t i = 0; i < first_.size(); ++i) kept_buffers_[i].tensor.copy_(first_[i]);
   }
 

@@ -125,7 +125,7 @@ inline bool mean_on_cpu(const at::Tensor& y, std::span<const Flat* const> xs, st
 /// that the result is the same bits wherever, and in whatever pieces, it is computed. y may be none
 /// of them. Numbers outside the part are neither read nor written. float and double on the CPU take
 /// one pass, without allocation.
-inline void mean(const Flat& y, std::span<const Flat* const> xs, Part part = {}) {
+inline void mean(const Flat& y, std::span<const Flat* const> xs, Chunk part = {}) {
   for (std::size_t s = 0; s < y.segments().size(); ++s) {
     const at::Tensor& all = y.segments()[s];
     const std::int64_t begin = part.begin(all.numel());

@@ -113,7 +113,7 @@ class Snapshot {
   }
 
   /// Of the copy, or of that part of it; 0 for an empty handle.
-  [[nodiscard]] std::size_t bytes(Part part = {}) const {
+  [[nodiscard]] std::size_t bytes(Chunk part = {}) const {
     if (block_ == nullptr) return 0;
     return part.is_all() ? block_->bytes : block_->flat.bytes(part);
   }

@@ -3,7 +3,7 @@
 /// Needs xxHash (`xxhash.h`), hence not part of gossamer.hpp.
 #pragma once
 
-#include <gossamer/node/archive.hpp>
+#include <gossamer/model/archive.hpp>
 #include <gossamer/observe/replace_file.hpp>
 
 #define XXH_INLINE_ALL

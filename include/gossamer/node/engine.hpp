@@ -5,10 +5,10 @@
 #include <gossamer/generator.hpp>
 #include <gossamer/model/flat_model.hpp>
 #include <gossamer/model/snapshot.hpp>
-#include <gossamer/node/archive.hpp>
+#include <gossamer/model/archive.hpp>
 #include <gossamer/node/options.hpp>
 #include <gossamer/rule/merge.hpp>
-#include <gossamer/rule/scope.hpp>
+#include <gossamer/rule/context.hpp>
 #include <gossamer/transport/difference.hpp>
 #include <gossamer/transport/health.hpp>
 #include <gossamer/transport/peer_map.hpp>
@@ -32,16 +32,16 @@
 namespace gossamer {
 
 /// Whether what is restored goes on where it was, or begins again among others.
-enum class Life : std::uint8_t {
-  same,  ///< all nodes of the group were saved together, with no message under way
-  next   ///< the others know nothing of it, or have gone on meanwhile
+enum class Restore : std::uint8_t {
+  resume,  ///< all nodes of the group were saved together, with no message under way
+  rejoin ///< the others know nothing of it, or have gone on meanwhile
 };
 
 /// Receives, sends, counts, and runs a rule's hooks over one model. `GossipNode` and `Gossip` are
 /// made of it; users do not need it.
 /// Threads: one at a time; `transport().wake()` from any.
 template <class Transport, class Rule>
-class Engine final : public rule::Scope {
+class Engine final : public rule::RuleContext {
  public:
   using Ctx = BasicContext<Transport, Rule>;
 
@@ -58,12 +58,12 @@ class Engine final : public rule::Scope {
     if (!(weight_ >= 0 && std::isfinite(weight_))) {
       throw ConfigError(c10::str("Context: weight must be finite and not negative, got ", weight_));
     }
-    if (model_.has_merge() && !rule_.uses_merge()) {
+    if (model_.has_merge() && !rule_.merges_by_weighted_average()) {
       throw ConfigError("Engine: rule " + rule_.name() +
                         " averages the numbers of models, and this model has a merge of its own; "
                         "take a rule that uses it, such as gosgd");
     }
-    transport_.introduce(model_.layout().description(), model_.flat());
+    transport_.set_model_layout(model_.layout().description(), model_.flat());
     publish();  // a node that never gets to a step has weight, too
   }
 
@@ -72,8 +72,8 @@ class Engine final : public rule::Scope {
   /// As of the last event that the rule was told of: what a peer sent before it went, it sent as a
   /// live one.
   [[nodiscard]] std::span<const PeerId> peers() const override { return peers_; }
-  [[nodiscard]] transport::Status status(PeerId peer) const override {
-    return peer == self() ? status_ : transport_.status(peer);
+  [[nodiscard]] transport::Counters counters(PeerId peer) const override {
+    return peer == self() ? status_ : transport_.counters(peer);
   }
   [[nodiscard]] transport::PeerHealth health(PeerId peer) const override {
     const transport::PeerHealth* counts = health_.find(peer);
@@ -89,7 +89,7 @@ class Engine final : public rule::Scope {
   [[nodiscard]] Generator& generator() override { return generator_; }
   [[nodiscard]] double& weight() override { return weight_; }
   [[nodiscard]] model::FlatModel& model() override { return model_; }
-  [[nodiscard]] bool has_room() const override { return pool_.under_way() < options_.snapshots(); }
+  [[nodiscard]] bool may_send() const override { return pool_.under_way() < options_.max_in_flight(); }
   [[nodiscard]] model::Snapshot blank() override { return pool_.take(); }
   [[nodiscard]] model::Snapshot snapshot() override {
     model::Snapshot copy = pool_.take();
@@ -106,14 +106,14 @@ class Engine final : public rule::Scope {
   [[nodiscard]] Transport& transport() noexcept { return transport_; }
   [[nodiscard]] const Rule& rule() const noexcept { return rule_; }
   /// Counters of this node, up to date.
-  [[nodiscard]] const transport::Status& counters() const noexcept { return status_; }
+  [[nodiscard]] const transport::Counters& counters() const noexcept { return status_; }
 
   /// Gives all nodes of a group the parameters of the live one with the lowest number: that one
   /// sends them, the others wait for them. Call it before anything else, on all nodes. Those that
   /// were restored keep their own, unless the rule is synchronous: then they also count their steps
   /// as the first one does.
   void start_equal(bool restored = false) {
-    const bool keeps = restored && !rule_.lockstep();
+    const bool keeps = restored && !rule_.is_synchronous();
     waits_for_first_ = !keeps;  // what faster nodes send meanwhile is merged afterwards
     const auto aggregate = [this](std::span<const transport::Message> all) { merge(all); };
     while (waits_for_first_ && !peers_.empty() && peers_.front() < self()) {
@@ -139,7 +139,7 @@ class Engine final : public rule::Scope {
   /// does: the others wait for it from its first step on.
   void join(PeerId member) {
     joining_ = true;
-    ask_for_share(rule_.lockstep() && !peers_.empty() ? peers_.front() : member);
+    ask_for_share(rule_.is_synchronous() && !peers_.empty() ? peers_.front() : member);
   }
   [[nodiscard]] bool joining() const noexcept { return joining_; }
 
@@ -246,9 +246,9 @@ class Engine final : public rule::Scope {
   }
 
   /// Whether the group has done the steps and samples that the budget asks for.
-  [[nodiscard]] bool work_done(const Budget& budget) const {
-    transport::Totals totals = transport_.totals();
-    if (rule_.lockstep()) {
+  [[nodiscard]] bool work_done(const StopCondition& budget) const {
+    transport::WorkDone totals = transport_.totals();
+    if (rule_.is_synchronous()) {
       totals = {step() * members_, step() * options_.samples_per_step() * members_};
     }
     return (budget.samples() > 0 && totals.samples >= budget.samples()) ||
@@ -256,7 +256,7 @@ class Engine final : public rule::Scope {
   }
 
   /// Whether the budget's time is over for a run that began at `begin`.
-  [[nodiscard]] bool time_up(const Budget& budget, transport::Time begin) const {
+  [[nodiscard]] bool time_up(const StopCondition& budget, transport::Time begin) const {
     return budget.duration().count() > 0 && transport_.now() - begin >= budget.duration();
   }
 
@@ -274,10 +274,10 @@ class Engine final : public rule::Scope {
   }
 
   /// Parameters, buffers, weight, counters, generator and the rule's state. Call it when nothing is
-  /// under way, else what is will be missing. For the next life, only the parameters, buffers,
+  /// under way, else what is will be missing. For the next restore, only the parameters, buffers,
   /// counters and the generator are restored: the weight is the one that the node was made with,
   /// and the rule has no exchange under way.
-  void checkpoint(Archive& archive, Life life = Life::same) {
+  void checkpoint(Archive& archive, Restore restore = Restore::resume) {
     const at::NoGradGuard no_grad;
     std::string layout = model_.layout().description();
     std::string rule_name = rule_.name();
@@ -301,7 +301,7 @@ class Engine final : public rule::Scope {
       archive("buffer/" + buffer.name, buffer.tensor);
     status_.checkpoint(archive);
     archive("generator", generator_);
-    if (life == Life::same || !archive.loading()) {
+    if (restore == Restore::resume || !archive.loading()) {
       archive("weight", weight_);
       archive("joined_at", joined_at_);
       archive.within("rule", [&] { rule_.checkpoint(archive); });
@@ -320,7 +320,7 @@ class Engine final : public rule::Scope {
 
   void take_first(const transport::Message& message) {
     model_.flat().copy_from(*message.payload);
-    if (rule_.lockstep()) joined_at_ = message.round - status_.steps;  // modulo 2^64
+    if (rule_.is_synchronous()) joined_at_ = message.round - status_.steps;  // modulo 2^64
   }
 
   void ask_for_share(PeerId member) {
@@ -333,7 +333,7 @@ class Engine final : public rule::Scope {
     if (!joining_ || asked_ != member) return;
     asked_.reset();
     if (peers_.empty()) return;
-    const auto peers = static_cast<std::uint32_t>(rule_.lockstep() ? 1 : peers_.size());
+    const auto peers = static_cast<std::uint32_t>(rule_.is_synchronous() ? 1 : peers_.size());
     ask_for_share(peers_[generator_.below(peers)]);
   }
   void share_with(PeerId newcomer) {
@@ -349,7 +349,7 @@ class Engine final : public rule::Scope {
   void take_share(const transport::Message& answer) {
     if (answer.weight > 0) {
       joining_ = false;
-      if (rule_.lockstep()) joined_at_ = answer.round;
+      if (rule_.is_synchronous()) joined_at_ = answer.round;
       rule::merge(*this, {&answer, 1});
       ++status_.messages_merged;
     } else {
@@ -454,7 +454,7 @@ class Engine final : public rule::Scope {
   bool joining_ = false;         // it has not yet been given its weight
   std::optional<PeerId> asked_;  // the member from whom it hopes for it
   std::vector<PeerId> owed_;     // newcomers whose links had no room for the answer
-  transport::Status status_;
+  transport::Counters status_;
   transport::PeerMap<transport::PeerHealth> health_;
   transport::Time last_step_ = transport_.now();
   std::vector<transport::Message> inbox_;

@@ -72,12 +72,12 @@ class BasicGossip {
 
   [[nodiscard]] PeerId id() const { return engine_.self(); }
   [[nodiscard]] double weight() const { return engine_.weight(); }
-  [[nodiscard]] const transport::Status& counters() const { return engine_.counters(); }
+  [[nodiscard]] const transport::Counters& counters() const { return engine_.counters(); }
   [[nodiscard]] const model::FlatModel& parameters() const { return engine_.model(); }
 
  private:
   static void refuse_halves(const BasicContext<Transport, Rule>& context) {
-    if (context.rule.needs_halves()) {
+    if (context.rule.needs_gradient_hook()) {
       throw ConfigError("Gossip: rule " + context.rule.name() +
                         " acts between the gradient and its application; derive GradientNode");
     }

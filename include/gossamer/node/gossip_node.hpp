@@ -52,7 +52,7 @@ class GossipNode {
   [[nodiscard]] Model& model() noexcept { return model_; }
   [[nodiscard]] PeerId id() const { return engine_.self(); }
   [[nodiscard]] double weight() const { return engine_.weight(); }
-  [[nodiscard]] const transport::Status& counters() const { return engine_.counters(); }
+  [[nodiscard]] const transport::Counters& counters() const { return engine_.counters(); }
   [[nodiscard]] const model::FlatModel& parameters() const { return engine_.model(); }
   [[nodiscard]] const NodeOptions& options() const { return engine_.options(); }
   [[nodiscard]] Engine<Transport, Rule>& engine() noexcept { return engine_; }
@@ -70,7 +70,7 @@ class GossipNode {
 
   /// Takes in what has arrived and does at most one step (or half of one). Never blocks. The state
   /// of the node between two calls is whole: it can be paused, saved, looked at.
-  Progress advance(const Budget& budget, transport::Time begin) {
+  Progress advance(const StopCondition& budget, transport::Time begin) {
     const Progress progress = prepare(budget, begin);
     if (progress == Progress::stepped) work();
     return progress;
@@ -78,7 +78,7 @@ class GossipNode {
 
   /// The first part of `advance()`: takes in what has arrived. `stepped` if the node may now
   /// `work()`.
-  Progress prepare(const Budget& budget, transport::Time begin) {
+  Progress prepare(const StopCondition& budget, transport::Time begin) {
     if (!started_) {
       started_ = true;
       on_start();
@@ -90,7 +90,7 @@ class GossipNode {
     const bool enough = !halfway_ && engine_.work_done(budget);
     if (!ready) {
       // One whose role is not to train rests with those who do; a synchronous one ends its round.
-      return stop || (enough && !engine_.rule().lockstep()) ? Progress::paused : Progress::waiting;
+      return stop || (enough && !engine_.rule().is_synchronous()) ? Progress::paused : Progress::waiting;
     }
     return !halfway_ && (stop || enough) ? Progress::paused : Progress::stepped;
   }
@@ -99,7 +99,7 @@ class GossipNode {
   void work() {
     if (halfway_) return second_half();
     engine_.before_step();
-    if (engine_.rule().needs_halves()) {
+    if (engine_.rule().needs_gradient_hook()) {
       loss_ = gradient();
       halfway_ = true;
       engine_.after_gradient();
@@ -110,7 +110,7 @@ class GossipNode {
 
   /// Advances until the budget is spent or a stop is asked for; waits without spinning. The node
   /// can go on afterwards, with another budget.
-  void run_until(const Budget& budget) {
+  void run_until(const StopCondition& budget) {
     const transport::Time begin = engine_.transport().now();
     const bool limited = budget.duration().count() > 0;
     const transport::Time year = std::chrono::hours(24 * 365);
@@ -127,7 +127,7 @@ class GossipNode {
   /// others and lets their last messages land until everybody has finished, at most
   /// `drain_timeout` long. After a stop asked for by `request_leave()`, others go on: the weight is
   /// handed to one of them first. Calls `on_stop()` at the end.
-  void run(const Budget& budget) {
+  void run(const StopCondition& budget) {
     run_until(budget);
     finish();
   }
@@ -181,12 +181,12 @@ class GossipNode {
     engine_.fail();
   }
 
-  /// Saves or restores the node; call it between runs, when nothing is under way. For `Life::next`
+  /// Saves or restores the node; call it between runs, when nothing is under way. For `Restore::rejoin`
   /// see `Engine`.
-  void checkpoint(Archive& archive, Life life = Life::same) {
+  void checkpoint(Archive& archive, Restore restore = Restore::resume) {
     archive.within("node", [&] {
       archive("started", started_);
-      engine_.checkpoint(archive, life);
+      engine_.checkpoint(archive, restore);
     });
     if (archive.loading()) halfway_ = false;  // a gradient in progress is computed anew
     archive.within("user", [&] { on_checkpoint(archive); });
@@ -235,7 +235,7 @@ class GossipNode {
   virtual void apply() {}
 
   static void refuse_whole_steps(const Context& context, bool has_halves) {
-    if (context.rule.needs_halves() && !has_halves) {
+    if (context.rule.needs_gradient_hook() && !has_halves) {
       throw ConfigError("GossipNode: rule " + context.rule.name() +
                         " acts between the gradient and its application; derive GradientNode and "
                         "write gradient() and apply() in place of local_step()");

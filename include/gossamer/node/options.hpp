@@ -32,7 +32,7 @@ struct NodeOptions {
   /// and its weight stays: receivers that slow are better served by the next one. What is in doubt
   /// with a peer that is out of reach does not count, or that peer would silence the node; so as
   /// many again may be kept for each such peer.
-  TORCH_ARG(std::size_t, snapshots) = 3;
+  TORCH_ARG(std::size_t, max_in_flight) = 3;
   /// What happens to BatchNorm statistics when models meet.
   TORCH_ARG(model::Buffers, buffers) = model::Buffers::average;
   /// Whether a loss that is not finite stops the node with an error.
@@ -48,7 +48,7 @@ struct NodeOptions {
     if (samples_per_step_ == 0) {
       throw ConfigError("NodeOptions: samples_per_step must be at least 1, got 0");
     }
-    if (snapshots_ == 0) throw ConfigError("NodeOptions: snapshots must be at least 1, got 0");
+    if (max_in_flight_ == 0) throw ConfigError("NodeOptions: max_in_flight must be at least 1, got 0");
     if (drain_timeout_.count() <= 0) {
       throw ConfigError(c10::str("NodeOptions: drain_timeout must be positive, got ",
                                  drain_timeout_.count(), " ms"));
@@ -73,7 +73,7 @@ using Context = BasicContext<transport::AnyTransport, rule::AnyRule>;
 /// How long a group trains: until the first limit that is set (not 0) is reached. The limits are
 /// over the whole group and end for all nodes at about the same time, since a node that trains on
 /// alone drifts away; under a synchronous rule each node takes its exact share.
-struct Budget {
+struct StopCondition {
   /// Samples over all nodes.
   TORCH_ARG(std::uint64_t, samples) = 0;
   /// Steps per node, on average.

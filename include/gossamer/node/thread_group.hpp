@@ -23,11 +23,11 @@ namespace gossamer {
 /// Nodes on the threads transport. All start from node 0's parameters and with equal weights.
 ///
 ///     gossamer::ThreadGroup<MyNode> group(GroupOptions(8), rule::GoSgd(0.02));
-///     group.run(Budget().samples(500'000));
+///     group.run(StopCondition().samples(500'000));
 ///     group.mean();
 ///
 /// Between two runs no node is running, every message has landed, and all may be looked at, from
-/// the thread that owns the group. `stop()` and `status()` may be called from any thread, any time.
+/// the thread that owns the group. `stop()` and `counters()` may be called from any thread, any time.
 template <class Node>
 class ThreadGroup {
  public:
@@ -60,7 +60,7 @@ class ThreadGroup {
   /// Trains until the budget is spent, somebody stops it, or a node fails; then lets every message
   /// land. Can be called again and goes on. Throws NodeError, the original nested, if a hook threw:
   /// the other nodes are then stopped and whole, and their weights and the failed node's add up.
-  void run_until(const Budget& budget) {
+  void run_until(const StopCondition& budget) {
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
       if (!failed_[i]) nodes_[i]->clear_stop();
     }
@@ -81,7 +81,7 @@ class ThreadGroup {
   }
 
   /// `run_until`, then the end: the nodes' `on_stop()` hooks.
-  void run(const Budget& budget) {
+  void run(const StopCondition& budget) {
     run_until(budget);
     finish();
   }
@@ -99,12 +99,12 @@ class ThreadGroup {
   [[nodiscard]] std::size_t size() const noexcept { return nodes_.size(); }
   [[nodiscard]] Node& operator[](std::size_t i) { return *nodes_[i]; }
   /// A node's counters, also while it is running. Any thread.
-  [[nodiscard]] transport::Status status(std::size_t i) const {
-    return hub_->status(static_cast<PeerId>(i));
+  [[nodiscard]] transport::Counters counters(std::size_t i) const {
+    return hub_->counters(static_cast<PeerId>(i));
   }
   /// The counters of all nodes, added up. Any thread.
-  [[nodiscard]] transport::Status totals() const {
-    transport::Status sum;
+  [[nodiscard]] transport::Counters totals() const {
+    transport::Counters sum;
     for (std::size_t i = 0; i < nodes_.size(); ++i) sum += status(i);
     return sum;
   }
@@ -112,8 +112,8 @@ class ThreadGroup {
   [[nodiscard]] std::chrono::duration<double> elapsed() const noexcept { return elapsed_; }
 
   /// The nodes that have not failed, with their weights. Between runs.
-  [[nodiscard]] std::vector<observe::Member> members() const {
-    std::vector<observe::Member> members;
+  [[nodiscard]] std::vector<observe::Replica> members() const {
+    std::vector<observe::Replica> members;
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
       if (!failed_[i]) members.push_back({&nodes_[i]->parameters(), nodes_[i]->weight()});
     }

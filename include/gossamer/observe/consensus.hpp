@@ -12,28 +12,28 @@
 namespace gossamer::observe {
 
 /// One node's model and its weight; only looked at.
-struct Member {
+struct Replica {
   const model::FlatModel* model;
   double weight;
 };
 
 /// (1 / M) sum of x_m: "the result" of the GoSGD papers. Needs at least one member.
-inline model::Flat mean(std::span<const Member> members) {
+inline model::Flat mean(std::span<const Replica> members) {
   model::Flat result = members.front().model->flat().zeros_like();
   std::vector<const model::Flat*> flats;
   flats.reserve(members.size());
-  for (const Member& member : members) flats.push_back(&member.model->flat());
+  for (const Replica& member : members) flats.push_back(&member.model->flat());
   model::mean(result, flats);
   return result;
 }
 
 /// (sum of a_m x_m) / (sum of a_m): what gossip conserves. Members without weight do not count; if
 /// nobody has weight, the first member's model.
-inline model::Flat weighted_mean(std::span<const Member> members) {
+inline model::Flat weighted_mean(std::span<const Replica> members) {
   model::Flat result = members.front().model->flat().zeros_like();
   result.copy_from(members.front().model->flat());
   double weight = 0;
-  for (const Member& member : members) {
+  for (const Replica& member : members) {
     if (!(member.weight > 0)) continue;
     weight += member.weight;
     model::mix(result, member.model->flat(), member.weight / weight);
@@ -42,13 +42,13 @@ inline model::Flat weighted_mean(std::span<const Member> members) {
 }
 
 /// Sum over m of ||x_m - mean||^2 over the parameters (without averaged buffers), in double.
-inline double consensus_error(std::span<const Member> members) {
+inline double consensus_error(std::span<const Replica> members) {
   double total = 0;
   for (const model::Slot& slot : members.front().model->layout().slots) {
     if (slot.is_buffer) continue;
     std::vector<at::Tensor> xs;
     xs.reserve(members.size());
-    for (const Member& member : members) {
+    for (const Replica& member : members) {
       xs.push_back(slot.view(member.model->flat()).to(at::kCPU, at::kDouble));
     }
     at::Tensor centre = xs.front().clone();
@@ -61,10 +61,10 @@ inline double consensus_error(std::span<const Member> members) {
 
 /// 1 / (sum of squared shares of the weight): over how many nodes the weighted mean averages.
 /// Between 1 and the number of members.
-inline double effective_nodes(std::span<const Member> members) {
+inline double effective_nodes(std::span<const Replica> members) {
   double sum = 0;
   double squares = 0;
-  for (const Member& member : members) {
+  for (const Replica& member : members) {
     sum += member.weight;
     squares += member.weight * member.weight;
   }
@@ -74,7 +74,7 @@ inline double effective_nodes(std::span<const Member> members) {
 /// Puts `values` (a mean, say) into `target`, a model of the same shape that belongs to no node.
 /// Buffers that do not travel become the mean of the members' buffers; integer ones, the first's.
 template <model::Model Target>
-void copy_into(Target& target, const model::Flat& values, std::span<const Member> members) {
+void copy_into(Target& target, const model::Flat& values, std::span<const Replica> members) {
   const at::NoGradGuard no_grad;
   const model::FlatModel bound(model::detail::tensors_of(target), members.front().model->policy());
   bound.flat().copy_from(values);
@@ -82,7 +82,7 @@ void copy_into(Target& target, const model::Flat& values, std::span<const Member
     const at::Tensor& to = bound.kept_buffers()[i].tensor;
     to.copy_(members.front().model->kept_buffers()[i].tensor);
     if (!to.is_floating_point()) continue;
-    for (const Member& member : members.subspan(1)) {
+    for (const Replica& member : members.subspan(1)) {
       to.add_(member.model->kept_buffers()[i].tensor.to(to.device()));
     }
     to.div_(static_cast<double>(members.size()));

@@ -17,13 +17,13 @@ namespace gossamer::observe {
 
 /// SHA-256 (hexadecimal) over the parameters and averaged buffers of all members, in their order,
 /// each tensor's numbers in row-major order as they are in memory.
-inline std::string digest(std::span<const Member> members) {
+inline std::string digest(std::span<const Replica> members) {
   const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context(EVP_MD_CTX_new(),
                                                                    EVP_MD_CTX_free);
   std::array<unsigned char, EVP_MAX_MD_SIZE> hash{};
   unsigned int size = 0;
   bool good = context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1;
-  for (const Member& member : members) {
+  for (const Replica& member : members) {
     for (const model::Slot& slot : member.model->layout().slots) {
       const at::Tensor values = slot.view(member.model->flat()).to(at::kCPU).contiguous();
       good = good && EVP_DigestUpdate(context.get(), values.data_ptr(), values.nbytes()) == 1;

@@ -37,7 +37,7 @@ struct AdaHessianOptions : torch::optim::OptimizerCloneableOptions<AdaHessianOpt
   TORCH_ARG(double, beta2) = 0.999;
   /// Added to what is divided by, > 0.
   TORCH_ARG(double, eps) = 1e-4;
-  /// Part of the parameters that a step takes away, times the learning rate; >= 0.
+  /// Chunk of the parameters that a step takes away, times the learning rate; >= 0.
   TORCH_ARG(double, weight_decay) = 0;
   /// Exponent of the diagonal, in [0, 1]; 0 leaves momentum SGD.
   TORCH_ARG(double, hessian_power) = 1;

@@ -47,30 +47,30 @@ class AdPsgd : public Neutral {
 
   [[nodiscard]] std::string name() const { return "ad_psgd"; }
 
-  void after_step(Scope& scope) {
-    if (!when_(scope) || exchange_.waiting() || !scope.has_room()) return;
-    if (const auto peer = whom_(scope)) exchange_.ask(scope, *peer);
+  void after_step(RuleContext& context) {
+    if (!when_(context) || exchange_.waiting() || !context.may_send()) return;
+    if (const auto peer = whom_(context)) exchange_.ask(context, *peer);
   }
 
-  void on_messages(Scope& scope, std::span<const Message> messages) {
+  void on_messages(RuleContext& context, std::span<const Message> messages) {
     for (const Message& message : messages) {
-      if (inherit(scope, message)) continue;
+      if (inherit(context, message)) continue;
       if (message.kind != ElasticExchange::request) {
-        exchange_.on_reply(scope, message);
-      } else if (scope.weight() > 0 && message.payload) {
-        ElasticExchange::reply(scope, {&message, 1}, 0.5);
+        exchange_.on_reply(context, message);
+      } else if (context.weight() > 0 && message.payload) {
+        ElasticExchange::reply(context, {&message, 1}, 0.5);
       } else {
         ElasticExchange::refuse(
-            scope, message);  // this node has no model yet, or goes; or it asks with none
+            context, message);  // this node has no model yet, or goes; or it asks with none
       }
     }
   }
 
-  void on_returned(Scope& scope, const Message& message) {
-    if (!inherit(scope, message)) exchange_.on_returned(scope, message);
+  void on_returned(RuleContext& context, const Message& message) {
+    if (!inherit(context, message)) exchange_.on_returned(context, message);
   }
-  void on_peer_left(Scope&, const PeerLeft& gone) { exchange_.on_peer_left(gone); }
-  void on_leave(Scope& scope) { bequeath(scope, bequest); }
+  void on_peer_left(RuleContext&, const PeerLeft& gone) { exchange_.on_peer_left(gone); }
+  void on_leave(RuleContext& context) { bequeath(context, bequest); }
 
  private:
   static constexpr std::uint32_t bequest = 4;

@@ -4,7 +4,7 @@
 
 #include <gossamer/error.hpp>
 #include <gossamer/model/vectors.hpp>
-#include <gossamer/rule/graph.hpp>
+#include <gossamer/rule/neighbourhoods.hpp>
 #include <gossamer/rule/merge.hpp>
 #include <gossamer/rule/rounds.hpp>
 #include <gossamer/rule/rule.hpp>
@@ -53,38 +53,38 @@ class DPsgd : public Neutral {
       : graph_(std::move(graph)), mixing_(mixing) {}
 
   [[nodiscard]] std::string name() const { return "d_psgd"; }
-  [[nodiscard]] bool lockstep() const { return true; }
+  [[nodiscard]] bool is_synchronous() const { return true; }
 
-  bool may_step(Scope& scope) {
-    rounds_.start(scope);
+  bool may_step(RuleContext& context) {
+    rounds_.start(context);
     return !own_;
   }
-  void before_step(Scope& scope) {
-    if (mixing_ == Mixing::before_gradient) begin(scope, scope.step() + 1);
+  void before_step(RuleContext& context) {
+    if (mixing_ == Mixing::before_gradient) begin(context, context.step() + 1);
   }
-  void after_step(Scope& scope) {
-    if (round_ < scope.step()) begin(scope, scope.step());
+  void after_step(RuleContext& context) {
+    if (round_ < context.step()) begin(context, context.step());
   }
 
-  void on_messages(Scope& scope, std::span<const Message> messages) {
-    rounds_.start(scope);
+  void on_messages(RuleContext& context, std::span<const Message> messages) {
+    rounds_.start(context);
     for (const Message& message : messages) {
-      if (inherit(scope, message) || rounds_.on_message(scope, message)) continue;
+      if (inherit(context, message) || rounds_.on_message(context, message)) continue;
       rounds_.note(message);
       if (message.payload) inbox_.push_back(message);
     }
-    try_mix(scope);
+    try_mix(context);
   }
-  void on_returned(Scope& scope, const Message& message) {
-    if (inherit(scope, message) || rounds_.on_returned(scope, message)) return;
-    if (is_live(scope, message.to)) scope.send(message);  // somebody waits for it
+  void on_returned(RuleContext& context, const Message& message) {
+    if (inherit(context, message) || rounds_.on_returned(context, message)) return;
+    if (is_live(context, message.to)) context.send(message);  // somebody waits for it
   }
-  void on_peer_joined(Scope& scope, PeerId) { rounds_.on_peer_joined(scope); }
-  void on_peer_left(Scope& scope, const PeerLeft& gone) {
-    rounds_.on_peer_left(scope, gone.peer);
-    try_mix(scope);
+  void on_peer_joined(RuleContext& context, PeerId) { rounds_.on_peer_joined(context); }
+  void on_peer_left(RuleContext& context, const PeerLeft& gone) {
+    rounds_.on_peer_left(context, gone.peer);
+    try_mix(context);
   }
-  void on_leave(Scope& scope) { bequeath(scope, first_kind); }
+  void on_leave(RuleContext& context) { bequeath(context, first_kind); }
   void checkpoint(Archive& archive) {
     rounds_.checkpoint(archive);
     archive("last_round", round_);
@@ -94,42 +94,42 @@ class DPsgd : public Neutral {
   /// A message of parameters has its sender's number of neighbours in its kind.
   static constexpr std::uint32_t first_kind = Rounds::first_free;
 
-  void begin(Scope& scope, std::uint64_t round) {
-    const Neighbourhood& near = graph_.around(scope, round - 1);
+  void begin(RuleContext& context, std::uint64_t round) {
+    const Neighbourhood& near = graph_.around(context, round - 1);
     if (near.to != near.from) {
       throw ConfigError(c10::str("DPsgd: needs a graph whose edges go both ways; in round ", round,
-                                 " node ", scope.self(), " sends to ", near.to.size(),
+                                 " node ", context.self(), " sends to ", near.to.size(),
                                  " peers that are not those it hears from"));
     }
     round_ = round;
     neighbours_ = near.to;
-    if (!neighbours_.empty()) own_ = scope.snapshot();
+    if (!neighbours_.empty()) own_ = context.snapshot();
     const auto kind = first_kind + static_cast<std::uint32_t>(neighbours_.size());
     for (const PeerId peer : neighbours_) {
-      scope.send({.to = peer, .kind = kind, .round = round, .payload = own_});
+      context.send({.to = peer, .kind = kind, .round = round, .payload = own_});
       rounds_.sent(peer, round);
     }
-    rounds_.expect(scope, round, neighbours_);
-    try_mix(scope);
+    rounds_.expect(context, round, neighbours_);
+    try_mix(context);
   }
 
   /// When all is there, x <- x + sum over neighbours of W (theirs - own), in the order of their
   /// numbers.
-  void try_mix(Scope& scope) {
+  void try_mix(RuleContext& context) {
     if (!own_ || !rounds_.all_there(round_)) return;
     std::sort(inbox_.begin(), inbox_.end(),
               [](const Message& a, const Message& b) { return a.from < b.from; });
-    model::Snapshot difference = scope.blank();
+    model::Snapshot difference = context.blank();
     for (const Message& message : inbox_) {
       if (message.round != round_ || !is_neighbour(message.from)) continue;
       const std::uint32_t theirs = message.kind - first_kind;
       const auto most = std::max<std::uint64_t>(theirs, neighbours_.size());
       model::difference(difference.writable(), *message.payload, *own_);
-      model::add(scope.model().flat(), *difference, 1 / (1 + static_cast<double>(most)));
+      model::add(context.model().flat(), *difference, 1 / (1 + static_cast<double>(most)));
     }
     std::erase_if(inbox_, [this](const Message& message) { return message.round <= round_; });
     own_ = {};
-    scope.model().met();
+    context.model().on_merged();
   }
 
   [[nodiscard]] bool is_neighbour(PeerId peer) const {

@@ -4,7 +4,7 @@
 #pragma once
 
 #include <gossamer/model/mix.hpp>
-#include <gossamer/rule/scope.hpp>
+#include <gossamer/rule/context.hpp>
 
 #include <cmath>
 #include <cstdint>
@@ -21,29 +21,29 @@ namespace gossamer::rule {
 class DebiasedStep {
  public:
   /// At the beginning of every hook; does something in the first one.
-  void start(const Scope& scope) {
-    if (members_ == 0) members_ = scope.peers().size() + 1;
+  void start(const RuleContext& context) {
+    if (members_ == 0) members_ = context.peers().size() + 1;
   }
-  /// `scope.peers()` knows of the change already.
-  void on_peer_joined(const Scope& scope) { members_ > 0 ? void(++members_) : start(scope); }
-  void on_peer_left(const Scope& scope, const PeerLeft& gone) {
-    if (members_ == 0) members_ = scope.peers().size() + 2;
+  /// `context.peers()` knows of the change already.
+  void on_peer_joined(const RuleContext& context) { members_ > 0 ? void(++members_) : start(context); }
+  void on_peer_left(const RuleContext& context, const PeerLeft& gone) {
+    if (members_ == 0) members_ = context.peers().size() + 2;
     if (gone.reason == Reason::left && members_ > 1) --members_;
   }
 
   /// Before the step, with the weight that belongs to what the model has.
-  void begin(Scope& scope, double weight) {
+  void begin(RuleContext& context, double weight) {
     const double w = weight * static_cast<double>(members_);
     before_ = {};
     if (!(w > 0) || std::abs(w - 1) < 1e-9) return;
     w_ = w;
-    before_ = scope.snapshot();
+    before_ = context.snapshot();
   }
 
   /// After it.
-  void end(Scope& scope) {
+  void end(RuleContext& context) {
     if (!before_) return;
-    const model::FlatModel& model = scope.model();
+    const model::FlatModel& model = context.model();
     model.copy_buffers(before_.writable(), model.flat());
     model::mix(model.flat(), *before_, 1 - 1 / w_);
     before_ = {};

@@ -4,11 +4,11 @@
 
 #include <gossamer/error.hpp>
 #include <gossamer/model/pull.hpp>
-#include <gossamer/rule/centre.hpp>
+#include <gossamer/rule/parameter_server.hpp>
 #include <gossamer/rule/one_request.hpp>
-#include <gossamer/rule/roles.hpp>
+#include <gossamer/rule/peer_queries.hpp>
 #include <gossamer/rule/rule.hpp>
-#include <gossamer/rule/statistics.hpp>
+#include <gossamer/rule/batch_norm_buffers.hpp>
 
 #include <cstdint>
 #include <span>
@@ -25,7 +25,7 @@ namespace gossamer::rule {
 ///     centre   c <- c + d
 ///     worker   x <- c
 ///
-/// The centre is the live node with the lowest number (see `Centre`) and takes no steps. A worker
+/// The centre is the live node with the lowest number (see `ParameterServer`) and takes no steps. A worker
 /// whose centre is gone, or whose message comes back, trains on and sends it all the next time.
 /// Before anything else it fetches c, and does so again when it is resumed from a checkpoint: steps
 /// that were not sent then are lost.
@@ -52,49 +52,49 @@ class Downpour : public Neutral {
 
   [[nodiscard]] std::string name() const { return "downpour"; }
 
-  bool may_step(Scope& scope) {
-    centre_.settle_in(scope);
-    if (Centre::is(scope)) return false;
+  bool may_step(RuleContext& context) {
+    centre_.settle_in(context);
+    if (ParameterServer::is(context)) return false;
     if (request_.open()) return false;
-    if (scope.peers().empty()) return true;
-    const bool due = once_(scope) && scope.step() % tau_ == 0;
+    if (context.peers().empty()) return true;
+    const bool due = once_(context) && context.step() % tau_ == 0;
     if (fetched_ && !due) return true;
-    push(scope);
+    push(context);
     return false;
   }
 
-  void on_messages(Scope& scope, std::span<const Message> messages) {
+  void on_messages(RuleContext& context, std::span<const Message> messages) {
     for (const Message& message : messages) {
       if (message.kind == handover) {
-        centre_.on_message(scope, message);
-      } else if (inherit(scope, message)) {
+        centre_.on_message(context, message);
+      } else if (inherit(context, message)) {
         continue;
       } else if (message.kind == steps) {
-        serve(scope, message);
+        serve(context, message);
       } else if (message.round == request_.round()) {
         request_.end(message.from, message.round);
         if (!message.payload) continue;
-        scope.model().flat().copy_from(*message.payload);
-        scope.model().met();
+        context.model().flat().copy_from(*message.payload);
+        context.model().on_merged();
         fetched_ = message.payload;
       }
     }
   }
 
-  void on_returned(Scope& scope, const Message& message) {
-    scope.weight() += message.weight;
+  void on_returned(RuleContext& context, const Message& message) {
+    context.weight() += message.weight;
     if (message.kind == steps) request_.end(message.to, message.round);
-    if (message.kind == variable && is_live(scope, message.to)) scope.send(message);  // it waits
+    if (message.kind == variable && is_live(context, message.to)) context.send(message);  // it waits
   }
 
-  void on_peer_joined(Scope& scope, PeerId newcomer) {
-    if (!centre_.on_peer_joined(scope, newcomer, handover)) return;
-    fetched_ = scope.snapshot();  // from here on it is a worker
+  void on_peer_joined(RuleContext& context, PeerId newcomer) {
+    if (!centre_.on_peer_joined(context, newcomer, handover)) return;
+    fetched_ = context.snapshot();  // from here on it is a worker
   }
-  void on_peer_left(Scope&, const PeerLeft& gone) {
+  void on_peer_left(RuleContext&, const PeerLeft& gone) {
     request_.on_peer_left(gone, /*is_patient=*/false);
   }
-  void on_leave(Scope& scope) { centre_.on_leave(scope, handover); }
+  void on_leave(RuleContext& context) { centre_.on_leave(context, handover); }
   void checkpoint(Archive& archive) {
     once_.checkpoint(archive);
     centre_.checkpoint(archive);
@@ -103,41 +103,41 @@ class Downpour : public Neutral {
  private:
   enum Kind : std::uint32_t { variable = 1, steps = 2, handover = 3 };
 
-  void push(Scope& scope) {
-    Message message{.to = Centre::of(scope), .kind = steps, .payload = {}};
+  void push(RuleContext& context) {
+    Message message{.to = ParameterServer::of(context), .kind = steps, .payload = {}};
     if (fetched_) {
-      model::Snapshot d = scope.blank();
-      model::difference(d.writable(), scope.model().flat(), *fetched_);
-      for (const model::Slot& slot : scope.model().layout().slots) {
-        if (slot.is_buffer) slot.view(*d).copy_(slot.view(scope.model().flat()));
+      model::Snapshot d = context.blank();
+      model::difference(d.writable(), context.model().flat(), *fetched_);
+      for (const model::Slot& slot : context.model().layout().slots) {
+        if (slot.is_buffer) slot.view(*d).copy_(slot.view(context.model().flat()));
       }
       message.payload = std::move(d);
     }
-    request_.ask(scope, std::move(message));
+    request_.ask(context, std::move(message));
   }
 
-  void serve(Scope& scope, const Message& request) {
-    centre_.settle_in(scope);
+  void serve(RuleContext& context, const Message& request) {
+    centre_.settle_in(context);
     Message answer{.to = request.from, .kind = variable, .round = request.round, .payload = {}};
-    if (scope.weight() > 0) {  // else it has no model yet, or goes
+    if (context.weight() > 0) {  // else it has no model yet, or goes
       centre_.has_served();
-      if (request.payload) take_in(scope, *request.payload);
-      answer.payload = scope.snapshot();
+      if (request.payload) take_in(context, *request.payload);
+      answer.payload = context.snapshot();
     }
-    scope.send(std::move(answer));
+    context.send(std::move(answer));
   }
 
-  static void take_in(Scope& scope, const model::Flat& d) {
-    const double part = 1 / static_cast<double>(Centre::workers(scope));
+  static void take_in(RuleContext& context, const model::Flat& d) {
+    const double part = 1 / static_cast<double>(ParameterServer::workers(context));
     const auto nearer = [&](const model::Slot& slot) {
-      return slot.view(scope.model().flat()).lerp(slot.view(d), part);
+      return slot.view(context.model().flat()).lerp(slot.view(d), part);
     };
-    with_statistics(scope, nearer, [&] { model::add(scope.model().flat(), d); });
-    scope.model().met();
+    with_statistics(context, nearer, [&] { model::add(context.model().flat(), d); });
+    context.model().on_merged();
   }
 
   std::uint64_t tau_;
-  Centre centre_;
+  ParameterServer centre_;
   OncePerStep once_;
   model::Snapshot fetched_;  // c as this worker knows it; none yet: it fetches first
   OneRequest request_;

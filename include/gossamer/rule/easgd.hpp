@@ -3,9 +3,9 @@
 #pragma once
 
 #include <gossamer/error.hpp>
-#include <gossamer/rule/centre.hpp>
+#include <gossamer/rule/parameter_server.hpp>
 #include <gossamer/rule/elastic_exchange.hpp>
-#include <gossamer/rule/roles.hpp>
+#include <gossamer/rule/peer_queries.hpp>
 #include <gossamer/rule/rule.hpp>
 
 #include <c10/util/StringUtil.h>
@@ -100,7 +100,7 @@ struct EqualWeights {
 };
 
 /// Elastic averaging SGD around a centre c, the parameters of the live node with the lowest number
-/// (see `Centre` for what becomes of them when it goes). Each worker, before each of its steps
+/// (see `ParameterServer` for what becomes of them when it goes). Each worker, before each of its steps
 /// 0, tau, 2 tau, ..., sends its x to the centre, takes the step while the answer is under way, and
 /// applies it after the step:
 ///
@@ -141,59 +141,59 @@ class BasicEasgd : public Neutral {
   }
   [[nodiscard]] const EasgdOptions& options() const noexcept { return options_; }
 
-  bool may_step(Scope& scope) {
-    centre_.settle_in(scope);
-    if (Centre::is(scope)) return false;
+  bool may_step(RuleContext& context) {
+    centre_.settle_in(context);
+    if (ParameterServer::is(context)) return false;
     if (options_.synchronous() && exchange_.waiting()) return false;
-    if (once_(scope) && scope.step() % options_.tau() == 0) exchange(scope);
+    if (once_(context) && context.step() % options_.tau() == 0) exchange(context);
     return true;
   }
 
-  void on_messages(Scope& scope, std::span<const Message> messages) {
+  void on_messages(RuleContext& context, std::span<const Message> messages) {
     for (const Message& message : messages) {
       if (message.kind == handover) {
-        centre_.on_message(scope, message);
-      } else if (inherit(scope, message)) {
+        centre_.on_message(context, message);
+      } else if (inherit(context, message)) {
         continue;
       } else if (message.kind != ElasticExchange::request) {
-        exchange_.on_reply(scope, message);
-      } else if (scope.weight() == 0 || !message.payload) {
-        ElasticExchange::refuse(scope, message);  // this node has no model yet, or goes
-      } else if (options_.synchronous() && Centre::is(scope)) {
+        exchange_.on_reply(context, message);
+      } else if (context.weight() == 0 || !message.payload) {
+        ElasticExchange::refuse(context, message);  // this node has no model yet, or goes
+      } else if (options_.synchronous() && ParameterServer::is(context)) {
         held_.push_back(message);
       } else {
-        serve(scope, {&message, 1});
+        serve(context, {&message, 1});
       }
     }
-    serve_all(scope);
+    serve_all(context);
   }
 
-  void on_returned(Scope& scope, const Message& message) {
-    scope.weight() += message.weight;
+  void on_returned(RuleContext& context, const Message& message) {
+    context.weight() += message.weight;
     if (message.kind != handover) {
-      exchange_.on_returned(scope, message, weights_.part(message.to));
+      exchange_.on_returned(context, message, weights_.part(message.to));
     }
   }
 
-  void on_peer_joined(Scope& scope, PeerId newcomer) {
-    if (!centre_.on_peer_joined(scope, newcomer, handover)) return;
+  void on_peer_joined(RuleContext& context, PeerId newcomer) {
+    if (!centre_.on_peer_joined(context, newcomer, handover)) return;
     for (const Message& message : std::exchange(held_, {})) {
-      ElasticExchange::refuse(scope, message);
+      ElasticExchange::refuse(context, message);
     }
   }
-  void on_peer_left(Scope& scope, const PeerLeft& gone) {
+  void on_peer_left(RuleContext& context, const PeerLeft& gone) {
     exchange_.on_peer_left(gone, !options_.synchronous());
     if (gone.reason != Reason::finished) {
       std::erase_if(held_, [&](const Message& message) { return message.from == gone.peer; });
       weights_.forget(gone.peer);
     }
-    serve_all(scope);
+    serve_all(context);
   }
-  void on_leave(Scope& scope) {
+  void on_leave(RuleContext& context) {
     for (const Message& message : std::exchange(held_, {})) {
-      ElasticExchange::refuse(scope, message);
+      ElasticExchange::refuse(context, message);
     }
-    centre_.on_leave(scope, handover);
+    centre_.on_leave(context, handover);
   }
   void checkpoint(Archive& archive) {
     once_.checkpoint(archive);
@@ -204,43 +204,43 @@ class BasicEasgd : public Neutral {
  private:
   static constexpr std::uint32_t handover = 4;
 
-  void exchange(Scope& scope) {
-    if (scope.peers().empty() || exchange_.waiting() || !scope.has_room()) return;
-    if (options_.drop() > 0 && scope.generator().uniform() < options_.drop()) return;
-    exchange_.ask(scope, Centre::of(scope));
+  void exchange(RuleContext& context) {
+    if (context.peers().empty() || exchange_.waiting() || !context.may_send()) return;
+    if (options_.drop() > 0 && context.generator().uniform() < options_.drop()) return;
+    exchange_.ask(context, ParameterServer::of(context));
   }
 
   /// The synchronous centre, once all live workers have asked.
-  void serve_all(Scope& scope) {
+  void serve_all(RuleContext& context) {
     if (held_.empty()) return;
-    for (const PeerId peer : scope.peers()) {
+    for (const PeerId peer : context.peers()) {
       const auto of_peer = [peer](const Message& message) { return message.from == peer; };
       if (std::none_of(held_.begin(), held_.end(), of_peer)) return;
     }
     const std::vector<Message> all = std::exchange(held_, {});
-    serve(scope, all);
+    serve(context, all);
   }
 
-  void serve(Scope& scope, std::span<const Message> requests) {
-    centre_.settle_in(scope);
+  void serve(RuleContext& context, std::span<const Message> requests) {
+    centre_.settle_in(context);
     centre_.has_served();
-    const double alpha = strength(scope);
+    const double alpha = strength(context);
     if constexpr (Weights::needs_distance) {
       for (const Message& one : requests) {
-        const PullWeights h = weights_(one.from, distance(scope, *one.payload), alpha);
-        ElasticExchange::reply(scope, {&one, 1}, h.worker, h.centre / h.worker);
+        const PullWeights h = weights_(one.from, distance(context, *one.payload), alpha);
+        ElasticExchange::reply(context, {&one, 1}, h.worker, h.centre / h.worker);
       }
     } else {
-      ElasticExchange::reply(scope, requests, alpha);
+      ElasticExchange::reply(context, requests, alpha);
     }
   }
 
   /// ||x - c|| over the parameters.
-  static double distance(Scope& scope, const model::Flat& x) {
-    model::Snapshot apart = scope.blank();
-    model::difference(apart.writable(), x, scope.model().flat());
+  static double distance(RuleContext& context, const model::Flat& x) {
+    model::Snapshot apart = context.blank();
+    model::difference(apart.writable(), x, context.model().flat());
     double squares = 0;
-    for (const model::Slot& slot : scope.model().layout().slots) {
+    for (const model::Slot& slot : context.model().layout().slots) {
       if (slot.is_buffer) continue;
       const double norm = slot.view(*apart).norm().item().toDouble();
       squares += norm * norm;
@@ -248,8 +248,8 @@ class BasicEasgd : public Neutral {
     return std::sqrt(squares);
   }
 
-  [[nodiscard]] double strength(const Scope& scope) {
-    const std::size_t workers = Centre::workers(scope);
+  [[nodiscard]] double strength(const RuleContext& context) {
+    const std::size_t workers = ParameterServer::workers(context);
     const double alpha =
         options_.alpha() > 0 ? options_.alpha() : options_.beta() / static_cast<double>(workers);
     warn(alpha, workers);
@@ -269,7 +269,7 @@ class BasicEasgd : public Neutral {
 
   EasgdOptions options_;
   Weights weights_;
-  Centre centre_;
+  ParameterServer centre_;
   ElasticExchange exchange_;
   OncePerStep once_;
   std::vector<Message> held_;  // requests that wait for the others', at a synchronous centre

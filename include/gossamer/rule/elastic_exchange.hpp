@@ -4,9 +4,9 @@
 
 #include <gossamer/model/pull.hpp>
 #include <gossamer/rule/one_request.hpp>
-#include <gossamer/rule/roles.hpp>
-#include <gossamer/rule/scope.hpp>
-#include <gossamer/rule/statistics.hpp>
+#include <gossamer/rule/peer_queries.hpp>
+#include <gossamer/rule/context.hpp>
+#include <gossamer/rule/batch_norm_buffers.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -42,8 +42,8 @@ class ElasticExchange {
   enum Kind : std::uint32_t { request = 1, answer = 2, refusal = 3 };
 
   /// Asks `peer`; one question at a time.
-  void ask(Scope& scope, PeerId peer) {
-    question_.ask(scope, {.to = peer, .kind = request, .payload = scope.snapshot()});
+  void ask(RuleContext& context, PeerId peer) {
+    question_.ask(context, {.to = peer, .kind = request, .payload = context.snapshot()});
   }
   /// A question of this node is not answered yet.
   [[nodiscard]] bool waiting() const noexcept { return question_.open(); }
@@ -51,54 +51,54 @@ class ElasticExchange {
 
   /// Answers requests, which all carry parameters, with this node's parameters as they were before
   /// the first of them.
-  static void reply(Scope& scope, std::span<const Message> requests, double t, double part = 1) {
+  static void reply(RuleContext& context, std::span<const Message> requests, double t, double part = 1) {
     std::vector<model::Snapshot> differences;
     std::vector<model::Pull> pulls;
     for (const Message& one : requests) {
-      differences.push_back(scope.blank());
+      differences.push_back(context.blank());
       pulls.push_back({&*one.payload, &*differences.back()});
     }
-    model::pull(scope.model().flat(), pulls, t, part);
+    model::pull(context.model().flat(), pulls, t, part);
     for (std::size_t i = 0; i < requests.size(); ++i) {
-      for (const model::Slot& slot : scope.model().layout().slots) {
+      for (const model::Slot& slot : context.model().layout().slots) {
         if (!slot.is_buffer) continue;
         const at::Tensor d = slot.view(*differences[i]);
         d.neg_().add_(slot.view(*requests[i].payload));
       }
-      scope.send({.to = requests[i].from,
+      context.send({.to = requests[i].from,
                   .kind = answer,
                   .round = requests[i].round,
                   .payload = std::move(differences[i])});
     }
-    if (!requests.empty()) scope.model().met();
+    if (!requests.empty()) context.model().on_merged();
   }
-  static void refuse(Scope& scope, const Message& request) {
-    scope.send({.to = request.from, .kind = refusal, .round = request.round, .payload = {}});
+  static void refuse(RuleContext& context, const Message& request) {
+    context.send({.to = request.from, .kind = refusal, .round = request.round, .payload = {}});
   }
 
   /// For an answer or a refusal; an answer without a difference is one.
-  void on_reply(Scope& scope, const Message& message) {
+  void on_reply(RuleContext& context, const Message& message) {
     if (message.kind == answer && message.payload) {
       const auto as_sent = [&](const model::Slot& slot) { return slot.view(*message.payload); };
-      with_statistics(scope, as_sent, [&] { subtract(scope, message, 1); });
+      with_statistics(context, as_sent, [&] { subtract(context, message, 1); });
     }
     question_.end(message.from, message.round);
   }
 
   /// For each of the three kinds. `part` is that of the answer.
-  void on_returned(Scope& scope, const Message& message, double part = 1) {
+  void on_returned(RuleContext& context, const Message& message, double part = 1) {
     if (message.kind == request) {
       question_.end(message.to, message.round);
       return;
     }
     if (message.kind == answer) {
       const auto as_is = [&](const model::Slot& slot) {
-        return slot.view(scope.model().flat()).clone();
+        return slot.view(context.model().flat()).clone();
       };
-      with_statistics(scope, as_is, [&] { subtract(scope, message, part); });
+      with_statistics(context, as_is, [&] { subtract(context, message, part); });
     }
-    if (is_live(scope, message.to)) {
-      scope.send({.to = message.to, .kind = refusal, .round = message.round, .payload = {}});
+    if (is_live(context, message.to)) {
+      context.send({.to = message.to, .kind = refusal, .round = message.round, .payload = {}});
     }
   }
 
@@ -108,9 +108,9 @@ class ElasticExchange {
   }
 
  private:
-  static void subtract(Scope& scope, const Message& message, double part) {
-    model::add(scope.model().flat(), *message.payload, -part);
-    scope.model().met();
+  static void subtract(RuleContext& context, const Message& message, double part) {
+    model::add(context.model().flat(), *message.payload, -part);
+    context.model().on_merged();
   }
 
   OneRequest question_;

@@ -4,7 +4,7 @@
 
 #include <gossamer/error.hpp>
 #include <gossamer/rule/elastic_exchange.hpp>
-#include <gossamer/rule/roles.hpp>
+#include <gossamer/rule/peer_queries.hpp>
 #include <gossamer/rule/rule.hpp>
 #include <gossamer/schedule/bernoulli.hpp>
 #include <gossamer/topology/uniform.hpp>
@@ -61,41 +61,41 @@ class ElasticGossip : public Neutral {
   [[nodiscard]] std::string name() const { return "elastic_gossip"; }
   [[nodiscard]] double alpha() const noexcept { return alpha_; }
 
-  bool may_step(Scope& scope) {
-    if (once_(scope) && when_(scope) && !exchange_.waiting() && scope.has_room()) {
-      if (const auto peer = whom_(scope)) exchange_.ask(scope, *peer);
+  bool may_step(RuleContext& context) {
+    if (once_(context) && when_(context) && !exchange_.waiting() && context.may_send()) {
+      if (const auto peer = whom_(context)) exchange_.ask(context, *peer);
       has_met_ = false;
     }
     return true;
   }
 
-  void on_messages(Scope& scope, std::span<const Message> messages) {
+  void on_messages(RuleContext& context, std::span<const Message> messages) {
     for (const Message& message : messages) {
-      if (inherit(scope, message) || message.kind == bequest) continue;
+      if (inherit(context, message) || message.kind == bequest) continue;
       if (message.kind != Exchange::request) {
-        exchange_.on_reply(scope, message);
-      } else if (const double alpha = message.payload ? strength_for(scope, message.from) : 0;
+        exchange_.on_reply(context, message);
+      } else if (const double alpha = message.payload ? strength_for(context, message.from) : 0;
                  alpha > 0) {
-        Exchange::reply(scope, {&message, 1}, alpha);
+        Exchange::reply(context, {&message, 1}, alpha);
       } else {
-        Exchange::refuse(scope, message);
+        Exchange::refuse(context, message);
       }
     }
   }
 
-  void on_returned(Scope& scope, const Message& message) {
-    scope.weight() += message.weight;
-    if (message.kind != bequest) exchange_.on_returned(scope, message);
+  void on_returned(RuleContext& context, const Message& message) {
+    context.weight() += message.weight;
+    if (message.kind != bequest) exchange_.on_returned(context, message);
   }
-  void on_peer_left(Scope&, const PeerLeft& gone) { exchange_.on_peer_left(gone); }
-  void on_leave(Scope& scope) { bequeath(scope, bequest); }
+  void on_peer_left(RuleContext&, const PeerLeft& gone) { exchange_.on_peer_left(gone); }
+  void on_leave(RuleContext& context) { bequeath(context, bequest); }
   void checkpoint(Archive& archive) { once_.checkpoint(archive); }
 
  private:
   /// How strongly this node and one that asks may pull at each other; 0: not now.
-  double strength_for(Scope& scope, PeerId asker) {
+  double strength_for(RuleContext& context, PeerId asker) {
     // If both ask, the lower one's counts; one without weight has no model yet, or goes.
-    if ((exchange_.asked() == asker && scope.self() < asker) || scope.weight() == 0) return 0;
+    if ((exchange_.asked() == asker && context.self() < asker) || context.weight() == 0) return 0;
     if (!exchange_.waiting()) return alpha_;
     return std::exchange(has_met_, true) ? 0 : std::min(alpha_, 1 - alpha_);
   }

@@ -28,7 +28,7 @@ namespace gossamer::rule {
 ///            training for deep learning", arXiv:1611.09726.
 /// Differs    never pushes to itself, so `probability` is the true rate of exchange; any schedule
 ///            and topology in place of the papers' Bernoulli and uniform ones; no push while
-///            `NodeOptions::snapshots` earlier ones are not merged.
+///            `NodeOptions::max_in_flight` earlier ones are not merged.
 class GoSgd : public Neutral {
  public:
   /// The papers' form. They use probabilities of 0.01 to 0.4.
@@ -37,18 +37,18 @@ class GoSgd : public Neutral {
       : when_(std::move(when)), whom_(std::move(whom)) {}
 
   [[nodiscard]] std::string name() const { return "gosgd"; }
-  [[nodiscard]] bool uses_merge() const { return true; }
+  [[nodiscard]] bool merges_by_weighted_average() const { return true; }
 
-  void after_step(Scope& scope) {
-    if (!when_(scope) || !scope.has_room()) return;
-    if (const auto peer = whom_(scope)) scope.send(split(scope, *peer, 0.5));
+  void after_step(RuleContext& context) {
+    if (!when_(context) || !context.may_send()) return;
+    if (const auto peer = whom_(context)) context.send(split(context, *peer, 0.5));
   }
 
-  void on_messages(Scope& scope, std::span<const Message> messages) { merge(scope, messages); }
+  void on_messages(RuleContext& context, std::span<const Message> messages) { merge(context, messages); }
 
-  void on_returned(Scope& scope, const Message& message) { merge(scope, {&message, 1}); }
+  void on_returned(RuleContext& context, const Message& message) { merge(context, {&message, 1}); }
 
-  void on_leave(Scope& scope) { bequeath(scope, 0); }
+  void on_leave(RuleContext& context) { bequeath(context, 0); }
 
  private:
   schedule::Any when_;

@@ -33,25 +33,25 @@ class GoSgdPull : public Neutral {
       : when_(std::move(when)), whom_(std::move(whom)) {}
 
   [[nodiscard]] std::string name() const { return "gosgd_pull"; }
-  [[nodiscard]] bool uses_merge() const { return true; }
+  [[nodiscard]] bool merges_by_weighted_average() const { return true; }
 
-  void after_step(Scope& scope) {
-    if (!when_(scope) || request_.open()) return;
-    const auto peer = whom_(scope);
-    if (peer) request_.ask(scope, {.to = *peer, .kind = request, .payload = {}});
+  void after_step(RuleContext& context) {
+    if (!when_(context) || request_.open()) return;
+    const auto peer = whom_(context);
+    if (peer) request_.ask(context, {.to = *peer, .kind = request, .payload = {}});
   }
 
-  void on_messages(Scope& scope, std::span<const Message> messages) {
-    merge(scope, messages);  // requests have no weight
+  void on_messages(RuleContext& context, std::span<const Message> messages) {
+    merge(context, messages);  // requests have no weight
     model::Snapshot copy;    // one for all: an answer does not change the parameters
     for (const Message& message : messages) {
       if (message.kind == request) {
-        if (!copy) copy = scope.snapshot();
-        scope.weight() /= 2;
-        scope.send({.to = message.from,
+        if (!copy) copy = context.snapshot();
+        context.weight() /= 2;
+        context.send({.to = message.from,
                     .kind = answer,
                     .round = message.round,
-                    .weight = scope.weight(),
+                    .weight = context.weight(),
                     .payload = copy});
       } else {
         request_.end(message.from, message.round);
@@ -59,17 +59,17 @@ class GoSgdPull : public Neutral {
     }
   }
 
-  void on_returned(Scope& scope, const Message& message) {
+  void on_returned(RuleContext& context, const Message& message) {
     if (message.kind == request) {
       request_.end(message.to, message.round);
     } else {
-      merge(scope, {&message, 1});
+      merge(context, {&message, 1});
     }
   }
 
-  void on_peer_left(Scope&, const PeerLeft& gone) { request_.on_peer_left(gone); }
+  void on_peer_left(RuleContext&, const PeerLeft& gone) { request_.on_peer_left(gone); }
 
-  void on_leave(Scope& scope) { bequeath(scope, answer); }
+  void on_leave(RuleContext& context) { bequeath(context, answer); }
 
  private:
   enum Kind : std::uint32_t { answer = 0, request = 1 };

@@ -44,16 +44,16 @@ class GossipingPull : public Neutral {
 
   [[nodiscard]] std::string name() const { return "gossiping_pull"; }
 
-  void after_step(Scope& scope) {
-    if (!when_(scope) || request_.open()) return;
-    const auto peer = whom_(scope);
-    if (peer) request_.ask(scope, {.to = *peer, .kind = request, .payload = {}});
+  void after_step(RuleContext& context) {
+    if (!when_(context) || request_.open()) return;
+    const auto peer = whom_(context);
+    if (peer) request_.ask(context, {.to = *peer, .kind = request, .payload = {}});
   }
 
-  void on_messages(Scope& scope, std::span<const Message> messages) {
-    MixIn mix(scope);
+  void on_messages(RuleContext& context, std::span<const Message> messages) {
+    MergeAccumulator mix(context);
     for (const Message& message : messages) {
-      if (inherit(scope, message) || message.kind != answer) continue;
+      if (inherit(context, message) || message.kind != answer) continue;
       if (message.payload) mix.add(*message.payload, beta_);
       request_.end(message.from, message.round);
     }
@@ -61,16 +61,16 @@ class GossipingPull : public Neutral {
     model::Snapshot copy;  // one for all who ask
     for (const Message& message : messages) {
       if (message.kind != request) continue;
-      if (!copy) copy = scope.snapshot();
-      scope.send({.to = message.from, .kind = answer, .round = message.round, .payload = copy});
+      if (!copy) copy = context.snapshot();
+      context.send({.to = message.from, .kind = answer, .round = message.round, .payload = copy});
     }
   }
-  void on_returned(Scope& scope, const Message& message) {
-    if (!inherit(scope, message) && message.kind == request)
+  void on_returned(RuleContext& context, const Message& message) {
+    if (!inherit(context, message) && message.kind == request)
       request_.end(message.to, message.round);
   }
-  void on_peer_left(Scope&, const PeerLeft& gone) { request_.on_peer_left(gone); }
-  void on_leave(Scope& scope) { bequeath(scope, answer); }
+  void on_peer_left(RuleContext&, const PeerLeft& gone) { request_.on_peer_left(gone); }
+  void on_leave(RuleContext& context) { bequeath(context, answer); }
 
  private:
   enum Kind : std::uint32_t { answer = 0, request = 1 };
@@ -93,7 +93,7 @@ class GossipingPull : public Neutral {
 /// Threads    distinct objects: safe; one object from two threads: unsafe.
 /// Throws     ConfigError when the probability is outside [0, 1]; nothing after construction.
 /// Source     as the pull form, and as that one from memory.
-/// Differs    no push while `NodeOptions::snapshots` earlier ones have not arrived.
+/// Differs    no push while `NodeOptions::max_in_flight` earlier ones have not arrived.
 class GossipingPush : public Neutral {
  public:
   explicit GossipingPush(double probability = 1)
@@ -103,24 +103,24 @@ class GossipingPush : public Neutral {
 
   [[nodiscard]] std::string name() const { return "gossiping_push"; }
 
-  void before_step(Scope&) { received_ = 0; }
-  void after_step(Scope& scope) {
-    if (!when_(scope) || !scope.has_room()) return;
-    const auto peer = whom_(scope);
-    if (peer) scope.send({.to = *peer, .payload = scope.snapshot()});
+  void before_step(RuleContext&) { received_ = 0; }
+  void after_step(RuleContext& context) {
+    if (!when_(context) || !context.may_send()) return;
+    const auto peer = whom_(context);
+    if (peer) context.send({.to = *peer, .payload = context.snapshot()});
   }
-  void on_messages(Scope& scope, std::span<const Message> messages) {
-    MixIn mix(scope);
+  void on_messages(RuleContext& context, std::span<const Message> messages) {
+    MergeAccumulator mix(context);
     for (const Message& message : messages) {
-      if (inherit(scope, message) || !message.payload) continue;
+      if (inherit(context, message) || !message.payload) continue;
       ++received_;
       mix.add(*message.payload,
               1 / (static_cast<double>(received_) + 1));  // the mean of all so far
     }
     mix.done();
   }
-  void on_returned(Scope& scope, const Message& message) { inherit(scope, message); }
-  void on_leave(Scope& scope) { bequeath(scope, 0); }
+  void on_returned(RuleContext& context, const Message& message) { inherit(context, message); }
+  void on_leave(RuleContext& context) { bequeath(context, 0); }
 
  private:
   schedule::Any when_;

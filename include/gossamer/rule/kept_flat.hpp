@@ -4,8 +4,8 @@
 
 #include <gossamer/error.hpp>
 #include <gossamer/model/flat.hpp>
-#include <gossamer/node/archive.hpp>
-#include <gossamer/rule/scope.hpp>
+#include <gossamer/model/archive.hpp>
+#include <gossamer/rule/context.hpp>
 
 #include <cstdint>
 #include <cstring>
@@ -23,9 +23,9 @@ class KeptFlat {
   [[nodiscard]] bool exists() const { return !flat_.empty() || !saved_.empty(); }
 
   /// The vector; zero at first.
-  const model::Flat& get(Scope& scope) {
+  const model::Flat& get(RuleContext& context) {
     if (flat_.empty()) {
-      flat_ = scope.model().flat().zeros_like();
+      flat_ = context.model().flat().zeros_like();
       restore();
     }
     return flat_;

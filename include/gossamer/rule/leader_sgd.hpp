@@ -5,7 +5,7 @@
 #include <gossamer/error.hpp>
 #include <gossamer/model/mix.hpp>
 #include <gossamer/rule/one_request.hpp>
-#include <gossamer/rule/roles.hpp>
+#include <gossamer/rule/peer_queries.hpp>
 #include <gossamer/rule/rule.hpp>
 #include <gossamer/transport/peer_map.hpp>
 
@@ -59,7 +59,7 @@ class RecentLoss {
   /// Mean loss over the last `window` steps that are known, or more: over those since the reading
   /// before last, where readings are at least `window` steps apart. Infinite for a node of which no
   /// step is known, and for one whose loss is no number.
-  double operator()(PeerId peer, const transport::Status& now) {
+  double operator()(PeerId peer, const transport::Counters& now) {
     Readings& known = readings_.add(peer).first;
     if (now.steps < known.recent.steps) known = {};  // another life of that node
     const std::uint64_t steps = now.steps - known.older.steps;
@@ -95,7 +95,7 @@ class RecentLoss {
 ///
 /// The leader is not moved by its own pull: whoever finds itself in front asks nobody. A leader
 /// that is gone is no peer any more, so the next pull goes to the next best; a question to it is
-/// dropped. Losses ride on what nodes let each other know anyway (`Scope::status`), a little stale.
+/// dropped. Losses ride on what nodes let each other know anyway (`RuleContext::counters`), a little stale.
 ///
 /// Invariant  equal nodes stay equal, bit for bit; x stays within what nodes had. Neither sum nor
 ///            mean is conserved.
@@ -117,25 +117,25 @@ class LeaderSgd : public Neutral {
   [[nodiscard]] std::string name() const { return "leader_sgd"; }
   [[nodiscard]] const LeaderSgdOptions& options() const noexcept { return options_; }
 
-  bool may_step(Scope& scope) {
-    if (scope.step() == 0 || !once_(scope)) return true;  // no losses to compare yet
-    if (scope.step() % options_.tau() == 0) ask(scope, local_, group_of(scope.self()));
+  bool may_step(RuleContext& context) {
+    if (context.step() == 0 || !once_(context)) return true;  // no losses to compare yet
+    if (context.step() % options_.tau() == 0) ask(context, local_, group_of(context.self()));
     if (options_.group_of() && options_.tau_global() > 0 &&
-        scope.step() % options_.tau_global() == 0) {
-      ask(scope, global_, std::nullopt);
+        context.step() % options_.tau_global() == 0) {
+      ask(context, global_, std::nullopt);
     }
     return true;
   }
 
-  void on_messages(Scope& scope, std::span<const Message> messages) {
+  void on_messages(RuleContext& context, std::span<const Message> messages) {
     model::Snapshot copy;  // one for all who ask at once
     for (const Message& message : messages) {
-      if (inherit(scope, message) || message.kind == bequest) {
+      if (inherit(context, message) || message.kind == bequest) {
         copy = {};
       } else if (message.kind == local || message.kind == global) {
         // One without weight has no model yet, or goes.
-        if (!copy && scope.weight() > 0) copy = scope.snapshot();
-        scope.send({.to = message.from,
+        if (!copy && context.weight() > 0) copy = context.snapshot();
+        context.send({.to = message.from,
                     .kind = message.kind + to_answer,
                     .round = message.round,
                     .payload = copy});
@@ -143,46 +143,46 @@ class LeaderSgd : public Neutral {
         Question& question = message.kind == global + to_answer ? global_ : local_;
         question.request.end(message.from, message.round);
         if (!message.payload) continue;
-        model::mix(scope.model().flat(), *message.payload, pull_of(question));
-        scope.model().met();
+        model::mix(context.model().flat(), *message.payload, pull_of(question));
+        context.model().on_merged();
         copy = {};
       }
     }
   }
 
-  void on_returned(Scope& scope, const Message& message) {
-    scope.weight() += message.weight;
+  void on_returned(RuleContext& context, const Message& message) {
+    context.weight() += message.weight;
     if (message.kind == local || message.kind == global) {
       Question& question = message.kind == global ? global_ : local_;
       question.request.end(message.to, message.round);
-    } else if (message.kind != bequest && is_live(scope, message.to)) {
+    } else if (message.kind != bequest && is_live(context, message.to)) {
       // Its queue was full: it is at least told not to wait.
-      scope.send({.to = message.to, .kind = message.kind, .round = message.round, .payload = {}});
+      context.send({.to = message.to, .kind = message.kind, .round = message.round, .payload = {}});
     }
   }
 
-  void on_peer_left(Scope&, const PeerLeft& gone) {
+  void on_peer_left(RuleContext&, const PeerLeft& gone) {
     local_.request.on_peer_left(gone);
     global_.request.on_peer_left(gone);
   }
-  void on_leave(Scope& scope) { bequeath(scope, bequest); }
+  void on_leave(RuleContext& context) { bequeath(context, bequest); }
   void checkpoint(Archive& archive) { once_.checkpoint(archive); }
 
   /// Who of a group, or of all, has the smallest recent loss; the lowest number of equals. Nobody
   /// if no loss is known.
-  std::optional<PeerId> leader(const Scope& scope, std::optional<std::uint32_t> group) {
+  std::optional<PeerId> leader(const RuleContext& context, std::optional<std::uint32_t> group) {
     std::optional<PeerId> best;
     double smallest = std::numeric_limits<double>::infinity();
     const auto look_at = [&](PeerId peer) {
       if (group && group_of(peer) != *group) return;
-      const double loss = loss_(peer, scope.status(peer));
+      const double loss = loss_(peer, context.counters(peer));
       if (loss < smallest || (loss == smallest && best && peer < *best)) {
         smallest = loss;
         best = peer;
       }
     };
-    look_at(scope.self());
-    for (const PeerId peer : scope.peers()) look_at(peer);
+    look_at(context.self());
+    for (const PeerId peer : context.peers()) look_at(peer);
     return best;
   }
 
@@ -201,10 +201,10 @@ class LeaderSgd : public Neutral {
     return question.kind == global ? options_.pull_global() : options_.pull();
   }
 
-  void ask(Scope& scope, Question& question, std::optional<std::uint32_t> group) {
-    const auto best = leader(scope, group);
-    if (!best || *best == scope.self() || question.request.open()) return;
-    question.request.ask(scope, {.to = *best, .kind = question.kind, .payload = {}});
+  void ask(RuleContext& context, Question& question, std::optional<std::uint32_t> group) {
+    const auto best = leader(context, group);
+    if (!best || *best == context.self() || question.request.open()) return;
+    question.request.ask(context, {.to = *best, .kind = question.kind, .payload = {}});
   }
 
   LeaderSgdOptions options_;

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <gossamer/model/mix.hpp>
-#include <gossamer/rule/scope.hpp>
+#include <gossamer/rule/context.hpp>
 
 #include <array>
 #include <cstddef>
@@ -15,9 +15,9 @@ namespace gossamer::rule {
 
 /// Mixes vectors into a node's parameters, one after the other, in one pass over memory for up to
 /// 16 of them.
-class MixIn {
+class MergeAccumulator {
  public:
-  explicit MixIn(Scope& scope) : scope_(scope) {}
+  explicit MergeAccumulator(RuleContext& context) : context_(context) {}
 
   /// x <- x + t (other - x), at `done()` at the latest; until then `other` must live.
   void add(const model::Flat& other, double t) {
@@ -28,16 +28,16 @@ class MixIn {
   /// Call it after the last one: the model learns that it has met others.
   void done() {
     flush();
-    if (std::exchange(met_, false)) scope_.model().met();
+    if (std::exchange(met_, false)) context_.model().on_merged();
   }
 
  private:
   void flush() {
-    if (used_ > 0) model::mix(scope_.model().flat(), std::span(shares_).first(used_));
+    if (used_ > 0) model::mix(context_.model().flat(), std::span(shares_).first(used_));
     used_ = 0;
   }
 
-  Scope& scope_;
+  RuleContext& context_;
   std::array<model::Share, 16> shares_;
   std::size_t used_ = 0;
   bool met_ = false;
@@ -46,49 +46,49 @@ class MixIn {
 /// For each message (x', a') in turn: x <- (a x + a' x') / (a + a'), a <- a + a'. Messages without
 /// weight change nothing; of one without parameters the weight is kept. A model that has a merge of
 /// its own (`model::Tensors::merge`) is asked to take x' in instead.
-inline void merge(Scope& scope, std::span<const Message> messages) {
-  MixIn mix(scope);
+inline void merge(RuleContext& context, std::span<const Message> messages) {
+  MergeAccumulator mix(context);
   bool met = false;
   for (const Message& message : messages) {
     if (!(message.weight > 0)) continue;
-    const double own = scope.weight();
-    scope.weight() += message.weight;
+    const double own = context.weight();
+    context.weight() += message.weight;
     if (!message.payload) continue;
-    if (scope.model().has_merge()) {
-      scope.model().merge(own, *message.payload, message.weight);
+    if (context.model().has_merge()) {
+      context.model().merge(own, *message.payload, message.weight);
       met = true;
     } else {
-      mix.add(*message.payload, message.weight / scope.weight());
+      mix.add(*message.payload, message.weight / context.weight());
     }
   }
   mix.done();
-  if (met) scope.model().met();
+  if (met) context.model().on_merged();
 }
 
 /// A message that carries the given part of this node's weight, and its parameters.
-inline Message split(Scope& scope, PeerId to, double part, std::uint32_t kind = 0) {
-  const double moved = scope.weight() * part;
-  scope.weight() -= moved;
-  return {.to = to, .kind = kind, .weight = moved, .payload = scope.snapshot()};
+inline Message split(RuleContext& context, PeerId to, double part, std::uint32_t kind = 0) {
+  const double moved = context.weight() * part;
+  context.weight() -= moved;
+  return {.to = to, .kind = kind, .weight = moved, .payload = context.snapshot()};
 }
 
 /// Hands the weight of a node that goes to a live peer, with a copy of its model, so that it does
 /// not go with the leaver.
-inline void bequeath(Scope& scope, std::uint32_t kind) {
-  const auto peers = scope.peers();
+inline void bequeath(RuleContext& context, std::uint32_t kind) {
+  const auto peers = context.peers();
   if (peers.empty()) return;
-  const PeerId heir = peers[scope.generator().below(static_cast<std::uint32_t>(peers.size()))];
-  scope.send(split(scope, heir, 1, kind));
+  const PeerId heir = peers[context.generator().below(static_cast<std::uint32_t>(peers.size()))];
+  context.send(split(context, heir, 1, kind));
 }
 /// For rules to which the weight is a node's share of the group and no factor of its model. True if
 /// the message was such a one, delivered or returned; then its weight is this node's now. One
 /// without weight has just come and has no model yet: it takes that one.
-inline bool inherit(Scope& scope, const Message& message) {
+inline bool inherit(RuleContext& context, const Message& message) {
   if (!(message.weight > 0)) return false;
-  if (scope.weight() == 0) {
-    merge(scope, {&message, 1});
+  if (context.weight() == 0) {
+    merge(context, {&message, 1});
   } else {
-    scope.weight() += message.weight;
+    context.weight() += message.weight;
   }
   return true;
 }

@@ -13,13 +13,13 @@ namespace gossamer::rule {
 /// peer.
 struct None : Neutral {
   [[nodiscard]] std::string name() const { return "none"; }
-  [[nodiscard]] bool uses_merge() const { return true; }
+  [[nodiscard]] bool merges_by_weighted_average() const { return true; }
 
-  void on_messages(Scope& scope, std::span<const Message> messages) {
-    for (const Message& message : messages) inherit(scope, message);
+  void on_messages(RuleContext& context, std::span<const Message> messages) {
+    for (const Message& message : messages) inherit(context, message);
   }
-  void on_returned(Scope& scope, const Message& message) { inherit(scope, message); }
-  void on_leave(Scope& scope) { bequeath(scope, 0); }
+  void on_returned(RuleContext& context, const Message& message) { inherit(context, message); }
+  void on_leave(RuleContext& context) { bequeath(context, 0); }
 };
 
 }  // namespace gossamer::rule

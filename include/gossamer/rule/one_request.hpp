@@ -2,7 +2,7 @@
 /// At most one request of a node is under way: what the rules that ask have in common.
 #pragma once
 
-#include <gossamer/rule/scope.hpp>
+#include <gossamer/rule/context.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -22,10 +22,10 @@ class OneRequest {
   /// The number of the last request; 0: there was none.
   [[nodiscard]] std::uint64_t round() const noexcept { return round_; }
 
-  void ask(Scope& scope, Message request) {
+  void ask(RuleContext& context, Message request) {
     asked_ = request.to;
     request.round = ++round_;
-    scope.send(std::move(request));
+    context.send(std::move(request));
   }
   /// That peer has answered the request of that number, or it has come back from there. A late
   /// answer to an earlier one changes nothing.

@@ -2,7 +2,7 @@
 /// PerSyn: all nodes take the mean of their parameters every tau steps.
 #pragma once
 
-#include <gossamer/rule/exact_average.hpp>
+#include <gossamer/rule/all_reduce.hpp>
 #include <gossamer/rule/rule.hpp>
 
 #include <cstdint>
@@ -33,51 +33,51 @@ class PerSyn : public Neutral {
   }
 
   /// Into how many pieces the parameters are cut, each reduced by another node; >= 1, on all nodes
-  /// the same. 1 is right within one process, the number of nodes on a network: see `ExactAverage`.
-  PerSyn& parts(std::uint32_t parts) {
-    average_ = ExactAverage(parts, "PerSyn");
+  /// the same. 1 is right within one process, the number of nodes on a network: see `AllReduce`.
+  PerSyn& chunks(std::uint32_t parts) {
+    average_ = AllReduce(parts, "PerSyn");
     return *this;
   }
 
   [[nodiscard]] std::string name() const { return "persyn"; }
-  [[nodiscard]] bool lockstep() const { return true; }
+  [[nodiscard]] bool is_synchronous() const { return true; }
 
-  bool may_step(Scope& scope) {
-    const bool due = scope.step() % tau_ == 0 && scope.step() / tau_ > averaged_;
+  bool may_step(RuleContext& context) {
+    const bool due = context.step() % tau_ == 0 && context.step() / tau_ > averaged_;
     if (due && !average_.waiting()) {
-      average_.contribute(scope, scope.step() / tau_, scope.snapshot());
-      take(scope);
+      average_.contribute(context, context.step() / tau_, context.snapshot());
+      take(context);
     }
     return !average_.waiting();
   }
-  void on_messages(Scope& scope, std::span<const Message> messages) {
-    average_.on_messages(scope, messages);
-    take(scope);
+  void on_messages(RuleContext& context, std::span<const Message> messages) {
+    average_.on_messages(context, messages);
+    take(context);
   }
-  void on_returned(Scope& scope, const Message& message) {
-    average_.on_returned(scope, message);
-    take(scope);
+  void on_returned(RuleContext& context, const Message& message) {
+    average_.on_returned(context, message);
+    take(context);
   }
-  void on_leave(Scope& scope) { average_.on_leave(scope); }
-  void on_peer_joined(Scope& scope, PeerId peer) { average_.on_peer_joined(scope, peer); }
-  void on_peer_left(Scope& scope, const PeerLeft& gone) {
-    average_.on_peer_left(scope, gone);
-    take(scope);
+  void on_leave(RuleContext& context) { average_.on_leave(context); }
+  void on_peer_joined(RuleContext& context, PeerId peer) { average_.on_peer_joined(context, peer); }
+  void on_peer_left(RuleContext& context, const PeerLeft& gone) {
+    average_.on_peer_left(context, gone);
+    take(context);
   }
   void checkpoint(Archive& archive) { archive("averaged", averaged_); }
 
  private:
   /// Puts the mean in place as soon as it is there.
-  void take(Scope& scope) {
+  void take(RuleContext& context) {
     if (average_.waiting() || average_.round() <= averaged_) return;
-    scope.model().flat().copy_from(average_.result());
-    scope.model().met();
+    context.model().flat().copy_from(average_.result());
+    context.model().on_merged();
     averaged_ = average_.round();
   }
 
   std::uint64_t tau_;
   std::uint64_t averaged_ = 0;  // the last round whose mean is in place
-  ExactAverage average_;
+  AllReduce average_;
 };
 
 }  // namespace gossamer::rule

@@ -4,7 +4,7 @@
 
 #include <gossamer/rule/persyn.hpp>
 #include <gossamer/rule/sync.hpp>
-#include <gossamer/rule/then.hpp>
+#include <gossamer/rule/switch_after.hpp>
 
 #include <cstdint>
 
@@ -20,8 +20,8 @@ using LocalSgd = PerSyn;
 /// Needs      `GradientNode`.
 /// Source     Lin, Stich, Patel, Jaggi, "Don't use large mini-batches, use local SGD", ICLR 2020,
 ///            arXiv:1808.07217. From memory: fidelity to the paper is not claimed.
-inline Then post_local(std::uint64_t steps, std::uint64_t tau) {
-  return Then(Sync(), steps, PerSyn(tau)).name("post_local");
+inline SwitchAfter post_local(std::uint64_t steps, std::uint64_t tau) {
+  return SwitchAfter(Sync(), steps, PerSyn(tau)).name("post_local");
 }
 
 }  // namespace gossamer::rule

@@ -34,25 +34,25 @@ class PushSum : public GoSgd {
 
   [[nodiscard]] std::string name() const { return "push_sum"; }
 
-  void before_step(Scope& scope) {
-    step_.start(scope);
-    step_.begin(scope, scope.weight());
+  void before_step(RuleContext& context) {
+    step_.start(context);
+    step_.begin(context, context.weight());
   }
-  void after_step(Scope& scope) {
-    step_.end(scope);
-    GoSgd::after_step(scope);
+  void after_step(RuleContext& context) {
+    step_.end(context);
+    GoSgd::after_step(context);
   }
-  void on_messages(Scope& scope, std::span<const Message> messages) {
-    step_.start(scope);
-    GoSgd::on_messages(scope, messages);
+  void on_messages(RuleContext& context, std::span<const Message> messages) {
+    step_.start(context);
+    GoSgd::on_messages(context, messages);
   }
-  void on_peer_joined(Scope& scope, PeerId peer) {
-    step_.on_peer_joined(scope);
-    GoSgd::on_peer_joined(scope, peer);
+  void on_peer_joined(RuleContext& context, PeerId peer) {
+    step_.on_peer_joined(context);
+    GoSgd::on_peer_joined(context, peer);
   }
-  void on_peer_left(Scope& scope, const PeerLeft& gone) {
-    step_.on_peer_left(scope, gone);
-    GoSgd::on_peer_left(scope, gone);
+  void on_peer_left(RuleContext& context, const PeerLeft& gone) {
+    step_.on_peer_left(context, gone);
+    GoSgd::on_peer_left(context, gone);
   }
   void checkpoint(Archive& archive) { step_.checkpoint(archive); }
 

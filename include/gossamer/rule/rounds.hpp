@@ -2,8 +2,8 @@
 /// Waiting for the messages of a round from those neighbours who send some.
 #pragma once
 
-#include <gossamer/rule/roles.hpp>
-#include <gossamer/rule/scope.hpp>
+#include <gossamer/rule/peer_queries.hpp>
+#include <gossamer/rule/context.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -32,8 +32,8 @@ class Rounds {
 
   /// At the beginning of every hook. In the first one, a weight that is not everybody's says that
   /// this node is a newcomer.
-  void start(Scope& scope) {
-    const double w = scope.weight() * static_cast<double>(scope.peers().size() + 1);
+  void start(RuleContext& context) {
+    const double w = context.weight() * static_cast<double>(context.peers().size() + 1);
     if (!std::exchange(started_, true) && !(std::abs(w - 1) < 1e-9)) asks_ = true;
   }
 
@@ -41,7 +41,7 @@ class Rounds {
   void sent(PeerId to, std::uint64_t round) { sent_.push_back({round, to}); }
 
   /// This node has come to the round, has sent what it sends, and will hear from these.
-  void expect(Scope& scope, std::uint64_t round, std::span<const PeerId> from) {
+  void expect(RuleContext& context, std::uint64_t round, std::span<const PeerId> from) {
     if (round_ == 0 && round != 1) asks_ = true;  // this node came later
     round_ = round;
     for (const PeerId peer : from) {
@@ -50,10 +50,10 @@ class Rounds {
     std::erase_if(arrived_, [round](const Entry& one) { return one.round <= round; });
     std::erase_if(sent_, [round](const Entry& one) { return one.round + kept < round; });
     for (const Entry& one : asked_) {
-      if (one.round <= round) answer(scope, one);
+      if (one.round <= round) answer(context, one);
     }
     std::erase_if(asked_, [round](const Entry& one) { return one.round <= round; });
-    if (asks_) ask(scope);
+    if (asks_) ask(context);
   }
 
   /// Something of that round has come.
@@ -69,33 +69,33 @@ class Rounds {
   }
 
   /// True if the message is one of this class's own.
-  bool on_message(Scope& scope, const Message& message) {
+  bool on_message(RuleContext& context, const Message& message) {
     if (message.kind >= first_free) return false;
     const Entry one{message.round, message.from};
     if (message.kind == pass) {
       take(missing_, one);
     } else if (message.round <= round_) {
-      answer(scope, one);
+      answer(context, one);
     } else {
       asked_.push_back(one);
     }
     return true;
   }
   /// The same, of a message that came back. To a live peer, it is sent again.
-  bool on_returned(Scope& scope, const Message& message) {
+  bool on_returned(RuleContext& context, const Message& message) {
     if (message.kind >= first_free) return false;
-    if (is_live(scope, message.to)) scope.send(message);
+    if (is_live(context, message.to)) context.send(message);
     return true;
   }
-  void on_peer_joined(Scope& scope) {
+  void on_peer_joined(RuleContext& context) {
     asks_ = true;
-    ask(scope);
+    ask(context);
   }
-  void on_peer_left(Scope& scope, PeerId peer) {
+  void on_peer_left(RuleContext& context, PeerId peer) {
     for (auto* entries : {&missing_, &asked_}) {
       std::erase_if(*entries, [peer](const Entry& one) { return one.peer == peer; });
     }
-    on_peer_joined(scope);  // others may not yet know, either
+    on_peer_joined(context);  // others may not yet know, either
   }
 
   template <class Archive>
@@ -123,15 +123,15 @@ class Rounds {
     return true;
   }
 
-  void ask(Scope& scope) const {
+  void ask(RuleContext& context) const {
     for (const Entry& one : missing_) {
-      scope.send({.to = one.peer, .kind = question, .round = one.round, .payload = {}});
+      context.send({.to = one.peer, .kind = question, .round = one.round, .payload = {}});
     }
   }
 
-  void answer(Scope& scope, const Entry& asker) const {
+  void answer(RuleContext& context, const Entry& asker) const {
     if (std::find(sent_.begin(), sent_.end(), asker) != sent_.end()) return;  // it is on its way
-    scope.send({.to = asker.peer, .kind = pass, .round = asker.round, .payload = {}});
+    context.send({.to = asker.peer, .kind = pass, .round = asker.round, .payload = {}});
   }
 
   std::uint64_t round_ = 0;  // the last that this node has come to

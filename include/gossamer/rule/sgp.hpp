@@ -2,9 +2,9 @@
 /// Stochastic Gradient Push: push-sum by rounds on a directed graph, synchronous or overlapping.
 #pragma once
 
-#include <gossamer/rule/ahead.hpp>
+#include <gossamer/rule/early_messages.hpp>
 #include <gossamer/rule/debiased_step.hpp>
-#include <gossamer/rule/graph.hpp>
+#include <gossamer/rule/neighbourhoods.hpp>
 #include <gossamer/rule/merge.hpp>
 #include <gossamer/rule/rounds.hpp>
 #include <gossamer/rule/rule.hpp>
@@ -49,91 +49,91 @@ class Sgp : public Neutral {
       : graph_(std::move(graph)), overlap_(overlap) {}
 
   [[nodiscard]] std::string name() const { return overlap_ > 0 ? "osgp" : "sgp"; }
-  [[nodiscard]] bool lockstep() const { return true; }
+  [[nodiscard]] bool is_synchronous() const { return true; }
 
-  bool may_step(Scope& scope) {
-    start(scope);
-    return scope.step() <= overlap_ || rounds_.all_there(scope.step() - overlap_);
+  bool may_step(RuleContext& context) {
+    start(context);
+    return context.step() <= overlap_ || rounds_.all_there(context.step() - overlap_);
   }
-  void before_step(Scope& scope) {
-    start(scope);
-    const double weight = ahead_.weight_without(scope);
-    ahead_.hide(scope);
-    step_.begin(scope, weight);
+  void before_step(RuleContext& context) {
+    start(context);
+    const double weight = ahead_.weight_without(context);
+    ahead_.hide(context);
+    step_.begin(context, weight);
   }
-  void after_step(Scope& scope) {
-    ahead_.take_out(scope);
-    step_.end(scope);
-    push(scope);
-    ahead_.show(scope, scope.step());
+  void after_step(RuleContext& context) {
+    ahead_.take_out(context);
+    step_.end(context);
+    push(context);
+    ahead_.show(context, context.step());
   }
 
-  void on_messages(Scope& scope, std::span<const Message> messages) {
-    start(scope);
+  void on_messages(RuleContext& context, std::span<const Message> messages) {
+    start(context);
     step_.forget();
     // With an overlap, no message is too early.
-    const std::uint64_t round = overlap_ > 0 ? UINT64_MAX : scope.step();
+    const std::uint64_t round = overlap_ > 0 ? UINT64_MAX : context.step();
     for (const Message& message : messages) {
-      if (!rounds_.on_message(scope, message)) rounds_.note(message);
+      if (!rounds_.on_message(context, message)) rounds_.note(message);
     }
-    ahead_.merge(scope, messages, round);
+    ahead_.merge(context, messages, round);
   }
-  void on_returned(Scope& scope, const Message& message) {
-    if (rounds_.on_returned(scope, message)) return;
-    if (is_live(scope, message.to)) {
-      scope.send(message);  // somebody waits for it
+  void on_returned(RuleContext& context, const Message& message) {
+    if (rounds_.on_returned(context, message)) return;
+    if (is_live(context, message.to)) {
+      context.send(message);  // somebody waits for it
     } else {
       Message home = message;
       home.round = 0;
-      ahead_.merge(scope, {&home, 1}, 0);
+      ahead_.merge(context, {&home, 1}, 0);
     }
   }
-  void on_peer_joined(Scope& scope, PeerId) {
-    step_.on_peer_joined(scope);
-    rounds_.on_peer_joined(scope);
+  void on_peer_joined(RuleContext& context, PeerId) {
+    step_.on_peer_joined(context);
+    rounds_.on_peer_joined(context);
   }
-  void on_peer_left(Scope& scope, const PeerLeft& gone) {
-    step_.on_peer_left(scope, gone);
-    rounds_.on_peer_left(scope, gone.peer);
+  void on_peer_left(RuleContext& context, const PeerLeft& gone) {
+    step_.on_peer_left(context, gone);
+    rounds_.on_peer_left(context, gone.peer);
   }
-  void on_leave(Scope& scope) {
-    ahead_.whole(scope);
-    bequeath(scope, share);
+  void on_leave(RuleContext& context) {
+    ahead_.whole(context);
+    bequeath(context, share);
   }
-  void on_replaced(Scope& scope) { ahead_.replaced(scope); }
+  void on_replaced(RuleContext& context) { ahead_.replaced(context); }
   void checkpoint(Archive& archive) {
     step_.checkpoint(archive);
     rounds_.checkpoint(archive);
   }
 
  private:
-  void start(Scope& scope) {
-    step_.start(scope);
-    rounds_.start(scope);
+  void start(RuleContext& context) {
+    step_.start(context);
+    rounds_.start(context);
   }
 
   static constexpr std::uint32_t share = Rounds::first_free;
 
-  void push(Scope& scope) {
-    const std::uint64_t round = scope.step();
-    const Neighbourhood& near = graph_.around(scope, round - 1);
+  void push(RuleContext& context) {
+    const std::uint64_t round = context.step();
+    const Neighbourhood& near = graph_.around(context, round - 1);
     if (!near.to.empty()) {
-      const double part = scope.weight() / static_cast<double>(near.to.size() + 1);
-      const model::Snapshot copy = scope.snapshot();
+      const double part = context.weight() / static_cast<double>(near.to.size() + 1);
+      const model::Snapshot copy = context.snapshot();
       for (const PeerId peer : near.to) {
-        scope.weight() -= part;
-        scope.send({.to = peer, .kind = share, .round = round, .weight = part, .payload = copy});
+        context.weight() -= part;
+        context.send({.to = peer, .kind = share, .round = round, .weight = part, .payload = copy});
         rounds_.sent(peer, round);
       }
     }
-    rounds_.expect(scope, round, near.from);
+    rounds_.expect(context, round, near.from);
   }
 
   Graph graph_;
   std::uint64_t overlap_;
   DebiasedStep step_;
   Rounds rounds_;
-  Ahead ahead_;
+  EarlyMessages ahead_;
 };
 
 }  // namespace gossamer::rule

@@ -5,8 +5,8 @@
 #include <gossamer/error.hpp>
 #include <gossamer/model/mix.hpp>
 #include <gossamer/model/vectors.hpp>
-#include <gossamer/rule/channel.hpp>
-#include <gossamer/rule/exact_average.hpp>
+#include <gossamer/rule/sub_rule_context.hpp>
+#include <gossamer/rule/all_reduce.hpp>
 #include <gossamer/rule/kept_flat.hpp>
 #include <gossamer/rule/merge.hpp>
 #include <gossamer/rule/rule.hpp>
@@ -81,91 +81,91 @@ class SlowMo : public Neutral {
   }
 
   [[nodiscard]] std::string name() const { return name_; }
-  [[nodiscard]] bool needs_halves() const { return base_.needs_halves(); }
-  [[nodiscard]] bool lockstep() const { return averages_ || base_.lockstep(); }
+  [[nodiscard]] bool needs_gradient_hook() const { return base_.needs_gradient_hook(); }
+  [[nodiscard]] bool is_synchronous() const { return averages_ || base_.is_synchronous(); }
 
-  bool may_step(Scope& scope) {
-    start(scope);
+  bool may_step(RuleContext& context) {
+    start(context);
     if (!average_.waiting()) {
-      Channel base(scope, 0);
+      Channel base(context, 0);
       if (!base_.may_step(base)) return false;
-      const std::uint64_t round = scope.step() / tau_;
-      if (scope.step() % tau_ == 0 && round > done_) {
+      const std::uint64_t round = context.step() / tau_;
+      if (context.step() % tau_ == 0 && round > done_) {
         if (averages_) {
-          Channel own(scope, 1);
-          average_.contribute(own, round, scope.snapshot());
-          take(scope);
+          Channel own(context, 1);
+          average_.contribute(own, round, context.snapshot());
+          take(context);
         } else {
-          outer_step(scope, scope.model().flat(), round);
+          outer_step(context, context.model().flat(), round);
         }
       }
     }
     return !average_.waiting();
   }
-  void before_step(Scope& scope) {
-    Channel base(scope, 0);
+  void before_step(RuleContext& context) {
+    Channel base(context, 0);
     base_.before_step(base);
   }
-  void after_gradient(Scope& scope) {
-    Channel base(scope, 0);
+  void after_gradient(RuleContext& context) {
+    Channel base(context, 0);
     base_.after_gradient(base);
   }
-  bool may_apply(Scope& scope) {
-    Channel base(scope, 0);
+  bool may_apply(RuleContext& context) {
+    Channel base(context, 0);
     return base_.may_apply(base);
   }
-  void before_apply(Scope& scope) {
-    Channel base(scope, 0);
+  void before_apply(RuleContext& context) {
+    Channel base(context, 0);
     base_.before_apply(base);
   }
-  void after_step(Scope& scope) {
-    start(scope);
-    Channel base(scope, 0);
+  void after_step(RuleContext& context) {
+    start(context);
+    Channel base(context, 0);
     base_.after_step(base);
   }
-  void on_messages(Scope& scope, std::span<const Message> messages) {
-    start(scope);
+  void on_messages(RuleContext& context, std::span<const Message> messages) {
+    start(context);
     if (const auto theirs = Channel::unmarked(messages, 0); !theirs.empty()) {
-      Channel base(scope, 0);
+      Channel base(context, 0);
       base_.on_messages(base, theirs);
     }
     auto own = Channel::unmarked(messages, 1);
-    std::erase_if(own, [&scope](const Message& message) { return inherit(scope, message); });
+    std::erase_if(own, [&context](const Message& message) { return inherit(context, message); });
     if (own.empty()) return;
-    Channel channel(scope, 1);
+    Channel channel(context, 1);
     average_.on_messages(channel, own);
-    take(scope);
+    take(context);
   }
-  void on_returned(Scope& scope, const Message& message) {
-    Channel channel(scope, Channel::part_of(message));
+  void on_returned(RuleContext& context, const Message& message) {
+    Channel channel(context, Channel::part_of(message));
     if (Channel::part_of(message) == 0) {
       base_.on_returned(channel, Channel::unmarked(message));
-    } else if (!inherit(scope, message)) {
+    } else if (!inherit(context, message)) {
       average_.on_returned(channel, Channel::unmarked(message));
-      take(scope);
+      take(context);
     }
   }
-  void on_peer_joined(Scope& scope, PeerId peer) {
-    Channel base(scope, 0);
+  void on_peer_joined(RuleContext& context, PeerId peer) {
+    Channel base(context, 0);
     base_.on_peer_joined(base, peer);
-    Channel own(scope, 1);
+    Channel own(context, 1);
     average_.on_peer_joined(own, peer);
   }
-  void on_peer_left(Scope& scope, const PeerLeft& gone) {
-    Channel base(scope, 0);
+  void on_peer_left(RuleContext& context, const PeerLeft& gone) {
+    Channel base(context, 0);
     base_.on_peer_left(base, gone);
-    Channel own(scope, 1);
+    Channel own(context, 1);
     average_.on_peer_left(own, gone);
-    take(scope);
+    take(context);
   }
-  void on_leave(Scope& scope) {
-    Channel base(scope, 0);
+  void on_leave(RuleContext& context) {
+    Channel base(context, 0);
     base_.on_leave(base);
-    Channel own(scope, 1);
-    if (scope.weight() > 0) bequeath(own, 0);  // a base whose weights stay where they are
+    Channel own(context, 1);
+    if (context.weight() > 0) bequeath(own, 0);  // a base whose weights stay where they are
   }
-  void on_replaced(Scope& scope) {
-    Channel base(scope, 0);
+  void on_replaced(RuleContext& context) {
+    Channel base(context, 0);
     base_.on_replaced(base);
   }
   void checkpoint(Archive& archive) {
@@ -178,29 +178,29 @@ class SlowMo : public Neutral {
 
  private:
   /// Where the first tau steps begin; a newcomer has no parameters before it has weight.
-  void start(Scope& scope) {
-    if (!begin_.exists() && scope.weight() > 0) begin_.get(scope).copy_from(scope.model().flat());
+  void start(RuleContext& context) {
+    if (!begin_.exists() && context.weight() > 0) begin_.get(context).copy_from(context.model().flat());
   }
 
   /// Goes on from the mean as soon as it is there.
-  void take(Scope& scope) {
+  void take(RuleContext& context) {
     if (average_.waiting() || average_.round() <= done_) return;
-    outer_step(scope, average_.result(), average_.round());
+    outer_step(context, average_.result(), average_.round());
   }
 
-  void outer_step(Scope& scope, const model::Flat& mean, std::uint64_t round) {
-    const model::FlatModel& model = scope.model();
-    const model::Flat& begin = begin_.get(scope);
-    model::Snapshot next = scope.blank();
+  void outer_step(RuleContext& context, const model::Flat& mean, std::uint64_t round) {
+    const model::FlatModel& model = context.model();
+    const model::Flat& begin = begin_.get(context);
+    model::Snapshot next = context.blank();
     next.writable().copy_from(begin);
     model::mix(*next, mean, alpha_);
     if (beta_ > 0) {
-      const double eta = eta_ ? eta_(scope.step()) : 1;
+      const double eta = eta_ ? eta_(context.step()) : 1;
       const double kept = last_eta_ > 0 ? beta_ * eta / last_eta_ : 0;
       last_eta_ = eta;
-      const model::Flat& momentum = momentum_.get(scope);  // eta u
+      const model::Flat& momentum = momentum_.get(context);  // eta u
       model::add(*next, momentum, -alpha_ * kept);
-      model::Snapshot way = scope.blank();
+      model::Snapshot way = context.blank();
       model::difference(way.writable(), begin, mean);
       model::add(*way, momentum, kept);
       momentum.copy_from(*way);
@@ -209,8 +209,8 @@ class SlowMo : public Neutral {
     model.flat().copy_from(*next);
     begin.copy_from(*next);
     done_ = round;
-    on_replaced(scope);
-    model.met();
+    on_replaced(context);
+    model.on_merged();
     if (alpha_ != 1 || beta_ > 0) model.restarted();
   }
 
@@ -226,7 +226,7 @@ class SlowMo : public Neutral {
   double last_eta_ = 0;
   KeptFlat begin_;
   KeptFlat momentum_;
-  ExactAverage average_;
+  AllReduce average_;
 };
 
 }  // namespace gossamer::rule

@@ -2,7 +2,7 @@
 /// Synchronous SGD: every step with the mean gradient of all nodes.
 #pragma once
 
-#include <gossamer/rule/exact_average.hpp>
+#include <gossamer/rule/all_reduce.hpp>
 #include <gossamer/rule/rule.hpp>
 
 #include <cstdint>
@@ -28,34 +28,34 @@ namespace gossamer::rule {
 class Sync : public Neutral {
  public:
   /// Into how many pieces the gradients are cut, each reduced by another node; >= 1, on all nodes
-  /// the same. 1 is right within one process, the number of nodes on a network: see `ExactAverage`.
-  Sync& parts(std::uint32_t parts) {
-    average_ = ExactAverage(parts, "Sync");
+  /// the same. 1 is right within one process, the number of nodes on a network: see `AllReduce`.
+  Sync& chunks(std::uint32_t parts) {
+    average_ = AllReduce(parts, "Sync");
     return *this;
   }
 
   [[nodiscard]] std::string name() const { return "sync"; }
-  [[nodiscard]] bool needs_halves() const { return true; }
-  [[nodiscard]] bool lockstep() const { return true; }
+  [[nodiscard]] bool needs_gradient_hook() const { return true; }
+  [[nodiscard]] bool is_synchronous() const { return true; }
 
-  void after_gradient(Scope& scope) {
-    model::Snapshot gradients = scope.blank();
-    scope.model().copy_gradients_to(gradients.writable());
-    average_.contribute(scope, scope.step() + 1, gradients);
+  void after_gradient(RuleContext& context) {
+    model::Snapshot gradients = context.blank();
+    context.model().copy_gradients_to(gradients.writable());
+    average_.contribute(context, context.step() + 1, gradients);
   }
-  bool may_apply(Scope&) { return !average_.waiting(); }
-  void before_apply(Scope& scope) { scope.model().set_gradients(average_.result()); }
+  bool may_apply(RuleContext&) { return !average_.waiting(); }
+  void before_apply(RuleContext& context) { context.model().set_gradients(average_.result()); }
 
-  void on_messages(Scope& scope, std::span<const Message> messages) {
-    average_.on_messages(scope, messages);
+  void on_messages(RuleContext& context, std::span<const Message> messages) {
+    average_.on_messages(context, messages);
   }
-  void on_returned(Scope& scope, const Message& message) { average_.on_returned(scope, message); }
-  void on_leave(Scope& scope) { average_.on_leave(scope); }
-  void on_peer_joined(Scope& scope, PeerId peer) { average_.on_peer_joined(scope, peer); }
-  void on_peer_left(Scope& scope, const PeerLeft& gone) { average_.on_peer_left(scope, gone); }
+  void on_returned(RuleContext& context, const Message& message) { average_.on_returned(context, message); }
+  void on_leave(RuleContext& context) { average_.on_leave(context); }
+  void on_peer_joined(RuleContext& context, PeerId peer) { average_.on_peer_joined(context, peer); }
+  void on_peer_left(RuleContext& context, const PeerLeft& gone) { average_.on_peer_left(context, gone); }
 
  private:
-  ExactAverage average_;
+  AllReduce average_;
 };
 
 }  // namespace gossamer::rule

@@ -28,19 +28,19 @@ class Bandwidth {
                                  bytes_per_second));
     }
   }
-  bool operator()(rule::Scope& scope) const {
-    const std::chrono::duration<double> now = scope.now();
-    const std::chrono::duration<double> before = scope.now() - scope.since_last_step();
-    return paid(scope, now.count()) > paid(scope, before.count());
+  bool operator()(rule::RuleContext& context) const {
+    const std::chrono::duration<double> now = context.now();
+    const std::chrono::duration<double> before = context.now() - context.since_last_step();
+    return paid(context, now.count()) > paid(context, before.count());
   }
 
  private:
   /// Messages paid for by then.
-  [[nodiscard]] double paid(rule::Scope& scope, double seconds) const {
+  [[nodiscard]] double paid(rule::RuleContext& context, double seconds) const {
     constexpr double golden = 0.6180339887498949;  // its multiples spread evenly over [0, 1)
     const auto bytes =
-        static_cast<double>(scope.model().flat().bytes() + transport::Message::header_bytes);
-    return std::floor(budget_ * seconds / bytes + golden * static_cast<double>(scope.self()));
+        static_cast<double>(context.model().flat().bytes() + transport::Message::header_bytes);
+    return std::floor(budget_ * seconds / bytes + golden * static_cast<double>(context.self()));
   }
 
   double budget_;

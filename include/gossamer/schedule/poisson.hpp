@@ -24,9 +24,9 @@ class Poisson {
       throw ConfigError(c10::str("Poisson: rate must be finite and above 0, got ", rate));
     }
   }
-  bool operator()(rule::Scope& scope) const {
-    const std::chrono::duration<double> passed = scope.since_last_step();
-    return scope.generator().uniform() < -std::expm1(-rate_ * passed.count());
+  bool operator()(rule::RuleContext& context) const {
+    const std::chrono::duration<double> passed = context.since_last_step();
+    return context.generator().uniform() < -std::expm1(-rate_ * passed.count());
   }
 
  private:

@@ -2,27 +2,27 @@
 /// When to meet: the contract, and a holder of any schedule.
 #pragma once
 
-#include <gossamer/rule/scope.hpp>
+#include <gossamer/rule/context.hpp>
 
 #include <concepts>
 #include <functional>
 
 namespace gossamer::schedule {
 
-/// Asked once after each local step: is it time? Random choices draw from `scope.generator()`
+/// Asked once after each local step: is it time? Random choices draw from `context.generator()`
 /// alone; without state of its own.
 template <class T>
-concept Schedule = std::copy_constructible<T> && requires(const T& schedule, rule::Scope& scope) {
-  { schedule(scope) } -> std::same_as<bool>;
+concept Schedule = std::copy_constructible<T> && requires(const T& schedule, rule::RuleContext& context) {
+  { schedule(context) } -> std::same_as<bool>;
 };
 
 /// Says what a would-be schedule lacks.
 template <class T>
 consteval void check_schedule() {
-  static_assert(Schedule<T>, "Schedule needs: bool operator()(rule::Scope& scope) const");
+  static_assert(Schedule<T>, "Schedule needs: bool operator()(rule::RuleContext& context) const");
 }
 
 /// Any schedule, chosen at run time.
-using Any = std::function<bool(rule::Scope&)>;
+using Any = std::function<bool(rule::RuleContext&)>;
 
 }  // namespace gossamer::schedule

@@ -79,11 +79,11 @@ class EdgeList final : public Graph {
     find(place, all, out);
   }
 
-  [[nodiscard]] std::span<const PeerId> targets(const rule::Scope& scope) const override {
-    const auto peers = scope.peers();
-    if (self_ != scope.self() ||
+  [[nodiscard]] std::span<const PeerId> targets(const rule::RuleContext& context) const override {
+    const auto peers = context.peers();
+    if (self_ != context.self() ||
         !std::equal(peers.begin(), peers.end(), peers_.begin(), peers_.end())) {
-      self_ = scope.self();
+      self_ = context.self();
       peers_.assign(peers.begin(), peers.end());
       find(*self_, peers, found_);
     }

@@ -59,9 +59,9 @@ class Graph {
   }
 
   /// The peers to which this node sends in this turn; valid until the next call.
-  [[nodiscard]] virtual std::span<const PeerId> targets(const rule::Scope& scope) const {
-    const Members members(scope);
-    const std::uint64_t turn = scope.step() / steps_per_turn_ % period(members.size());
+  [[nodiscard]] virtual std::span<const PeerId> targets(const rule::RuleContext& context) const {
+    const Members members(context);
+    const std::uint64_t turn = context.step() / steps_per_turn_ % period(members.size());
     if (place_ != members.place() || members_ != members.size() || turn_ != turn) {
       neighbours(members.place(), members.size(), turn, places_);
       place_ = members.place();
@@ -73,11 +73,11 @@ class Graph {
     return ids_;
   }
 
-  std::optional<PeerId> operator()(rule::Scope& scope) const {
-    const auto peers = targets(scope);
+  std::optional<PeerId> operator()(rule::RuleContext& context) const {
+    const auto peers = targets(context);
     if (peers.empty()) return std::nullopt;
     if (peers.size() == 1) return peers.front();
-    return peers[scope.generator().below(static_cast<std::uint32_t>(peers.size()))];
+    return peers[context.generator().below(static_cast<std::uint32_t>(peers.size()))];
   }
 
  protected:

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <gossamer/fwd.hpp>
-#include <gossamer/rule/scope.hpp>
+#include <gossamer/rule/context.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -15,10 +15,10 @@ namespace gossamer::topology {
 /// goes, those above it move down by one; a newcomer takes its place among them.
 using Place = std::uint32_t;
 
-/// The members of a group as a node knows them; valid as long as `scope.peers()` is.
+/// The members of a group as a node knows them; valid as long as `context.peers()` is.
 class Members {
  public:
-  explicit Members(const rule::Scope& scope) : peers_(scope.peers()), self_(scope.self()) {
+  explicit Members(const rule::RuleContext& context) : peers_(context.peers()), self_(context.self()) {
     place_ =
         static_cast<Place>(std::lower_bound(peers_.begin(), peers_.end(), self_) - peers_.begin());
   }

@@ -32,12 +32,12 @@ class Permutation {
  public:
   explicit Permutation(std::uint64_t seed = 0) : seed_(seed) {}
 
-  std::optional<PeerId> operator()(rule::Scope& scope) const {
-    const Members members(scope);
+  std::optional<PeerId> operator()(rule::RuleContext& context) const {
+    const Members members(context);
     if (members.size() < 2) return std::nullopt;
     order_.resize(members.size());
     std::iota(order_.begin(), order_.end(), Place{0});
-    Generator random(seed_, stream + scope.step());
+    Generator random(seed_, stream + context.step());
     for (Place last = members.size() - 1; last > 0; --last) {
       std::swap(order_[last], order_[random.below(last)]);
     }

@@ -22,8 +22,8 @@ class Sequence {
     if (steps == 0) throw ConfigError("Sequence: steps must be at least 1, got 0");
   }
 
-  std::optional<PeerId> operator()(rule::Scope& scope) const {
-    return topologies_[scope.step() / steps_ % topologies_.size()](scope);
+  std::optional<PeerId> operator()(rule::RuleContext& context) const {
+    return topologies_[context.step() / steps_ % topologies_.size()](context);
   }
 
  private:

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <gossamer/fwd.hpp>
-#include <gossamer/rule/scope.hpp>
+#include <gossamer/rule/context.hpp>
 
 #include <concepts>
 #include <functional>
@@ -11,21 +11,21 @@
 
 namespace gossamer::topology {
 
-/// Chooses one of `scope.peers()`, or nobody (there may be none). Random choices draw from
-/// `scope.generator()` alone; without state of its own, so that a checkpoint needs nothing of it.
+/// Chooses one of `context.peers()`, or nobody (there may be none). Random choices draw from
+/// `context.generator()` alone; without state of its own, so that a checkpoint needs nothing of it.
 template <class T>
-concept Topology = std::copy_constructible<T> && requires(const T& topology, rule::Scope& scope) {
-  { topology(scope) } -> std::same_as<std::optional<PeerId>>;
+concept Topology = std::copy_constructible<T> && requires(const T& topology, rule::RuleContext& context) {
+  { topology(context) } -> std::same_as<std::optional<PeerId>>;
 };
 
 /// Says what a would-be topology lacks.
 template <class T>
 consteval void check_topology() {
   static_assert(Topology<T>,
-                "Topology needs: std::optional<PeerId> operator()(rule::Scope& scope) const");
+                "Topology needs: std::optional<PeerId> operator()(rule::RuleContext& context) const");
 }
 
 /// Any topology, chosen at run time.
-using Any = std::function<std::optional<PeerId>(rule::Scope&)>;
+using Any = std::function<std::optional<PeerId>(rule::RuleContext&)>;
 
 }  // namespace gossamer::topology

@@ -21,7 +21,7 @@ namespace gossamer::topology {
 /// 1 / S nodes (`observe::effective_nodes`), where S is the sum of the squared shares of the
 /// weight, and not over all. Uniform peers get their messages by chance, some several at a time and
 /// some none for long; two choices send them where they are missed. It costs no message: what
-/// `Scope::status` knows of a peer's weight comes with what is sent anyway.
+/// `RuleContext::counters` knows of a peer's weight comes with what is sent anyway.
 ///
 /// How much, where each push is merged before the next one: a push from i to j adds
 /// w_i w_j - w_i^2 / 2 to S. With uniform j that is (1 - S) / (M (M - 1)) - S / (2 M) in the mean,
@@ -50,17 +50,17 @@ class TwoChoices {
     if (choices == 0) throw ConfigError("TwoChoices: needs at least 1 choice, got 0");
   }
 
-  std::optional<PeerId> operator()(rule::Scope& scope) const {
-    const auto peers = scope.peers();
+  std::optional<PeerId> operator()(rule::RuleContext& context) const {
+    const auto peers = context.peers();
     const std::size_t draws = std::min(choices_, peers.size());
     std::optional<PeerId> lightest;
     double least = std::numeric_limits<double>::infinity();
     drawn_.clear();
     while (drawn_.size() < draws) {
-      const auto at = scope.generator().below(static_cast<std::uint32_t>(peers.size()));
+      const auto at = context.generator().below(static_cast<std::uint32_t>(peers.size()));
       if (std::find(drawn_.begin(), drawn_.end(), at) != drawn_.end()) continue;
       drawn_.push_back(at);
-      const double weight = scope.status(peers[at]).weight;
+      const double weight = context.counters(peers[at]).weight;
       if (lightest && !(weight < least)) continue;
       lightest = peers[at];
       least = weight;

@@ -20,29 +20,29 @@
 namespace gossamer::topology {
 
 /// How much a peer counts in a choice, >= 0; nothing if that is not known.
-using Weight = std::function<std::optional<double>(const rule::Scope&, PeerId)>;
+using Weight = std::function<std::optional<double>(const rule::RuleContext&, PeerId)>;
 
 /// Draws a peer with a probability proportional to its weight, among all or among the neighbours
 /// in a graph. Peers of unknown weight count as the mean of the others; if nobody has any weight,
-/// all count the same. What comes and goes follows `scope.peers()`, or the graph.
+/// all count the same. What comes and goes follows `context.peers()`, or the graph.
 /// Cost     asks for the weight of each candidate at each choice.
 class Weighted {
  public:
   explicit Weighted(Weight weight)
-      : weight_(std::move(weight)), among_([](rule::Scope& scope) { return scope.peers(); }) {}
+      : weight_(std::move(weight)), among_([](rule::RuleContext& context) { return context.peers(); }) {}
   template <std::derived_from<Graph> G>
   Weighted(Weight weight, G graph)
       : weight_(std::move(weight)),
-        among_([graph = std::move(graph)](rule::Scope& scope) { return graph.targets(scope); }) {}
+        among_([graph = std::move(graph)](rule::RuleContext& context) { return graph.targets(context); }) {}
 
-  std::optional<PeerId> operator()(rule::Scope& scope) const {
-    const std::span<const PeerId> peers = among_(scope);
+  std::optional<PeerId> operator()(rule::RuleContext& context) const {
+    const std::span<const PeerId> peers = among_(context);
     if (peers.empty()) return std::nullopt;
     double sum = 0;
     std::size_t known = 0;
     weights_.clear();
     for (const PeerId peer : peers) {
-      const auto weight = weight_(scope, peer);
+      const auto weight = weight_(context, peer);
       weights_.push_back(weight.value_or(unknown));
       if (!weight) continue;
       sum += *weight;
@@ -51,9 +51,9 @@ class Weighted {
     const double mean = known > 0 ? sum / static_cast<double>(known) : 1;
     sum += mean * static_cast<double>(peers.size() - known);
     if (!(sum > 0 && std::isfinite(sum))) {
-      return peers[scope.generator().below(static_cast<std::uint32_t>(peers.size()))];
+      return peers[context.generator().below(static_cast<std::uint32_t>(peers.size()))];
     }
-    double rest = scope.generator().uniform() * sum;
+    double rest = context.generator().uniform() * sum;
     std::size_t last = 0;
     for (std::size_t i = 0; i < peers.size(); ++i) {
       const double weight = weights_[i] == unknown ? mean : weights_[i];
@@ -68,7 +68,7 @@ class Weighted {
   static constexpr double unknown = -1;
 
   Weight weight_;
-  std::function<std::span<const PeerId>(rule::Scope&)> among_;
+  std::function<std::span<const PeerId>(rule::RuleContext&)> among_;
   mutable std::vector<double> weights_;
 };
 
@@ -79,8 +79,8 @@ inline Weight by_distance(std::function<double(PeerId, PeerId)> distance, double
   if (!(exponent >= 0)) {
     throw ConfigError(c10::str("by_distance: exponent must be at least 0, got ", exponent));
   }
-  return [distance = std::move(distance), exponent](const rule::Scope& scope, PeerId peer) {
-    const double far = distance(scope.self(), peer);
+  return [distance = std::move(distance), exponent](const rule::RuleContext& context, PeerId peer) {
+    const double far = distance(context.self(), peer);
     return std::optional<double>(far > 0 ? std::pow(far, -exponent) : 0);
   };
 }
@@ -89,8 +89,8 @@ inline Weight by_distance(std::function<double(PeerId, PeerId)> distance, double
 /// was sent to yet as the mean of the others. Transports that do not measure (threads, which have
 /// no links) make all equal.
 inline Weight by_speed() {
-  return [](const rule::Scope& scope, PeerId peer) -> std::optional<double> {
-    const double speed = scope.health(peer).bytes_per_second;
+  return [](const rule::RuleContext& context, PeerId peer) -> std::optional<double> {
+    const double speed = context.health(peer).bytes_per_second;
     if (speed > 0) return speed;
     return std::nullopt;
   };
@@ -101,8 +101,8 @@ inline Weight by_speed() {
 /// messages all come back (its queue is full, or it is out of reach) at least 1/66: it is tried
 /// again.
 inline Weight by_health() {
-  return [](const rule::Scope& scope, PeerId peer) {
-    const rule::PeerHealth health = scope.health(peer);
+  return [](const rule::RuleContext& context, PeerId peer) {
+    const rule::PeerHealth health = context.health(peer);
     const auto sent = static_cast<double>(health.sent);
     const double arrived = std::max(0.0, sent - static_cast<double>(health.returned));
     return std::optional<double>((1 + arrived) / (2 + sent));

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <gossamer/fwd.hpp>
-#include <gossamer/model/part.hpp>
+#include <gossamer/model/chunk.hpp>
 #include <gossamer/model/snapshot.hpp>
 
 #include <cstddef>
@@ -23,7 +23,7 @@ struct Message {
   model::Snapshot payload;  ///< may be empty
   /// The piece of the payload that the receiver may read: a transport that shares memory passes the
   /// whole handle, any other one only that piece.
-  model::Part part = {};
+  model::Chunk part = {};
 
   /// Bytes that the message would take on a wire: the payload's part and fixed fields.
   [[nodiscard]] std::size_t bytes() const { return header_bytes + payload.bytes(part); }
@@ -79,7 +79,7 @@ struct PeerLeft {
 using Event = std::variant<Delivered, Returned, PeerJoined, PeerLeft>;
 
 /// What a node lets others know of itself. It may arrive late, and only ever goes forward.
-struct Status {
+struct Counters {
   std::uint64_t steps = 0;
   std::uint64_t samples = 0;
   double weight = 0;
@@ -90,7 +90,7 @@ struct Status {
   std::uint64_t bytes_sent = 0;
 
   /// What two nodes have done together.
-  Status& operator+=(const Status& other) {
+  Counters& operator+=(const Counters& other) {
     steps += other.steps;
     samples += other.samples;
     weight += other.weight;
@@ -115,7 +115,7 @@ struct Status {
 };
 
 /// Work done by everybody, as far as this node knows, those who have left included.
-struct Totals {
+struct WorkDone {
   std::uint64_t steps = 0;
   std::uint64_t samples = 0;
 };

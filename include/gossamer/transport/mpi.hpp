@@ -2,10 +2,10 @@
 /// Nodes as the ranks of an MPI job. Needs MPI and xxHash, hence not part of gossamer.hpp.
 #pragma once
 
-#include <gossamer/transport/member/end.hpp>
+#include <gossamer/transport/membership/peer_transport.hpp>
 #include <gossamer/transport/mpi/communicator.hpp>
 #include <gossamer/transport/mpi/endpoint.hpp>
-#include <gossamer/transport/mpi/environment.hpp>
+#include <gossamer/transport/mpi/runtime.hpp>
 #include <gossamer/transport/mpi/options.hpp>
 
 #include <chrono>
@@ -18,7 +18,7 @@ namespace gossamer::transport {
 /// One node's end; see `Transport` for what each operation promises. No rank is special, and none
 /// may fail: MPI ends a job whose rank dies. For machines that fail there is `Tcp`.
 ///
-///     transport::MpiEnvironment environment;                     // first in main()
+///     transport::MpiRuntime environment;                     // first in main()
 ///     transport::Mpi mpi(transport::MpiCommunicator::make());    // on all ranks
 ///
 /// It runs what `Tcp` runs, `Delivery` and all, on MPI's messages; a payload goes from the sender's
@@ -29,14 +29,14 @@ namespace gossamer::transport {
 /// Threads  the node's thread for all but `wake()`. MPI must allow MPI_THREAD_SERIALIZED, and the
 ///          program must not call it from another thread at the same time; else
 ///          MPI_THREAD_MULTIPLE.
-/// Errors   ConfigError from the constructor, `introduce()` and `gather()`; std::invalid_argument
+/// Errors   ConfigError from the constructor, `set_model_layout()` and `gather()`; std::invalid_argument
 ///          from `send()`; std::runtime_error if ranks run different programs.
-class Mpi : public MemberEnd<MpiEndpoint> {
+class Mpi : public PeerTransport<MpiEndpoint> {
  public:
   /// The node at `place` of this rank, of `MpiCommunicator::nodes_per_rank()`.
   explicit Mpi(std::shared_ptr<MpiCommunicator> communicator, const MpiOptions& options = {},
                std::uint32_t place = 0)
-      : MemberEnd("Mpi", std::make_unique<MpiEndpoint>(std::move(communicator), place, options)),
+      : PeerTransport("Mpi", std::make_unique<MpiEndpoint>(std::move(communicator), place, options)),
         linger_(options.linger()) {}
   Mpi(Mpi&&) noexcept = default;
   Mpi& operator=(Mpi&&) = delete;
@@ -44,7 +44,7 @@ class Mpi : public MemberEnd<MpiEndpoint> {
   /// waits for all ranks (`MpiCommunicator`).
   ~Mpi() { leave(linger_); }
 
-  bool settled() { return MemberEnd::settled() && endpoint().is_settled(); }
+  bool settled() { return PeerTransport::settled() && endpoint().is_settled(); }
 
  private:
   std::chrono::nanoseconds linger_;

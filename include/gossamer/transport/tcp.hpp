@@ -3,7 +3,7 @@
 /// hence not part of gossamer.hpp.
 #pragma once
 
-#include <gossamer/transport/member/end.hpp>
+#include <gossamer/transport/membership/peer_transport.hpp>
 #include <gossamer/transport/tcp/endpoint.hpp>
 #include <gossamer/transport/tcp/options.hpp>
 
@@ -20,17 +20,17 @@ namespace gossamer::transport {
 /// bytes have arrived, and its payload goes from the sender's snapshot to the socket, and from the
 /// socket into a snapshot of a pool, without a copy between them.
 ///
-/// `settled()` is found out by a round of questions once all have finished (`MemberCalm`). It looks
+/// `settled()` is found out by a round of questions once all have finished (`TerminationDetector`). It looks
 /// at the peers that this node has met.
 ///
 /// Threads  the node's thread for all but `wake()`; the endpoint has one thread of its own.
-/// Errors   ConfigError from the constructor (options, an address to listen on), `introduce()` and
+/// Errors   ConfigError from the constructor (options, an address to listen on), `set_model_layout()` and
 ///          `gather()`; std::invalid_argument from `send()`. What the network does is an event, and
 ///          a line in the log.
-class Tcp : public MemberEnd<TcpEndpoint> {
+class Tcp : public PeerTransport<TcpEndpoint> {
  public:
   explicit Tcp(const TcpOptions& options)
-      : MemberEnd("Tcp", std::make_unique<TcpEndpoint>(options)), linger_(options.linger()) {}
+      : PeerTransport("Tcp", std::make_unique<TcpEndpoint>(options)), linger_(options.linger()) {}
   Tcp(Tcp&&) noexcept = default;
   Tcp& operator=(Tcp&&) = delete;
   /// Leaves, and waits until that is known, at most `TcpOptions::linger`.

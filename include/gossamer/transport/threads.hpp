@@ -40,13 +40,13 @@ class ThreadHub : public std::enable_shared_from_this<ThreadHub> {
 
   [[nodiscard]] std::size_t size() const noexcept { return boxes_.size(); }
 
-  [[nodiscard]] Status status(PeerId id) const {
+  [[nodiscard]] Counters counters(PeerId id) const {
     const Board& board = *boards_[id];
     const std::lock_guard lock(board.mutex);
     return board.status;
   }
 
-  [[nodiscard]] Totals totals() const { return {steps_.load(), samples_.load()}; }
+  [[nodiscard]] WorkDone work_done() const { return {steps_.load(), samples_.load()}; }
 
   /// Messages in mailboxes now, and the weight they carry. Exact while no node is running.
   [[nodiscard]] std::size_t queued() const {
@@ -104,7 +104,7 @@ class ThreadHub : public std::enable_shared_from_this<ThreadHub> {
 
   struct Board {
     mutable std::mutex mutex;
-    Status status;
+    Counters status;
   };
 
   ThreadHub(std::size_t nodes, std::size_t capacity)
@@ -189,7 +189,7 @@ class ThreadHub : public std::enable_shared_from_this<ThreadHub> {
     box.filled.notify_all();
   }
 
-  void publish(PeerId id, const Status& status) {
+  void publish(PeerId id, const Counters& status) {
     Board& board = *boards_[id];
     const std::lock_guard lock(board.mutex);
     steps_.fetch_add(status.steps - board.status.steps);
@@ -197,7 +197,7 @@ class ThreadHub : public std::enable_shared_from_this<ThreadHub> {
     board.status = status;
   }
 
-  void introduce(PeerId id, const std::string& model) {
+  void set_model_layout(PeerId id, const std::string& model) {
     const std::lock_guard lock(models_mutex_);
     for (PeerId peer = 0; peer < models_.size(); ++peer) {
       if (peer == id || models_[peer].empty() || models_[peer] == model) continue;
@@ -254,8 +254,8 @@ class Threads {
 
   [[nodiscard]] PeerId self() const noexcept { return self_; }
   [[nodiscard]] std::span<const PeerId> peers() const noexcept { return peers_; }
-  void introduce(const std::string& model, const model::Flat& /*shape*/) {
-    hub_->introduce(self_, model);
+  void set_model_layout(const std::string& model, const model::Flat& /*shape*/) {
+    hub_->set_model_layout(self_, model);
   }
 
   void send(Message message) {
@@ -289,9 +289,9 @@ class Threads {
 
   void wake() { hub_->wake(self_); }
   [[nodiscard]] Time now() const { return std::chrono::steady_clock::now() - hub_->begin_; }
-  void publish(const Status& status) { hub_->publish(self_, status); }
-  [[nodiscard]] Status status(PeerId peer) const { return hub_->status(peer); }
-  [[nodiscard]] Totals totals() const { return hub_->totals(); }
+  void publish(const Counters& status) { hub_->publish(self_, status); }
+  [[nodiscard]] Counters counters(PeerId peer) const { return hub_->counters(peer); }
+  [[nodiscard]] WorkDone work_done() const { return hub_->work_done(); }
 
   void finish() {
     if (std::exchange(finished_, true)) return;

@@ -4,7 +4,7 @@
 #include <gossamer/node/checkpoint.hpp>
 #include <gossamer/observe/digest.hpp>
 #include <gossamer/observe/record.hpp>
-#include <gossamer/transport/tcp/attempts.hpp>
+#include <gossamer/transport/tcp/unauthenticated_peers.hpp>
 #include <gossamer/transport/tcp/stream.hpp>
 
 std::string second_file() {

@@ -2,7 +2,7 @@
 /// Who may knock, how often, and where a node without security may be.
 #include <gossamer/error.hpp>
 #include <gossamer/transport/tcp/address_policy.hpp>
-#include <gossamer/transport/tcp/attempts.hpp>
+#include <gossamer/transport/tcp/unauthenticated_peers.hpp>
 #include <gossamer/transport/tcp/security.hpp>
 
 #include <asio/ip/address.hpp>
@@ -15,8 +15,8 @@ namespace {
 
 using asio::ip::make_address;
 using gossamer::ConfigError;
-using gossamer::transport::AttemptLimits;
-using gossamer::transport::Attempts;
+using gossamer::transport::UnauthenticatedPeerLimits;
+using gossamer::transport::UnauthenticatedPeers;
 using gossamer::transport::check_address;
 using gossamer::transport::may_use;
 using gossamer::transport::SecureError;
@@ -24,7 +24,7 @@ using gossamer::transport::Security;
 using tests::contains;
 using namespace std::chrono_literals;
 
-int begun(Attempts& attempts, const std::string& address, Attempts::Time now, int tries = 100) {
+int begun(UnauthenticatedPeers& attempts, const std::string& address, UnauthenticatedPeers::Time now, int tries = 100) {
   int count = 0;
   for (int i = 0; i < tries; ++i) count += attempts.begin(make_address(address), now) ? 1 : 0;
   return count;
@@ -34,7 +34,7 @@ int begun(Attempts& attempts, const std::string& address, Attempts::Time now, in
 
 TEST_CASE("An address may begin a burst of handshakes, and then as many as time allows",
           "[transport][tcp]") {
-  Attempts attempts({.burst = 5, .per_second = 2});
+  UnauthenticatedPeers attempts({.burst = 5, .per_second = 2});
   CHECK(begun(attempts, "10.0.0.1", 0s) == 5);
   CHECK(begun(attempts, "10.0.0.1", 499ms) == 0);
   CHECK(begun(attempts, "10.0.0.1", 500ms) == 1);
@@ -44,7 +44,7 @@ TEST_CASE("An address may begin a burst of handshakes, and then as many as time 
 }
 
 TEST_CASE("Handshakes that succeed are not limited, those held open are", "[transport][tcp]") {
-  Attempts attempts({.burst = 3, .per_second = 0.001});
+  UnauthenticatedPeers attempts({.burst = 3, .per_second = 0.001});
   const auto member = make_address("10.0.0.1");
   for (int i = 0; i < 100; ++i) {
     REQUIRE(attempts.begin(member, 0s));
@@ -58,7 +58,7 @@ TEST_CASE("Handshakes that succeed are not limited, those held open are", "[tran
 }
 
 TEST_CASE("Failures are counted by kind and by address", "[transport][tcp]") {
-  Attempts attempts({.burst = 2, .per_second = 1});
+  UnauthenticatedPeers attempts({.burst = 2, .per_second = 1});
   const auto one = make_address("10.0.0.1");
   const auto two = make_address("2001:db8::1");
   CHECK(attempts.find(one) == nullptr);
@@ -69,7 +69,7 @@ TEST_CASE("Failures are counted by kind and by address", "[transport][tcp]") {
   attempts.failed(two, std::nullopt, 0s);
   REQUIRE(attempts.find(one) != nullptr);
   CHECK(attempts.find(one)->refused == 5);
-  const auto count = [](const Attempts::Record& record, SecureError kind) {
+  const auto count = [](const UnauthenticatedPeers::Record& record, SecureError kind) {
     return record.failed.at(static_cast<std::size_t>(kind));
   };
   CHECK(count(*attempts.find(one), SecureError::expired) == 1);
@@ -84,7 +84,7 @@ TEST_CASE("Failures are counted by kind and by address", "[transport][tcp]") {
 }
 
 TEST_CASE("A host cannot multiply by its addresses", "[transport][tcp]") {
-  Attempts attempts({.burst = 4, .per_second = 1});
+  UnauthenticatedPeers attempts({.burst = 4, .per_second = 1});
   CHECK(begun(attempts, "2001:db8:1:2::1", 0s, 3) == 3);
   CHECK(begun(attempts, "2001:db8:1:2:ffff::2", 0s) == 1);
   CHECK(begun(attempts, "2001:db8:1:3::1", 0s) == 4);  // the next network
@@ -95,7 +95,7 @@ TEST_CASE("A host cannot multiply by its addresses", "[transport][tcp]") {
 }
 
 TEST_CASE("Memory is bounded, and who was seen longest ago goes first", "[transport][tcp]") {
-  Attempts attempts({.burst = 2, .per_second = 0.001, .addresses = 3});
+  UnauthenticatedPeers attempts({.burst = 2, .per_second = 0.001, .addresses = 3});
   CHECK(begun(attempts, "10.0.0.1", 1s) == 2);
   CHECK(begun(attempts, "10.0.0.2", 2s) == 2);
   CHECK(begun(attempts, "10.0.0.3", 3s) == 2);
@@ -113,8 +113,8 @@ TEST_CASE("Memory is bounded, and who was seen longest ago goes first", "[transp
 }
 
 TEST_CASE("Limits of attempts that cannot work are refused", "[transport][tcp]") {
-  const auto text = [](AttemptLimits limits) {
-    return tests::message_of<ConfigError>([&] { Attempts{limits}; });
+  const auto text = [](UnauthenticatedPeerLimits limits) {
+    return tests::message_of<ConfigError>([&] { UnauthenticatedPeers{limits}; });
   };
   CHECK_THAT(text({.burst = 0.5}), contains("burst must be at least 1") && contains("0.5"));
   CHECK_THAT(text({.per_second = 0}), contains("per_second positive"));

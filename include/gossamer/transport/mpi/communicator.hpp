@@ -4,7 +4,7 @@
 
 #include <gossamer/error.hpp>
 #include <gossamer/fwd.hpp>
-#include <gossamer/transport/mpi/environment.hpp>
+#include <gossamer/transport/mpi/runtime.hpp>
 #include <gossamer/transport/mpi/transfer.hpp>
 
 #include <c10/util/StringUtil.h>
@@ -37,7 +37,7 @@ class MpiCommunicator {
     if (nodes_per_rank == 0) {
       throw ConfigError("MpiCommunicator: nodes_per_rank must be at least 1, got 0");
     }
-    MpiEnvironment::check(nodes_per_rank > 1 ? MpiThreads::multiple : MpiThreads::serialized);
+    MpiRuntime::check(nodes_per_rank > 1 ? MpiThreads::multiple : MpiThreads::serialized);
     return std::shared_ptr<MpiCommunicator>(new MpiCommunicator(original, nodes_per_rank));
   }
   MpiCommunicator(const MpiCommunicator&) = delete;

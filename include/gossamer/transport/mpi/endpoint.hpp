@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-/// A node's end on MPI: carries what a `Member` says whenever the node calls.
+/// A node's end on MPI: carries what a `Membership` says whenever the node calls.
 #pragma once
 
 #include <gossamer/error.hpp>
 #include <gossamer/model/snapshot.hpp>
-#include <gossamer/transport/member.hpp>
-#include <gossamer/transport/member/traffic.hpp>
+#include <gossamer/transport/membership/membership.hpp>
+#include <gossamer/transport/membership/traffic.hpp>
 #include <gossamer/transport/mpi/communicator.hpp>
-#include <gossamer/transport/mpi/line.hpp>
+#include <gossamer/transport/mpi/connection.hpp>
 #include <gossamer/transport/mpi/options.hpp>
 
 #include <c10/util/StringUtil.h>
@@ -47,8 +47,8 @@ class MpiEndpoint {
         member_(member_options(place)) {
     for (PeerId peer = 0; peer < communicator_->nodes(); ++peer) {
       if (peer == member_.self()) continue;
-      lines_.try_emplace(peer, MpiLine(communicator_, member_.self(), peer));
-      const MemberDial dial{MemberDial::Why::member, peer, ""};
+      lines_.try_emplace(peer, MpiConnection(communicator_, member_.self(), peer));
+      const DialAttempt dial{DialAttempt::Why::member, peer, ""};
       member_.connected(id_of(peer), member_.self() < peer ? &dial : nullptr, now());
     }
     carry();
@@ -58,7 +58,7 @@ class MpiEndpoint {
   ~MpiEndpoint() = default;
 
   [[nodiscard]] Time now() const { return std::chrono::steady_clock::now() - begin_; }
-  [[nodiscard]] const Member& unlocked() const { return member_; }
+  [[nodiscard]] const Membership& unlocked() const { return member_; }
 
   /// Calls `f(member)`, alone, between two looks at what has come and what is to be said.
   template <class F>
@@ -90,7 +90,7 @@ class MpiEndpoint {
   /// Until there is an event (true), or `wake()` was called or the time is `deadline`.
   bool wait(Time deadline) {
     bool any = false;
-    wait_until(deadline, [&](Member& member) {
+    wait_until(deadline, [&](Membership& member) {
       any = member.has_event();
       return std::exchange(woken_, false) || any;
     });
@@ -120,7 +120,7 @@ class MpiEndpoint {
       return line.second.mpi.is_idle() && !line.second.may_speak;
     });
   }
-  /// Whether the farewell is over; after `Member::close()`, and within `wait_until()`.
+  /// Whether the farewell is over; after `Membership::close()`, and within `wait_until()`.
   [[nodiscard]] bool is_gone() const {
     return going_ && is_idle() && std::all_of(lines_.begin(), lines_.end(), [](const auto& line) {
              return line.second.over;
@@ -140,10 +140,10 @@ class MpiEndpoint {
     return sum;
   }
   /// All members that were ever heard of.
-  [[nodiscard]] std::vector<MemberPeerView> view() const {
+  [[nodiscard]] std::vector<PeerView> view() const {
     const std::lock_guard lock(mutex_);
-    std::vector<MemberPeerView> all;
-    for (MemberView& one : member_.view()) {
+    std::vector<PeerView> all;
+    for (MembershipView& one : member_.view()) {
       one.address = c10::str("rank ", communicator_->rank_of(one.peer));
       const auto at = lines_.find(one.peer);
       all.push_back({std::move(one), at != lines_.end() ? at->second.mpi.traffic() : Traffic{}});
@@ -153,8 +153,8 @@ class MpiEndpoint {
 
  private:
   struct Line {
-    explicit Line(MpiLine line) : mpi(std::move(line)) {}
-    MpiLine mpi;
+    explicit Line(MpiConnection line) : mpi(std::move(line)) {}
+    MpiConnection mpi;
     bool may_speak = false;
     bool over = false;  // one side has hung up
   };
@@ -165,14 +165,14 @@ class MpiEndpoint {
 
   static LineId id_of(PeerId peer) { return LineId{peer} + 1; }
 
-  [[nodiscard]] MemberOptions member_options(std::uint32_t place) const {
+  [[nodiscard]] MembershipOptions member_options(std::uint32_t place) const {
     if (place >= communicator_->nodes_per_rank()) {
       throw ConfigError(c10::str("Mpi: place must be below ", communicator_->nodes_per_rank(),
                                  ", the number of nodes per rank, got ", place));
     }
-    MemberOptions member;
+    MembershipOptions member;
     member.number = communicator_->first() + place;
-    member.founders = communicator_->nodes();
+    member.world_size = communicator_->nodes();
     member.timers = {.heartbeat = options_.heartbeat(),
                      .dead_after = never,
                      .resend_after = std::chrono::seconds(30),
@@ -231,7 +231,7 @@ class MpiEndpoint {
     }
     for (auto& [peer, line] : lines_) {
       any = line.mpi.clear_sent() || any;
-      while (line.may_speak && line.mpi.has_room()) {
+      while (line.may_speak && line.mpi.fits()) {
         any = true;
         if (auto body = member_.next(id_of(peer), now())) {
           line.mpi.send(std::move(*body));
@@ -249,7 +249,7 @@ class MpiEndpoint {
       if (settled && !settled_) woken_ = true;
       settled_ = settled;
     }
-    for (const MemberNote& note : member_.notes()) {
+    for (const MembershipNote& note : member_.notes()) {
       if (!options_.logger()) continue;
       options_.logger()->log(note.warning ? spdlog::level::warn : spdlog::level::info, note.text);
     }
@@ -261,7 +261,7 @@ class MpiEndpoint {
   std::shared_ptr<MpiCommunicator> communicator_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  Member member_;
+  Membership member_;
   std::map<PeerId, Line> lines_;
   std::optional<model::SnapshotPool> pool_;
   std::uint64_t model_bytes_ = 0;

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <gossamer/error.hpp>
-#include <gossamer/transport/delivery_home.hpp>
+#include <gossamer/transport/delivery/event_queue.hpp>
 
 #include <c10/util/StringUtil.h>
 #include <torch/arg.h>

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <gossamer/model/snapshot.hpp>
-#include <gossamer/transport/mpi/environment.hpp>
+#include <gossamer/transport/mpi/runtime.hpp>
 #include <gossamer/transport/wire/payload.hpp>
 
 #include <algorithm>
@@ -19,7 +19,7 @@ struct MpiTransfer {
   std::vector<MPI_Request> requests;
   std::vector<std::byte> fields;  ///< header and fields
   model::Snapshot payload;
-  model::Part part;  ///< of the payload
+  model::Chunk part;  ///< of the payload
 
   [[nodiscard]] std::size_t bytes() const { return fields.size() + payload.bytes(part); }
 

@@ -2,7 +2,7 @@
 /// One connection of an endpoint: its stream, and what it needs to be woken and ended.
 #pragma once
 
-#include <gossamer/transport/member/line.hpp>
+#include <gossamer/transport/membership/connection.hpp>
 #include <gossamer/transport/tcp/output.hpp>
 #include <gossamer/transport/tcp/secure_error.hpp>
 #include <gossamer/transport/tcp/stream.hpp>
@@ -22,7 +22,7 @@ namespace gossamer::transport {
 /// Held by its two coroutines and by its endpoint. Only the endpoint's thread looks at it.
 struct TcpConnection {
   TcpConnection(LineId number, Stream::Socket socket, std::shared_ptr<const TlsContext> tls,
-                std::optional<MemberDial> dialed, std::uint64_t run)
+                std::optional<DialAttempt> dialed, std::uint64_t run)
       : id(number),
         dial(std::move(dialed)),
         stream(std::move(socket), std::move(tls)),
@@ -35,7 +35,7 @@ struct TcpConnection {
   }
 
   LineId id;
-  std::optional<MemberDial> dial;  // if this side made it
+  std::optional<DialAttempt> dial;  // if this side made it
   Stream stream;
   TcpOutput output;
   asio::steady_timer wakeup;    // cancelled when there may be something to write

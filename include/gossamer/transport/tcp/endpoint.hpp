@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-/// The thread of a node on TCP: it listens, dials, reads and writes what a `Member` says.
+/// The thread of a node on TCP: it listens, dials, reads and writes what a `Membership` says.
 #pragma once
 
 #include <gossamer/error.hpp>
 #include <gossamer/model/snapshot.hpp>
-#include <gossamer/transport/member.hpp>
-#include <gossamer/transport/member/traffic.hpp>
+#include <gossamer/transport/membership/membership.hpp>
+#include <gossamer/transport/membership/traffic.hpp>
 #include <gossamer/transport/tcp/address_policy.hpp>
-#include <gossamer/transport/tcp/attempts.hpp>
+#include <gossamer/transport/tcp/unauthenticated_peers.hpp>
 #include <gossamer/transport/tcp/connection.hpp>
 #include <gossamer/transport/tcp/host_port.hpp>
 #include <gossamer/transport/tcp/input.hpp>
@@ -45,7 +45,7 @@
 
 namespace gossamer::transport {
 
-/// One thread that does all input and output, and a mutex around the `Member`. The node's thread
+/// One thread that does all input and output, and a mutex around the `Membership`. The node's thread
 /// never waits for the network: it changes the member and wakes the other one.
 class TcpEndpoint {
  public:
@@ -73,7 +73,7 @@ class TcpEndpoint {
   [[nodiscard]] Time now() const { return std::chrono::steady_clock::now() - begin_; }
   /// Where others dial this node.
   [[nodiscard]] const std::string& address() const { return listener_.advertised(); }
-  [[nodiscard]] const Member& unlocked() const { return member_; }
+  [[nodiscard]] const Membership& unlocked() const { return member_; }
 
   /// Calls `f(member)`, alone, and then has written what there is to say.
   template <class F>
@@ -117,20 +117,20 @@ class TcpEndpoint {
     pool_.emplace(shape);
     model_bytes_ = shape.bytes();
   }
-  /// Whether the farewell is over; after `Member::close()`.
+  /// Whether the farewell is over; after `Membership::close()`.
   [[nodiscard]] bool is_gone() const { return gone_; }
   /// All members that were ever heard of.
-  [[nodiscard]] std::vector<MemberPeerView> view() const {
+  [[nodiscard]] std::vector<PeerView> view() const {
     const std::lock_guard lock(mutex_);
-    std::vector<MemberPeerView> all;
-    for (MemberView& one : member_.view()) {
+    std::vector<PeerView> all;
+    for (MembershipView& one : member_.view()) {
       const auto at = traffic_.find(one.peer);
       all.push_back({std::move(one), at != traffic_.end() ? at->second : Traffic{}});
     }
     return all;
   }
   /// Strangers, and what came of them.
-  [[nodiscard]] Attempts::Record attempts() const {
+  [[nodiscard]] UnauthenticatedPeers::Record attempts() const {
     const std::lock_guard lock(mutex_);
     return attempts_.total();
   }
@@ -144,12 +144,12 @@ class TcpEndpoint {
  private:
   using Connection = std::shared_ptr<TcpConnection>;
 
-  MemberOptions member_options() const {
-    MemberOptions member;
+  MembershipOptions member_options() const {
+    MembershipOptions member;
     member.number = options_.number();
     member.incarnation = static_cast<std::uint64_t>(
         std::chrono::system_clock::now().time_since_epoch() / std::chrono::nanoseconds(1));
-    member.founders = options_.founders();
+    member.world_size = options_.world_size();
     member.run = options_.run();
     member.address = listener_.advertised();
     member.contacts = options_.contacts();
@@ -196,8 +196,8 @@ class TcpEndpoint {
   void pump(bool may_dial) {
     kicked_ = false;
     std::vector<LineId> speakers;
-    std::vector<MemberDial> dials;
-    std::vector<MemberNote> notes;
+    std::vector<DialAttempt> dials;
+    std::vector<MembershipNote> notes;
     {
       const std::lock_guard lock(mutex_);
       if (!going_ && member_.may_go()) {
@@ -217,10 +217,10 @@ class TcpEndpoint {
       const auto at = connections_.find(id);
       if (at != connections_.end()) at->second->wakeup.cancel();
     }
-    for (MemberDial& dial : dials) {
+    for (DialAttempt& dial : dials) {
       asio::co_spawn(io_, this->dial(std::move(dial)), asio::detached);
     }
-    for (const MemberNote& note : notes) log(note.warning, note.text);
+    for (const MembershipNote& note : notes) log(note.warning, note.text);
   }
 
   void log(bool warning, const std::string& text) const {
@@ -269,7 +269,7 @@ class TcpEndpoint {
     return false;
   }
 
-  asio::awaitable<void> dial(MemberDial dial) {
+  asio::awaitable<void> dial(DialAttempt dial) {
     TcpDialed dialed = co_await listener_.dial(dial.address);
     if (dialed.socket) {
       start(std::move(*dialed.socket), std::move(dial));
@@ -282,7 +282,7 @@ class TcpEndpoint {
     pump(true);
   }
 
-  void start(Stream::Socket socket, std::optional<MemberDial> dial) {
+  void start(Stream::Socket socket, std::optional<DialAttempt> dial) {
     std::error_code ignored;
     socket.set_option(asio::ip::tcp::no_delay(true), ignored);
     auto connection = std::make_shared<TcpConnection>(++last_line_, std::move(socket), tls_,
@@ -351,7 +351,7 @@ class TcpEndpoint {
       auto& body = std::get<wire::Body>(frame);
       if (auto* delivery = std::get_if<wire::DeliveryBody>(&body); delivery && delivery->payload) {
         model::Snapshot snapshot = take_snapshot();
-        const model::Part part = delivery->frame.offer->part;
+        const model::Chunk part = delivery->frame.offer->chunk;
         if (const std::uint64_t length = snapshot.bytes(part); header->payload != length) {
           co_return co_await refuse(c, {wire::WireRule::payload, header->payload, length});
         }
@@ -444,7 +444,7 @@ class TcpEndpoint {
   void gather(TcpConnection& c, bool& last) {
     const std::lock_guard lock(mutex_);
     std::uint64_t frames = 0;
-    while (c.output.has_room()) {
+    while (c.output.fits()) {
       auto body = member_.next(c.id, now());
       if (!body) break;
       c.output.add(std::move(*body));
@@ -529,7 +529,7 @@ class TcpEndpoint {
   const TcpOptions options_;
   const std::shared_ptr<const TlsContext> tls_;
   const std::uint64_t run_;
-  Attempts attempts_;  // with the mutex
+  UnauthenticatedPeers attempts_;  // with the mutex
   TcpListener listener_;
   asio::steady_timer ticker_;
   std::map<LineId, Connection> connections_;
@@ -540,7 +540,7 @@ class TcpEndpoint {
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  Member member_;
+  Membership member_;
   bool woken_ = false;
   int watchers_ = 0;  // who wait for something else than an event
   std::optional<model::SnapshotPool> pool_;

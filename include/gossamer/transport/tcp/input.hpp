@@ -55,7 +55,7 @@ class TcpInput {
   /// Reads that part of a payload, and its checksum, which on a secured stream is that of nothing:
   /// TLS finds whatever the checksum would. `progress()` is called now and then.
   template <class Progress>
-  asio::awaitable<Payload> read(const model::Flat& into, model::Part which, Progress progress) {
+  asio::awaitable<Payload> read(const model::Flat& into, model::Chunk which, Progress progress) {
     wire::Checksum sum;
     Payload payload{false, true};
     for (const at::Tensor& segment : into.segments()) {

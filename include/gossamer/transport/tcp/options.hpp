@@ -4,8 +4,8 @@
 
 #include <gossamer/error.hpp>
 #include <gossamer/fwd.hpp>
-#include <gossamer/transport/delivery_home.hpp>
-#include <gossamer/transport/member/options.hpp>
+#include <gossamer/transport/delivery/event_queue.hpp>
+#include <gossamer/transport/membership/options.hpp>
 #include <gossamer/transport/tcp/host_port.hpp>
 #include <gossamer/transport/tcp/security.hpp>
 
@@ -25,7 +25,7 @@ class logger;
 
 namespace gossamer::transport {
 
-/// Options of one node's end of TCP. A run begins with `founders` nodes, numbered from 0; others
+/// Options of one node's end of TCP. A run begins with `world_size` nodes, numbered from 0; others
 /// may come later, with numbers from 65,536 on. Every node but one needs a contact.
 struct TcpOptions {
   /// `number`: this node's, which no other live node may have.
@@ -33,7 +33,7 @@ struct TcpOptions {
 
   TORCH_ARG(PeerId, number);
   /// How many nodes the run begins with; 0: not known.
-  TORCH_ARG(std::uint32_t, founders) = 0;
+  TORCH_ARG(std::uint32_t, world_size) = 0;
   /// Where to listen: an address of this machine and a port; port 0 takes a free one. 0.0.0.0 and
   /// [::] are all its addresses, and need security, or that its lack is said aloud.
   TORCH_ARG(std::string, listen) = "127.0.0.1:0";
@@ -46,7 +46,7 @@ struct TcpOptions {
   TORCH_ARG(std::string, run) = "gossamer";
   /// What protects the connections.
   TORCH_ARG(Security, security) = Security::none();
-  TORCH_ARG(MemberTimers, timers) = {};
+  TORCH_ARG(MembershipTimers, timers) = {};
   /// Within this a connection is made, or the address counts as out of reach; > 0.
   TORCH_ARG(std::chrono::milliseconds, connect_timeout) = std::chrono::seconds(5);
   /// How long the destructor waits until what it said has been heard; > 0.

@@ -32,7 +32,7 @@ class TcpOutput {
 
   [[nodiscard]] bool empty() const { return head_.empty(); }
   /// Whether one more frame may be gathered: after a payload, none.
-  [[nodiscard]] bool has_room() const { return !payload_ && head_.size() < most; }
+  [[nodiscard]] bool fits() const { return !payload_ && head_.size() < most; }
   /// Bytes that are gathered.
   [[nodiscard]] std::size_t bytes() const {
     return head_.size() + (payload_ ? payload_.bytes(part_) + wire::FrameHeader::trailer : 0);
@@ -46,7 +46,7 @@ class TcpOutput {
             payload = one.payload_bytes();
             if (one.payload) {
               payload_ = std::move(one.frame.offer->payload);
-              part_ = one.frame.offer->part;
+              part_ = one.frame.offer->chunk;
             }
           }
           wire::append_frame(head_, run_, one, payload);
@@ -91,7 +91,7 @@ class TcpOutput {
   std::uint64_t run_;
   std::vector<std::byte> head_;
   model::Snapshot payload_;
-  model::Part part_;
+  model::Chunk part_;
   std::vector<asio::const_buffer> buffers_;
   std::byte trailer_[wire::FrameHeader::trailer] = {};
 };

@@ -18,7 +18,7 @@ inline constexpr std::size_t most_address = 300;  ///< bytes of "name:port"
 /// What a node tells of itself, and how old the news is: of two, the higher version is newer.
 struct Report {
   std::uint64_t version = 0;
-  Status status;
+  Counters status;
 
   template <class Self, class Io>
   static void walk(Self& self, Io& io) {
@@ -40,7 +40,7 @@ struct Hello {
 
   PeerId node = 0;
   std::uint64_t incarnation = 0;
-  std::uint32_t founders = 0;      ///< how many nodes the run began with; 0: unknown
+  std::uint32_t world_size = 0;      ///< how many nodes the run began with; 0: unknown
   bool probe = false;              ///< only to see whether the address is right
   std::uint64_t model = 0;         ///< fingerprint of its model; 0: it has none yet
   std::uint64_t earlier_life = 0;  ///< the latest life of the receiver, before this one, that the
@@ -51,7 +51,7 @@ struct Hello {
   static void walk(Self& self, Io& io) {
     io(self.node);
     io(self.incarnation);
-    io(self.founders);
+    io(self.world_size);
     io(self.probe);
     io(self.model);
     io(self.earlier_life);
@@ -146,7 +146,7 @@ struct Ping {
   bool answer = false;
   Report report;
   bool calm = false;          ///< the sender has finished, and nothing is under way from it
-  std::uint64_t stirred = 0;  ///< how often it was calm, and then not
+  std::uint64_t activity_epoch = 0;  ///< how often it was calm, and then not
   /// The sender knows a moment at which all were calm, the receiver when its count was `expected`.
   bool settled = false;
   std::uint64_t expected = 0;
@@ -157,7 +157,7 @@ struct Ping {
     io(self.answer);
     Report::walk(self.report, io);
     io(self.calm);
-    io(self.stirred);
+    io(self.activity_epoch);
     io(self.settled);
     io(self.expected);
   }

@@ -2,7 +2,7 @@
 /// The fields of a frame of `Delivery`; its payload follows them as it lies in memory.
 #pragma once
 
-#include <gossamer/transport/delivery.hpp>
+#include <gossamer/transport/delivery/delivery.hpp>
 #include <gossamer/transport/wire/bodies.hpp>
 
 #include <cstddef>
@@ -25,7 +25,7 @@ struct DeliveryBody {
 
   /// Bytes of the payload that go with it.
   [[nodiscard]] std::uint64_t payload_bytes() const {
-    return payload ? frame.offer->payload.bytes(frame.offer->part) : 0;
+    return payload ? frame.offer->payload.bytes(frame.offer->chunk) : 0;
   }
 
   template <class Self, class Io>
@@ -67,8 +67,8 @@ struct DeliveryBody {
     io(offer.kind);
     io(offer.round);
     io(offer.weight);
-    io(offer.part.index);
-    io(offer.part.of);
+    io(offer.chunk.index);
+    io(offer.chunk.of);
     io(self.payload);
   }
 };

@@ -43,7 +43,7 @@ inline Parsed<Body> parse_frame(std::span<const std::byte> bytes, const FrameHea
   if (const auto* body = std::get_if<Body>(&parsed)) {
     const auto& delivery = std::get<DeliveryBody>(*body);
     if (header.payload > 0 && !delivery.payload) return WireError{WireRule::values};
-    if (const auto& offer = delivery.frame.offer; offer && offer->part.index >= offer->part.of) {
+    if (const auto& offer = delivery.frame.offer; offer && offer->chunk.index >= offer->chunk.of) {
       return WireError{WireRule::values};
     }
   }

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+/// One node of a run over many processes, whatever carries its messages: brought among the others,
+/// run, and taken out again.
+#pragma once
+
+#include <gossamer/error.hpp>
+#include <gossamer/generator.hpp>
+#include <gossamer/model/archive.hpp>
+#include <gossamer/node/gossip_node.hpp>
+#include <gossamer/node/workers.hpp>
+#include <gossamer/transport/membership/membership.hpp>
+#include <gossamer/transport/membership/traffic.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace gossamer {
+
+/// Options of a node in a process of its own.
+template <class TransportOptions>
+struct ProcessGroupOptions {
+  explicit ProcessGroupOptions(TransportOptions transport = {}) : transport_(std::move(transport)) {}
+
+  TORCH_ARG(TransportOptions, transport);
+  TORCH_ARG(NodeOptions, node) = {};
+  /// How long the world_size wait for each other, and a newcomer for a member; > 0.
+  TORCH_ARG(std::chrono::milliseconds, rendezvous_timeout) = std::chrono::seconds(60);
+  /// LibTorch's own threads.
+  TORCH_ARG(int, threads) = 1;
+  /// Asked every `tick` while it runs; true makes the node leave: its weight goes to another.
+  TORCH_ARG(std::function<bool()>, leave_when) = nullptr;
+  /// Called every `tick` while it runs, in the thread that called `run`.
+  TORCH_ARG(std::function<void()>, on_tick) = nullptr;
+  /// > 0.
+  TORCH_ARG(std::chrono::milliseconds, tick) = std::chrono::milliseconds(200);
+
+ public:
+  /// Throws ConfigError for a value that cannot work.
+  void check() const {
+    transport_.check();
+    node_.check();
+    if (rendezvous_timeout_.count() <= 0) {
+      throw ConfigError(c10::str("ProcessGroupOptions: rendezvous_timeout must be positive, got ",
+                                 rendezvous_timeout_.count(), " ms"));
+    }
+  }
+};
+
+/// What `TcpGroup` and `MpiGroup` have in common; `Transport` is a `PeerTransport`.
+///
+/// Threads  for the thread that made it, but for what says otherwise; the node runs in one of its
+///          own.
+/// Throws   NodeError from `run` and its parts if a hook threw.
+template <class Node, class Transport>
+class ProcessGroup {
+ public:
+  ProcessGroup(const ProcessGroup&) = delete;
+  ProcessGroup& operator=(const ProcessGroup&) = delete;
+
+  /// Trains until the budget is spent, or `leave_when` says so. Throws NodeError.
+  void run_until(const StopCondition& budget) {
+    work([this, &budget] {
+      if (!std::exchange(begun_, true)) begin();
+      node_->run_until(budget);
+    });
+    after_run();
+  }
+  /// The end: answers the others until all have finished, at most `NodeOptions::drain_timeout`. If
+  /// the node is leaving, its weight goes to another, and it goes when that has it: it cannot run
+  /// again. Throws NodeError.
+  void finish() {
+    if (leave_when_ && leave_when_()) ask_to_leave();  // said after the run had ended
+    work([this] { leaving_ ? leave() : node_->finish(); });
+    after_finish();
+  }
+  void run(const StopCondition& budget) {
+    run_until(budget);
+    finish();
+  }
+
+  /// Saves the node, between two runs, or restores one that has not run yet. What was saved goes on
+  /// in a new life: a founder keeps its parameters, and its weight begins at 1 / world_size again
+  /// (under a synchronous rule all go on from the first one's parameters and step); one that comes
+  /// back to a run that has gone on asks a member for weight and model, as a newcomer. Reconnect all
+  /// world_size, or none. Throws CheckpointError.
+  void checkpoint(Archive& archive) {
+    if (archive.loading() && begun_) {
+      throw CheckpointError(
+          "checkpoint: a node in a process of its own is restored before its first run, not after");
+    }
+    node_->checkpoint(archive, Restore::rejoin);
+    restored_ = archive.loading();
+  }
+
+  [[nodiscard]] Node& node() noexcept { return *node_; }
+  [[nodiscard]] const Node& node() const noexcept { return *node_; }
+  /// The counters of all members, this one included, as far as known. Any thread.
+  [[nodiscard]] transport::Counters totals() const {
+    return endpoint_->with([](transport::Membership& member) {
+      transport::Counters sum = member.counters(member.self());
+      for (const transport::MembershipView& peer : member.view()) sum += peer.status;
+      return sum;
+    });
+  }
+  /// What is known of each peer. Any thread.
+  [[nodiscard]] std::vector<transport::PeerView> peers() const { return endpoint_->view(); }
+  [[nodiscard]] transport::MembershipCounts counts() const {
+    return endpoint_->with([](transport::Membership& member) { return member.counts(); });
+  }
+
+ protected:
+  template <class TransportOptions>
+  explicit ProcessGroup(const ProcessGroupOptions<TransportOptions>& options)
+      : workers_(GroupOptions(1)
+                     .node((options.check(), options.node()))
+                     .threads_per_node(options.threads())
+                     .stop_when(options.leave_when())
+                     .on_tick(options.on_tick())
+                     .tick(options.tick())),
+        leave_when_(options.leave_when()) {}
+  ~ProcessGroup() = default;
+
+  /// What a transport without a thread of its own has still to do, at the end of both.
+  virtual void after_run() {}
+  virtual void after_finish() {}
+
+  /// Waits until so many others are there. Throws ConfigError, with the last reason, if they are
+  /// not in time.
+  static void gather(Transport& transport, std::size_t others, std::chrono::milliseconds within) {
+    if (transport.gather(others, within)) return;
+    const std::size_t met = transport.endpoint().with([](auto& member) { return member.met(); });
+    refuse(transport, c10::str(met, " of ", others, " others"), within);
+  }
+  /// The same until somebody is there now: a newcomer has no use for those who have been.
+  static void find_peer(Transport& transport, std::chrono::milliseconds within) {
+    if (!transport.find_peer(within)) refuse(transport, "nobody who is still there", within);
+  }
+
+  /// Makes the node, with `make(Context)`. A founder begins with that weight, from its first run on
+  /// with the parameters of the first one; another asks a member for weight and model.
+  template <class Factory>
+  void make_node(Transport transport, const rule::AnyRule& rule, const NodeOptions& options,
+                 bool founds, double weight, Factory make) {
+    founds_ = founds;
+    endpoint_ = &transport.endpoint();
+    met_.assign(transport.peers().begin(), transport.peers().end());
+    node_ = make(Context{std::move(transport), rule, options, weight});
+  }
+
+  using Endpoint = std::remove_reference_t<decltype(std::declval<Transport&>().endpoint())>;
+  [[nodiscard]] Endpoint& endpoint() const { return *endpoint_; }
+
+ private:
+  void begin() {
+    if (founds_) {
+      const at::NoGradGuard no_grad;
+      node_->engine().start_equal(restored_);
+    } else {
+      Generator random(node_->options().seed(), node_->id());
+      node_->join(met_[random.below(static_cast<std::uint32_t>(met_.size()))]);
+    }
+  }
+
+  [[noreturn]] static void refuse(Transport& transport, const std::string& whom,
+                                  std::chrono::milliseconds within) {
+    const std::string why = transport.last_connect_error();
+    throw ConfigError(c10::str("node ", transport.self(), " has met ", whom, " within ",
+                               within.count(), " ms; ", why.empty() ? "nobody has called" : why));
+  }
+
+  void ask_to_leave() {
+    leaving_ = true;
+    node_->request_leave();
+  }
+
+  void leave() {
+    node_->begin_finish();
+    const transport::Time deadline = endpoint_->now() + node_->options().drain_timeout();
+    const auto idle = [](const transport::Membership& member) { return member.under_way() == 0; };
+    while (!node_->settle() && endpoint_->now() < deadline) {
+      if (node_->weight() == 0 && endpoint_->with(idle)) break;
+      endpoint_->wait_until(deadline, [&](const transport::Membership& member) {
+        return member.has_event() || idle(member);
+      });
+    }
+    node_->end_finish();
+    // What others have sent it meanwhile goes back to them.
+    node_->engine().transport().close(transport::Reason::left);
+  }
+
+  template <class Work>
+  void work(Work what) {
+    const Workers::End end =
+        workers_.run([&](std::size_t) { what(); },
+                     [this](std::size_t, const std::exception& error) { node_->fail(error); },
+                     [this] { ask_to_leave(); });
+    if (end.error) rethrow_as_node_error(node_->id(), end.error);
+  }
+
+  Workers workers_;
+  std::function<bool()> leave_when_;
+  std::atomic<bool> leaving_{false};
+  bool founds_ = true;
+  std::vector<PeerId> met_;  // when the node was made
+  bool begun_ = false;
+  bool restored_ = false;
+  Endpoint* endpoint_ = nullptr;  // the node's transport has it
+  std::unique_ptr<Node> node_;
+};
+
+}  // namespace gossamer

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+/// One node of a run over many processes that meet over TCP. Needs OpenSSL and xxHash, hence not
+/// part of gossamer.hpp.
+#pragma once
+
+#include <gossamer/node/process_group.hpp>
+#include <gossamer/transport/tcp.hpp>
+#include <gossamer/launch/launcher_env.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <random>
+#include <string>
+#include <utility>
+
+namespace gossamer {
+
+/// Options of a node on TCP.
+struct TcpGroupOptions : ProcessGroupOptions<transport::TcpOptions> {
+  using ProcessGroupOptions::ProcessGroupOptions;
+  TcpGroupOptions(ProcessGroupOptions options)  // NOLINT(google-explicit-constructor): so they chain
+      : ProcessGroupOptions(std::move(options)) {}
+
+  /// A number for a node that comes to a run that exists: so large that no founder has it, and so
+  /// random that no other newcomer has it, either.
+  static PeerId newcomers_number() {
+    std::random_device random;
+    return random() | (std::uint32_t{1} << 16U);
+  }
+
+  /// What a launcher's environment says: number, world_size, and, where it says where the first node
+  /// is, whom to dial. That one listens on `port`, if the launcher does not name another one.
+  static transport::TcpOptions from(const transport::LaunchInfo& launch, std::uint16_t port,
+                                    transport::TcpOptions options = transport::TcpOptions()) {
+    options.number(launch.rank).world_size(launch.size);
+    const std::uint16_t at = launch.port != 0 ? launch.port : port;
+    if (launch.first.empty()) return options;
+    const std::string first = transport::HostPort{launch.first, at}.text();
+    if (launch.rank > 0) {
+      if (options.contacts().empty()) options.contacts({first});
+    } else {
+      const std::string host = transport::HostPort::parse(options.listen()).host;
+      options.listen(transport::HostPort{host, at}.text());
+    }
+    return options;
+  }
+};
+
+/// A node in its place. How it begins follows from what it finds:
+///
+///     a founder (its number is below `world_size`)    waits for the others; weight 1 / world_size,
+///                                                   parameters of the first from its first run on
+///     one whose earlier life a member has met,      weight 0; asks a member for half of its
+///     or whose number is not a founder's            weight, with its model
+///     alone (no world_size, no contacts)              weight 1; others may come
+///
+/// Threads  as `ProcessGroup`.
+/// Throws   ConfigError if nobody is there in time, with the last reason; NodeError from `run` if a
+///          hook threw.
+template <class Node>
+class TcpGroup final : public ProcessGroup<Node, transport::Tcp> {
+  using Base = ProcessGroup<Node, transport::Tcp>;
+
+ public:
+  /// `make` is called with the node's context and returns `std::unique_ptr<Node>`.
+  template <class Factory>
+  TcpGroup(const TcpGroupOptions& options, const rule::AnyRule& rule, Factory make)
+      : Base(options) {
+    transport::Tcp tcp(options.transport());
+    const bool founds = is_first_life(tcp, options);
+    const std::uint32_t world_size = std::max<std::uint32_t>(options.transport().world_size(), 1);
+    const double weight = founds ? 1 / static_cast<double>(world_size) : 0;
+    this->make_node(std::move(tcp), rule, options.node(), founds, weight, std::move(make));
+  }
+
+  /// Strangers, and what came of them. Any thread.
+  [[nodiscard]] transport::UnauthenticatedPeers::Record attempts() const { return this->endpoint().attempts(); }
+  /// Where others dial this node.
+  [[nodiscard]] const std::string& address() const { return this->endpoint().address(); }
+
+ private:
+  static bool is_first_life(transport::Tcp& tcp, const TcpGroupOptions& options) {
+    const std::uint32_t world_size = options.transport().world_size();
+    const bool founder =
+        world_size == 0 ? options.transport().contacts().empty() : tcp.self() < world_size;
+    if (founder && world_size <= 1) return true;
+    Base::gather(tcp, 1, options.rendezvous_timeout());
+    if (founder && !tcp.had_earlier_life()) {
+      Base::gather(tcp, world_size - 1, options.rendezvous_timeout());
+    }
+    if (founder && !tcp.had_earlier_life()) return true;
+    Base::find_peer(tcp, options.rendezvous_timeout());
+    return false;
+  }
+};
+
+}  // namespace gossamer

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+/// Who sends to whom in a round, for the rules that go by rounds.
+#pragma once
+
+#include <gossamer/error.hpp>
+#include <gossamer/rule/context.hpp>
+#include <gossamer/topology/graph.hpp>
+
+#include <c10/util/StringUtil.h>
+
+#include <algorithm>
+#include <concepts>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace gossamer::rule {
+
+/// The peers next to a node in a round, ascending.
+struct Neighbourhood {
+  std::vector<PeerId> to;
+  std::vector<PeerId> from;
+};
+
+/// Any `topology::Graph`, seen from one node by rounds: round k is the graph's turn k, however many
+/// steps its turns last as a topology. The live nodes, in the order of their numbers, are the
+/// graph's places, as the node sees them; so when peers come and go, the others move up and the
+/// graph stays what it is. All nodes must be given the same graph.
+///
+/// Cost      who sends to this place is asked once per number of members and turn.
+/// Threads   copies share the graph, of which only const functions of their arguments are called:
+///           distinct objects: safe; one object from two threads: unsafe.
+class Neighbourhoods {
+ public:
+  template <std::derived_from<topology::Graph> T>
+  Neighbourhoods(T graph)  // NOLINT(google-explicit-constructor): a converting holder
+      : graph_(std::make_shared<T>(std::move(graph))) {}
+
+  /// Throws ConfigError if the graph names a place that is none.
+  const Neighbourhood& around(const RuleContext& context, std::uint64_t round) {
+    const auto peers = context.peers();
+    if (!std::equal(peers.begin(), peers.end(), peers_.begin(), peers_.end())) {
+      peers_.assign(peers.begin(), peers.end());
+      known_.clear();
+    }
+    const topology::Members members(context);
+    const std::uint64_t turn = round % graph_->period(members.size());
+    const auto [known, fresh] = known_.try_emplace(turn);
+    if (fresh) known->second = find(members, turn);
+    return known->second;
+  }
+
+ private:
+  [[nodiscard]] Neighbourhood find(const topology::Members& members, std::uint64_t turn) const {
+    std::vector<topology::Place> places;
+    const auto ids = [&] {
+      std::vector<PeerId> result;
+      for (const topology::Place place : places) {
+        if (place >= members.size()) {
+          throw ConfigError(c10::str("graph: a neighbour must be one of ", members.size(),
+                                     " places, got place ", place));
+        }
+        result.push_back(members[place]);
+      }
+      return result;
+    };
+    Neighbourhood result;
+    graph_->neighbours(members.place(), members.size(), turn, places);
+    result.to = ids();
+    graph_->sources(members.place(), members.size(), turn, places);
+    result.from = ids();
+    return result;
+  }
+
+  std::shared_ptr<const topology::Graph> graph_;
+  std::vector<PeerId> peers_;
+  std::map<std::uint64_t, Neighbourhood> known_;  // by turn, for these peers
+};
+
+}  // namespace gossamer::rule

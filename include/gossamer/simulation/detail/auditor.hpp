@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+/// Whose a simulated world's weight is, by the nodes' ledgers.
+#pragma once
+
+#include <gossamer/simulation/detail/weight_audit.hpp>
+#include <gossamer/simulation/detail/cluster.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+namespace gossamer::transport {
+
+/// Reads the ledgers of the nodes that run, two of a link against each other.
+template <class Rules>
+class Auditor {
+ public:
+  using Cluster = SimulatedCluster<Rules>;
+  using Look = LookInside<Rules>;
+
+  explicit Auditor(const Cluster& cluster) : cluster_(cluster) {}
+
+  /// Who holds what. O(links).
+  [[nodiscard]] WeightAudit books() const {
+    WeightAudit books;
+    for (PeerId x = 0; x < cluster_.size(); ++x) {
+      if (!cluster_.is_running(x)) continue;
+      const auto& place = cluster_.place(x);
+      books.in_hand += place.left_behind;
+      for (const Message& message : place.outbox) books.in_hand += message.weight;
+      for (const auto& [y, side] : place.sides) {
+        if (cluster_.side(side).linked) enter(books, x, y);
+      }
+    }
+    return books;
+  }
+
+  /// Whether what x says that y has delivered is what y says, to the bit. So it must be when
+  /// nothing is under way.
+  [[nodiscard]] bool agree(PeerId x, PeerId y) const {
+    const auto* here = link_of(x, y);
+    const auto* there = link_of(y, x);
+    if (here == nullptr || there == nullptr) return true;
+    const CompensatedSum& confirmed = Look::flows(*here).confirmed;
+    const CompensatedSum& delivered = Look::flows(*there).delivered;
+    return confirmed.messages() == delivered.messages() && confirmed.weight() == delivered.weight();
+  }
+
+  /// Messages from x to y of which x does not know what y did with them.
+  [[nodiscard]] std::size_t doubts(PeerId x, PeerId y) const {
+    const auto* link = link_of(x, y);
+    return link != nullptr ? Look::in_doubt(*link) : 0;
+  }
+
+  /// Messages of a node that are not known to have arrived, those in doubt with a peer that runs
+  /// included.
+  [[nodiscard]] std::size_t unconfirmed(PeerId id) const {
+    std::size_t count = cluster_.place(id).outbox.size();
+    for (const auto& [peer, side] : cluster_.place(id).sides) {
+      if (!cluster_.side(side).linked) continue;
+      const auto& link = cluster_.link(cluster_.side(side));
+      count += Look::outgoing(link) - (cluster_.is_running(peer) ? 0 : Look::in_doubt(link));
+    }
+    return count;
+  }
+
+ private:
+  /// What x has with y; `nullptr` if nothing.
+  [[nodiscard]] const auto* link_of(PeerId x, PeerId y) const {
+    const std::uint32_t* at = cluster_.place(x).side_to(y);
+    const bool linked = at != nullptr && cluster_.side(*at).linked;
+    return linked ? &cluster_.link(cluster_.side(*at)) : nullptr;
+  }
+
+  void enter(WeightAudit& books, PeerId x, PeerId y) const {
+    const auto& here = cluster_.place(x);
+    const Ledger ledger = here.delivery->ledger(y);
+    books.in_hand += ledger.offered.weight() + ledger.returning.weight() + ledger.waiting.weight();
+    books.in_doubt += ledger.in_doubt.messages();
+    const Flows past = here.delivery->past(y);
+    double gone = past.confirmed.weight() + past.lost_with_peer.weight() - past.delivered.weight();
+    const auto* theirs = link_of(y, x);
+    if (!cluster_.is_running(y) || cluster_.place(y).life != Look::life(*link_of(x, y))) {
+      gone += ledger.surplus();
+    } else if (theirs != nullptr && Look::life(*theirs) == here.life) {
+      const double way = ledger.given() - Look::flows(*theirs).delivered.weight();
+      books.on_the_way += way;
+      books.least_on_the_way = std::min(books.least_on_the_way, way);
+    } else {  // y has not met this life of x
+      books.on_the_way += ledger.given();
+    }
+    books.with_the_gone += gone;
+  }
+
+  const Cluster& cluster_;
+};
+
+}  // namespace gossamer::transport

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+/// What happens to a frame between two nodes of a simulated world.
+#pragma once
+
+#include <gossamer/generator.hpp>
+#include <gossamer/simulation/detail/weight_audit.hpp>
+#include <gossamer/simulation/detail/clock.hpp>
+#include <gossamer/simulation/detail/cluster.hpp>
+#include <gossamer/simulation/detail/packet_fate.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace gossamer::transport {
+
+/// Carries frames, and loses, doubles and delays them.
+///
+/// A frame of b bytes keeps its sender's uplink busy for b / uplink seconds, then the link, then
+/// the receiver's downlink; the three overlap, as a frame's first bytes go on before its last ones
+/// come.
+template <class Rules>
+class SimulatedCarrier {
+ public:
+  using Cluster = SimulatedCluster<Rules>;
+
+  /// A frame, and what else a node says with it.
+  struct Packet {
+    typename Cluster::Place::Delivery::Frame frame;
+    bool finished = false;       ///< the sender takes no more steps
+    bool finished_seen = false;  ///< the sender knows that of the receiver
+    Reason reason = Reason::left;
+  };
+
+  SimulatedCarrier(const SimulatedOptions& options, Cluster& cluster, SimulatedClock& clock)
+      : options_(options),
+        cluster_(cluster),
+        clock_(clock),
+        noise_(options.noise()),
+        random_(options.seed(), network_stream) {}
+
+  [[nodiscard]] SimulatedNoise& noise() { return noise_; }
+  [[nodiscard]] SimulatedTraffic& traffic() { return traffic_; }
+  [[nodiscard]] const SimulatedTraffic& traffic() const { return traffic_; }
+
+  /// From that side of a link to the other one.
+  void carry(std::uint32_t at, Packet packet) {
+    SimulatedSide& side = cluster_.side(at);
+    const std::size_t bytes = bytes_of(packet);
+    ++traffic_.frames;
+    traffic_.bytes += bytes;
+    const Time now = clock_.now();
+    SimulatedChannel& uplink = cluster_.place(side.from).uplink;
+    const Time first = std::max(now, uplink.free());
+    Time last = uplink.pass(now, now, bytes, options_.uplink());
+    last = side.channel.pass(first, last, bytes, side.link.bytes_per_second);
+    side.arrives = last + side.link.latency;
+    const PacketFate luck = draw_luck(random_, noise_, side.link.loss);
+    if (luck.lost || cluster_.is_apart(side)) {
+      ++traffic_.lost;
+      return;
+    }
+    const std::uint32_t number = store(std::move(packet), luck.twice ? 2 : 1);
+    clock_.plan(side.arrives + luck.late, SimulatedClock::arrival, at, number);
+    traffic_.late += luck.late.count() > 0 ? 1 : 0;
+    if (!luck.twice) return;
+    ++traffic_.duplicates;
+    clock_.plan(side.arrives + luck.late_again, SimulatedClock::arrival, at, number);
+  }
+
+  /// A packet's last byte is there. Whether it has passed the downlink; if not, it will be a
+  /// reception then.
+  bool passes_downlink(std::uint32_t at, std::uint32_t number) {
+    SimulatedSide& side = cluster_.side(at);
+    if (!(options_.downlink() > 0) || !cluster_.is_running(side.to)) return true;
+    const Time now = clock_.now();
+    const std::size_t bytes = bytes_of(stored_[number].packet);
+    const Time takes = seconds(static_cast<double>(bytes) / options_.downlink());
+    const Time last =
+        cluster_.place(side.to).downlink.pass(now - takes, now, bytes, options_.downlink());
+    if (last <= now) return true;
+    side.awaited = std::max(side.awaited, last);  // no reason for impatience
+    clock_.plan(last, SimulatedClock::reception, at, number);
+    return false;
+  }
+
+  /// Whether the node can take the packet now; if not, it is lost, or waits for the node to thaw.
+  bool reaches(std::uint32_t at, std::uint32_t number) {
+    const SimulatedSide& side = cluster_.side(at);
+    if (!cluster_.is_running(side.to) || cluster_.is_apart(side)) {
+      ++traffic_.lost;
+      put_back(number);
+      return false;
+    }
+    const Time thaw = cluster_.presence(side.to).frozen_until;
+    if (clock_.now() >= thaw) return true;
+    clock_.plan(thaw, SimulatedClock::reception, at, number);
+    return false;
+  }
+
+  /// The packet, for its receiver.
+  Packet take(std::uint32_t number) {
+    Stored& stored = stored_[number];
+    Packet packet = stored.copies > 1 ? stored.packet : std::move(stored.packet);
+    put_back(number);
+    return packet;
+  }
+
+ private:
+  /// The stream of the seed that is the network's; nodes have those from 2^32 upwards.
+  static constexpr std::uint64_t network_stream = std::uint64_t{1} << 48U;
+  static constexpr std::size_t frame_bytes = 96;  // all fields but the offer, with packet headers
+
+  struct Stored {
+    Packet packet;
+    std::uint32_t copies = 0;
+  };
+
+  [[nodiscard]] static std::size_t bytes_of(const Packet& packet) {
+    return frame_bytes + (packet.frame.offer ? packet.frame.offer->bytes() : 0);
+  }
+
+  std::uint32_t store(Packet packet, std::uint32_t copies) {
+    if (idle_.empty()) {
+      idle_.push_back(static_cast<std::uint32_t>(stored_.size()));
+      stored_.emplace_back();
+    }
+    const std::uint32_t number = idle_.back();
+    idle_.pop_back();
+    stored_[number] = {std::move(packet), copies};
+    return number;
+  }
+  void put_back(std::uint32_t number) {
+    Stored& stored = stored_[number];
+    if (--stored.copies > 0) return;
+    stored.packet.frame.offer.reset();
+    idle_.push_back(number);
+  }
+
+  const SimulatedOptions& options_;
+  Cluster& cluster_;
+  SimulatedClock& clock_;
+  SimulatedNoise noise_;
+  Generator random_;
+  SimulatedTraffic traffic_;
+  std::vector<Stored> stored_;
+  std::vector<std::uint32_t> idle_;
+};
+
+}  // namespace gossamer::transport

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+/// What carries a delivery's frames in a simulated world, as sockets and timers do in the real one.
+#pragma once
+
+#include <gossamer/simulation/detail/calm.hpp>
+#include <gossamer/simulation/detail/carrier.hpp>
+#include <gossamer/simulation/detail/clock.hpp>
+#include <gossamer/simulation/detail/cluster.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace gossamer::transport {
+
+/// Sends what the nodes' deliveries have to say, hands them what comes, and minds the time-outs:
+/// who is silent is asked again, and who is silent for long is taken for dead.
+template <class Rules>
+class SimulatedDriver {
+ public:
+  using Cluster = SimulatedCluster<Rules>;
+  using Place = typename Cluster::Place;
+  using Side = SimulatedSide;
+  using Look = LookInside<Rules>;
+  using Carrier = SimulatedCarrier<Rules>;
+
+  SimulatedDriver(const SimulatedOptions& options, Cluster& cluster, SimulatedCalm<Rules>& calm,
+                  Carrier& carrier, SimulatedClock& clock)
+      : options_(options), cluster_(cluster), calm_(calm), carrier_(carrier), clock_(clock) {}
+
+  /// After whatever concerned the link: there may be something to say, and events.
+  void mark_dirty(std::uint32_t at) {
+    Side& side = cluster_.side(at);
+    if (!std::exchange(side.dirty, true)) dirty_.push_back(at);
+    if (side.linked) {
+      const bool known = Look::knows(cluster_.link(side));
+      if (side.known && !known) side.finish_told = side.finish_said = side.finish_seen = false;
+      side.known = known;
+    }
+    calm_.recount(at);
+    calm_.refresh(side.from);
+  }
+
+  /// Sends all that is to be said.
+  void flush() {
+    for (std::size_t i = 0; i < dirty_.size(); ++i) {
+      const std::uint32_t at = dirty_[i];
+      cluster_.side(at).dirty = false;
+      if (cluster_.side(at).linked) speak(at);
+    }
+    dirty_.clear();
+  }
+
+  /// The node wants to know of each peer whether it is there: who is silent for `dead_after` is
+  /// taken for dead. Whom it waits for on the network's level is asked anyway.
+  void probe(PeerId x) {
+    Place& place = cluster_.place(x);
+    for (const auto& [peer, at] : place.sides) {
+      Side& side = cluster_.side(at);
+      if (!side.linked || !side.known || place.delivery->waits_for(peer)) continue;
+      side.probed = true;
+      place.delivery->resend(peer);
+      mark_dirty(at);
+    }
+  }
+
+  /// What was sent at one side of a link reaches the node at the other one.
+  void take_in(std::uint32_t sent_at, typename Carrier::Packet packet) {
+    const std::uint32_t at = sent_at ^ 1U;
+    Side& side = cluster_.open(at);
+    Place& here = cluster_.place(side.from);
+    side.peer_reason = packet.reason;
+    const Receipt receipt = here.delivery->receive(side.to, std::move(packet.frame));
+    if (receipt.fate == FrameFate::refused) ++carrier_.traffic().refused;
+    if (side.linked) {
+      const auto& link = cluster_.link(side);
+      side.speed.accepted(Look::epoch(link), Look::accepted(link), clock_.now());
+    }
+    side.tries = 0;
+    side.probed = false;
+    side.patient_since = std::max(clock_.now(), side.arrives);
+    mark_dirty(at);
+    if (!packet.finished && !packet.finished_seen) return;
+    if (receipt.fate != FrameFate::taken || !side.known || !here.delivery->is_open(side.to)) return;
+    if (packet.finished && !std::exchange(side.finish_told, true)) {
+      here.news.push_back({side.to, Reason::finished});
+    }
+    side.finish_seen = side.finish_seen || (packet.finished_seen && here.finished);
+    mark_dirty(at);
+  }
+
+  /// The time-out of a link at one of its sides. Whether it came to anything.
+  bool ring(std::uint32_t at) {
+    Side& side = cluster_.side(at);
+    const Time thaw = cluster_.presence(side.from).frozen_until;
+    if (clock_.now() < thaw) {
+      clock_.plan(thaw, SimulatedClock::timer, at);
+      return false;
+    }
+    side.armed = false;
+    if (!side.linked || !side.waiting) return false;
+    if (clock_.now() < side.awaited + side.link.latency) {
+      mark_dirty(at);
+      return false;
+    }
+    auto& delivery = *cluster_.place(side.from).delivery;
+    // A leaver does not give up those who live, else they would never know what it gives back.
+    const bool stays = cluster_.is_leaving(side.from) && cluster_.is_live(side.to);
+    if (side.known && !stays && clock_.now() - side.patient_since >= options_.dead_after()) {
+      delivery.declare_dead(side.to);
+      side.probed = false;
+      ++carrier_.traffic().suspicions;
+      side.tries = 0;
+    } else if (side.progress != Look::progress(cluster_.link(side))) {
+      side.tries = 0;  // it was no standstill
+    } else {
+      delivery.resend(side.to);
+      ++carrier_.traffic().resends;
+      ++side.tries;
+    }
+    mark_dirty(at);
+    return true;
+  }
+
+ private:
+  void speak(std::uint32_t at) {
+    Side& side = cluster_.side(at);
+    Place& here = cluster_.place(side.from);
+    bool may_finish = false;
+    if (calm_.must_say_finished(side)) {
+      // In its turn: after all that was sent before it.
+      may_finish = Look::outgoing(cluster_.link(side)) <= side.sent_after_finish;
+      if (may_finish && !std::exchange(side.finish_said, true)) here.delivery->resend(side.to);
+    }
+    while (auto frame = here.delivery->next_frame(side.to)) {
+      if (frame->offer) {
+        side.speed.offered(Look::epoch(cluster_.link(side)), frame->sequence, frame->offer->bytes(),
+                           clock_.now());
+      }
+      carrier_.carry(at, {std::move(*frame), may_finish, side.finish_told, here.reason});
+    }
+    const bool waits =
+        side.probed || here.delivery->waits_for(side.to) || calm_.must_say_finished(side);
+    if (waits && !side.waiting) {
+      side.tries = 0;
+      side.patient_since = std::max(clock_.now(), side.arrives);
+    }
+    side.waiting = waits;
+    if (waits && !std::exchange(side.armed, true)) set_timer(at);
+  }
+
+  void set_timer(std::uint32_t at) {
+    Side& side = cluster_.side(at);
+    const Time most = side.known ? options_.dead_after() / 8 : options_.dead_after();
+    const Time pause =
+        std::min(options_.resend_after() * (std::int64_t{1} << std::min(side.tries, 16U)),
+                 std::max(most, options_.resend_after()));
+    side.progress = Look::progress(cluster_.link(side));
+    side.awaited = std::max(side.awaited, side.arrives);
+    clock_.plan(std::max(clock_.now(), side.awaited) + side.link.latency + pause,
+                SimulatedClock::timer, at);
+  }
+
+  const SimulatedOptions& options_;
+  Cluster& cluster_;
+  SimulatedCalm<Rules>& calm_;
+  Carrier& carrier_;
+  SimulatedClock& clock_;
+  std::vector<std::uint32_t> dirty_;  // sides that may have something to say
+};
+
+}  // namespace gossamer::transport

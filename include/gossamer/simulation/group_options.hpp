@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+/// What a simulated group is told when it is made.
+#pragma once
+
+#include <gossamer/simulation/compute_cost.hpp>
+#include <gossamer/simulation/faults.hpp>
+#include <gossamer/node/options.hpp>
+#include <gossamer/simulation/observer.hpp>
+#include <gossamer/simulation/options.hpp>
+
+#include <torch/arg.h>
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace gossamer {
+
+/// Options of a simulated group.
+struct SimulatedGroupOptions {
+  explicit SimulatedGroupOptions(std::size_t nodes = 1) : world_(nodes) {}
+
+  /// The number of nodes and the network between them.
+  TORCH_ARG(transport::SimulatedOptions, world);
+  /// Options of each node; its seed is the whole simulation's.
+  TORCH_ARG(NodeOptions, node) = {};
+  /// How long each step takes, of every node, unless `cost_of` is set.
+  TORCH_ARG(cost::Any, cost) = cost::Constant(std::chrono::milliseconds(10));
+  /// How long each step of a node takes; asked once per life.
+  TORCH_ARG(std::function<cost::Any(PeerId)>, cost_of) = nullptr;
+  /// What is going to happen.
+  TORCH_ARG(std::vector<PlannedFault>, plan) = {};
+  /// How long, at most, a run waits at its end for what is under way.
+  TORCH_ARG(transport::Time, settle_limit) = std::chrono::seconds(30);
+  /// Asked now and then; true stops the group.
+  TORCH_ARG(std::function<bool()>, stop_when) = nullptr;
+  /// Told what happens; `nullptr`: nobody is.
+  TORCH_ARG(std::shared_ptr<SimulatedObserver>, observer) = nullptr;
+};
+
+}  // namespace gossamer

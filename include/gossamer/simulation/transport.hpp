@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+/// Nodes in a world that is computed: one thread, a virtual clock, a network that may fail.
+#pragma once
+
+#include <gossamer/simulation/world.hpp>
+#include <gossamer/transport/transport.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace gossamer::transport {
+
+/// One node's end of a `World`; see `Transport` for what each operation promises.
+///
+/// Nothing blocks: `wait()` lets the world go on until this node has an event, so that a test, or a
+/// node's own `run()`, can be written as for any transport. A group of nodes does not wait; it runs
+/// each node's `advance()` as an event (`SimulatedGroup`).
+///
+/// `settled()` and `work_done()` know at once what real nodes would learn by and by; so does
+/// `counters()`, unless `SimulatedOptions::status_delay` is set. The end of a life that has crashed
+/// does nothing any more.
+template <class Rules = DeliveryRules>
+class BasicSimulated {
+ public:
+  using World = World<Rules>;
+
+  BasicSimulated(BasicSimulated&& other) noexcept = default;
+  BasicSimulated& operator=(BasicSimulated&&) = delete;
+  ~BasicSimulated() {
+    if (world_) close(Reason::left);
+  }
+
+  [[nodiscard]] PeerId self() const noexcept { return self_; }
+  [[nodiscard]] std::span<const PeerId> peers() const {
+    if (!alive()) return {};
+    return world_->cluster_.place(self_).peers;
+  }
+  void set_model_layout(const std::string& model, const model::Flat& /*shape*/) {
+    world_->set_model_layout(self_, model);
+  }
+  void send(Message message) {
+    message.from = self_;
+    if (alive()) world_->send(self_, std::move(message));
+  }
+  std::optional<Event> poll() { return alive() ? world_->poll(self_) : std::nullopt; }
+  bool wait(Time deadline) { return alive() && world_->wait(self_, deadline); }
+  void wake() { world_->cluster_.place(self_).woken = true; }
+  [[nodiscard]] Time now() const { return world_->now(); }
+  void publish(const Counters& status) {
+    if (alive()) world_->publish(self_, status);
+  }
+  [[nodiscard]] Counters counters(PeerId peer) const { return world_->known_status(peer); }
+  [[nodiscard]] double speed(PeerId peer) const { return world_->speed(self_, peer); }
+  [[nodiscard]] WorkDone work_done() const { return world_->work_done(); }
+  void finish() {
+    if (alive()) world_->finish(self_);
+  }
+  bool settled() { return !alive() || world_->settled(self_); }
+  void close(Reason reason) {
+    if (alive()) world_->close(self_, reason);
+  }
+
+ private:
+  friend World;
+  BasicSimulated(std::shared_ptr<World> world, PeerId self, std::uint64_t life)
+      : world_(std::move(world)), self_(self), life_(life) {}
+
+  [[nodiscard]] bool alive() const {
+    return world_->is_live(self_) && world_->life(self_) == life_;
+  }
+
+  std::shared_ptr<World> world_;
+  PeerId self_;
+  std::uint64_t life_;
+};
+
+/// The end of a node in the world as it is; other rules are for tests.
+using Simulated = BasicSimulated<>;
+
+template <class Rules>
+BasicSimulated<Rules> World<Rules>::endpoint(PeerId id) {
+  if (id >= size()) {
+    throw ConfigError("World: node must be below " + std::to_string(size()) + ", got " +
+                      std::to_string(id));
+  }
+  return {this->shared_from_this(), id, life(id)};
+}
+
+template <class Rules>
+BasicSimulated<Rules> World<Rules>::join(PeerId id, std::vector<PeerId> peers) {
+  if (id > size() || is_running(id)) {
+    throw ConfigError("World: node " + std::to_string(id) +
+                      (id > size() ? " is not the next one" : " is still there"));
+  }
+  if (id == size()) cluster_.add();
+  lives_.begin(id, std::move(peers));
+  for (const PeerId peer : std::vector<PeerId>(cluster_.place(id).peers)) {
+    const std::uint32_t at = cluster_.connect(id, peer);
+    cluster_.open(at);
+    driver_.mark_dirty(at);
+  }
+  return endpoint(id);
+}
+
+}  // namespace gossamer::transport

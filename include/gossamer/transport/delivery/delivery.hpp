@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT
+/// How messages cross a network that fails: each exactly once, or back to its sender.
+#pragma once
+
+#include <gossamer/error.hpp>
+#include <gossamer/transport/delivery/frame.hpp>
+#include <gossamer/transport/delivery/event_queue.hpp>
+#include <gossamer/transport/delivery/session.hpp>
+#include <gossamer/transport/delivery/rules.hpp>
+#include <gossamer/transport/delivery/ledger.hpp>
+#include <gossamer/transport/message.hpp>
+#include <gossamer/transport/peer_map.hpp>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <variant>
+
+namespace gossamer::transport {
+
+/// One node's end of all its links: which message is whose, and what is to be said next. It knows
+/// no socket, no thread and no clock. A driver (TCP, the simulator) carries its frames, however
+/// badly, and tells it when a peer seems dead:
+///
+///     send() ---> next_frame(peer) - - network - -> receive(peer, frame) ---> poll()
+///
+/// A message is its sender's until the receiver has said that it is there, then the receiver's; it
+/// reaches the receiver's rule only after that, a round trip later than its bytes (`Session`
+/// draws the states). If the receiver is declared dead, what is still the sender's comes home at
+/// once. What was granted and not confirmed is in doubt until the two meet again; then it is
+/// confirmed, or comes home, or is booked as lost with the peer if that has lost its memory.
+///
+/// Connections may break and come back within a session: call `resend()`. A peer that was declared
+/// dead is not believed in the old session any more; it is back, with PeerJoined, when it has
+/// answered a hello, which both sides' `resend()` repeats.
+///
+/// Invariant  Each message is polled at most once, and never both by its receiver and, returned, by
+///            its sender. Weight of a live node is lost only if granted to a life of a peer that is
+///            over. PeerLeft comes before what that peer returns. Messages of one sender come in
+///            their order.
+/// Cost       Four frames per message, of which three can ride on others; O(log peers) per call
+///            unless said otherwise. Payloads go by handle; nothing is allocated once the queues
+///            have had their greatest length.
+/// Memory     Per peer and direction what `DeliveryLimits` say, what is in doubt and what the node
+///            has not polled included.
+/// Threads    distinct objects: safe; one object from two threads: unsafe.
+/// Errors     ConfigError from the constructor; std::invalid_argument from `send()` for a weight
+///            that is negative or not finite. A bad frame is a `FrameError`, and changes nothing.
+/// Source     After two-phase commit (Gray, "Notes on data base operating systems", 1978) with the
+///            answer to each failure fixed in advance; numbers that both sides choose, after
+///            Tomlinson, "Selecting sequence numbers", 1975.
+template <Deliverable Carried, class Rules = DeliveryRules>
+class BasicDelivery {
+  using Link = Session<Carried, Rules>;
+  using Home = DeliveryQueue<Carried>;
+
+ public:
+  using Frame = DeliveryFrame<Carried>;
+  using Delivered = typename Home::Events::Delivered;
+  using Returned = typename Home::Events::Returned;
+  using Event = typename Home::Events::Event;
+
+  /// Node `self` in its life `incarnation` >= 1, a number larger than in any life before: the time
+  /// of its start will do, or a count that is kept on disk.
+  BasicDelivery(PeerId self, std::uint64_t incarnation, DeliveryLimits limits = {})
+      : incarnation_(incarnation), home_{self, limits} {
+    limits.check();
+    if (incarnation == 0) throw ConfigError("Delivery: incarnation must be at least 1, got 0");
+  }
+
+  [[nodiscard]] PeerId self() const { return home_.self; }
+  [[nodiscard]] std::uint64_t incarnation() const { return incarnation_; }
+
+  /// A peer that the node knows from the start: what is sent to it waits for the first session.
+  void add(PeerId peer) {
+    const auto [link, is_new] = links_.add(peer, peer, incarnation_);
+    if (is_new) link.announce();
+  }
+  /// A peer that the node learns of by PeerJoined, when the first session opens.
+  void admit(PeerId peer) { links_.add(peer, peer, incarnation_); }
+
+  /// Takes a message to `message.to`. It comes back at once if that is unknown, gone, or slow, or
+  /// if its weight is above the limit, so that no peer would take it.
+  void send(Carried message) {
+    if (!(message.weight >= 0 && std::isfinite(message.weight))) {
+      throw std::invalid_argument(
+          "node " + std::to_string(self()) + ": a message to peer " + std::to_string(message.to) +
+          " must have a finite weight of at least 0, got " + std::to_string(message.weight));
+    }
+    message.from = self();
+    if (Link* link = find(message.to)) {
+      link->send(home_, std::move(message));
+    } else {
+      home_.give_back(std::move(message), Reason::left);
+    }
+  }
+
+  /// Takes in a frame that came from `peer`. `next_frame(peer)` may have an answer.
+  Receipt receive(PeerId peer, Frame frame) {
+    if (Link* link = find(peer)) return link->receive(home_, frame);
+    return {FrameFate::refused, {self(), peer, FrameRule::known_peer}};
+  }
+
+  /// What to write to `peer` now, with at most one message. Ask until there is nothing, after each
+  /// call that concerns the peer and whenever the connection has room.
+  std::optional<Frame> next_frame(PeerId peer) {
+    Link* link = find(peer);
+    return link != nullptr ? link->next_frame(home_) : std::nullopt;
+  }
+
+  /// Says again what `peer` is not known to have heard: when a connection is new, and from time to
+  /// time while `waits_for(peer)`.
+  void resend(PeerId peer) {
+    if (Link* link = find(peer)) link->resend();
+  }
+
+  /// The peer seems dead: PeerLeft, and what is not granted comes home.
+  void declare_dead(PeerId peer) {
+    if (Link* link = find(peer)) link->end_session(home_);
+  }
+
+  /// Declares a peer dead that is known to be gone for good. What is in doubt is booked as lost
+  /// with it, its memory freed, and this life of the peer never heard again: if it lives after all,
+  /// that weight is lost with a live node, so a time-out is no reason.
+  void forget(PeerId peer) {
+    if (Link* link = find(peer)) {
+      link->end_session(home_);
+      link->forget();
+    }
+  }
+
+  /// Begins to leave, after the node has handed its weight over. What it has not polled of the open
+  /// sessions is its senders' again, and nothing more is accepted; what it has sent goes on.
+  /// Carry frames until `may_close()`, and poll: what comes home, or came from a peer that is gone,
+  /// can be sent to somebody else.
+  void leave() {
+    if (std::exchange(home_.leaving, true)) return;
+    for (std::size_t i = home_.events.size(); i > 0; --i) {
+      auto queued = home_.events.pop();
+      Link* link = find(queued.peer);
+      if (link == nullptr || !link->give_up(queued)) home_.events.push(std::move(queued));
+    }
+    links_.for_each([](Link& link) { link.leave(); });
+  }
+
+  /// Whether a leaver may go: all that it sent is settled, and every peer in touch knows how much
+  /// it gives back. O(peers).
+  [[nodiscard]] bool may_close() const {
+    bool may = home_.leaving;
+    links_.for_each([&may](const Link& link) { may = may && link.may_close(); });
+    return may;
+  }
+
+  /// Whether `poll()` has an event.
+  [[nodiscard]] bool has_event() const { return !home_.events.empty(); }
+
+  /// The next event for the node. For a Delivered this is the moment that its sender is told.
+  std::optional<Event> poll() {
+    if (home_.events.empty()) return std::nullopt;
+    auto queued = home_.events.pop();
+    if (Link* link = find(queued.peer)) link->polled(queued);
+    return std::move(queued.event);
+  }
+
+  /// Whether a session with the peer is open here.
+  [[nodiscard]] bool is_open(PeerId peer) const {
+    const Link* link = find(peer);
+    return link != nullptr && link->is_open();
+  }
+
+  /// Whether this side needs to hear from the peer: if it is silent for a while, `resend()`; for
+  /// long, `declare_dead()`.
+  [[nodiscard]] bool waits_for(PeerId peer) const {
+    const Link* link = find(peer);
+    return link != nullptr && link->waits(home_);
+  }
+
+  /// Messages under way to or from the peer, unpolled ones included; nothing is under way on a link
+  /// if this is 0 on both sides. What is in doubt with a peer that is gone does not count.
+  [[nodiscard]] std::size_t under_way(PeerId peer) const {
+    const Link* link = find(peer);
+    return link != nullptr ? link->outgoing() + link->incoming() : 0;
+  }
+  /// The same over all peers, and whatever else was not polled. O(peers).
+  [[nodiscard]] std::size_t under_way() const {
+    std::size_t sum = home_.events.size();
+    links_.for_each([&sum](const Link& link) { sum += link.outgoing() + link.held(); });
+    return sum;
+  }
+
+  /// The books with the life of the peer that was last met. O(messages that wait here).
+  [[nodiscard]] Ledger ledger(PeerId peer) const {
+    const Link* link = find(peer);
+    if (link == nullptr) return {};
+    Ledger ledger = link->ledger();
+    for (std::size_t i = 0; i < home_.events.size(); ++i) {
+      const auto& queued = home_.events[i];
+      if (queued.peer != peer) continue;
+      if (const auto* returned = std::get_if<Returned>(&queued.event)) {
+        ledger.returning.add(returned->message.weight);
+      } else if (const auto* delivered = std::get_if<Delivered>(&queued.event)) {
+        ledger.waiting.add(delivered->message.weight);
+      }
+    }
+    return ledger;
+  }
+  /// The books with all lives of the peer before that one, together.
+  [[nodiscard]] Flows past(PeerId peer) const {
+    const Link* link = find(peer);
+    return link != nullptr ? link->past() : Flows{};
+  }
+
+ private:
+  friend Rules;  // the tests' rules look inside, to tell two states apart
+
+  [[nodiscard]] Link* find(PeerId peer) { return links_.find(peer); }
+  [[nodiscard]] const Link* find(PeerId peer) const { return links_.find(peer); }
+
+  std::uint64_t incarnation_;
+  Home home_;
+  PeerMap<Link> links_;
+};
+
+/// What TCP and the simulator run.
+using Delivery = BasicDelivery<Message>;
+
+}  // namespace gossamer::transport

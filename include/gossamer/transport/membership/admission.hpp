@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: MIT
+/// How two nodes that have a connection find out whether they belong together.
+#pragma once
+
+#include <gossamer/error.hpp>
+#include <gossamer/transport/difference.hpp>
+#include <gossamer/transport/membership/state.hpp>
+#include <gossamer/transport/wire/checksum.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace gossamer::transport {
+
+/// Who dialed says hello first:
+///
+///     dialer    hello ------------------------------------------------> up
+///     acceptor         known? address right? (a probe) -- hello ------> up
+///
+/// Either side may refuse, and says why; both then know the reason. Of two connections between the
+/// same nodes the one that the lower number dialed stays, or else the later one.
+class Admission {
+ public:
+  explicit Admission(MembershipState& state) : m_(state) {}
+
+  void begin(LineId id, const DialAttempt* dial, Time now) {
+    Connection& line = m_.lines[id];
+    line.id = id;
+    line.dialed = dial != nullptr;
+    if (dial != nullptr) line.dial = *dial;
+    line.since = line.heard = line.said = now;
+    line.hello_due = line.dialed;
+    m_.speak(line);
+  }
+
+  /// The peer says who it is.
+  void hello(Connection& line, wire::Hello hello, Time now) {
+    if (line.state != Connection::State::greeting) return;
+    line.hello = std::move(hello);
+    const wire::Hello& peer = line.hello;
+    if (line.dialed && line.dial.why == DialAttempt::Why::probe) return probed(line, now);
+    if (peer.probe) {
+      line.welcome = line.hello_due = true;
+      line.state = Connection::State::closing;
+      return m_.speak(line);
+    }
+    if (peer.node == m_.self() && peer.incarnation == m_.options.incarnation) {
+      return meet_self(line);
+    }
+    if (!may_enter(line)) return;
+    const RosterEntry* entry = m_.roster.find(peer.node);
+    const bool checked =
+        entry != nullptr && entry->incarnation == peer.incarnation && entry->checked;
+    if (!line.dialed && !checked && !peer.address.empty()) {
+      line.state = Connection::State::checking;
+      probes_due.push_back({DialAttempt::Why::probe, peer.node, peer.address});
+      return;
+    }
+    enter(line, now);
+  }
+
+  /// An address that a newcomer had given was dialed in vain.
+  void probe_failed(const DialAttempt& dial, const std::string& why) {
+    for (auto& [id, line] : m_.lines) {
+      if (line.state != Connection::State::checking || line.hello.node != dial.node ||
+          line.hello.address != dial.address) {
+        continue;
+      }
+      refuse(line, wire::Refusal::Code::address,
+             "node " + std::to_string(dial.node) + " cannot be reached at " + dial.address +
+                 ", the address that it advertises: " + why +
+                 "; let it advertise one at which the others can dial it");
+    }
+  }
+
+  /// What model the peer has.
+  void model(Connection& line, wire::Model model) {
+    if (!line.up()) return;
+    line.hello.model = model.model;
+    if (!model.text.empty()) m_.other_models[line.hello.node] = std::move(model.text);
+    compare(line);
+  }
+
+  /// The node says what model it has. Throws ConfigError if that of a peer is another.
+  void set_model_layout(const std::string& model) {
+    for (const auto& [peer, other] : m_.other_models) {
+      const std::string difference = first_difference(model, other);
+      if (!difference.empty()) throw ConfigError(different(peer, difference));
+    }
+    m_.model = model;
+    m_.model_mark = wire::fingerprint(model);
+    m_.other_models.clear();
+    for (auto& [id, line] : m_.lines) {
+      if (!line.up()) continue;
+      line.model_due = true;
+      m_.speak(line);
+      compare(line);
+    }
+  }
+
+  /// Says why, and closes. The reason is noted once per life of a peer and topic, which is the
+  /// code's unless another one is given.
+  void refuse(Connection& line, wire::Refusal::Code code, const std::string& why,
+              std::optional<MembershipTopic> topic = std::nullopt) {
+    if (line.state == Connection::State::closing) return;
+    ++m_.counts.refused;
+    const MembershipTopic its_own{MembershipTopic::What::refused, static_cast<int>(code)};
+    m_.note_once(line.hello.node, line.hello.incarnation, topic.value_or(its_own),
+                 m_.name() + ": " + why);
+    line.refusal = wire::Refusal{code, m_.name() + ": " + why};
+    close(line);
+  }
+
+  /// The peer has said why it does not talk to this node.
+  void refused(Connection& line, const wire::Refusal& refusal) {
+    using Code = wire::Refusal::Code;
+    ++m_.counts.refused;
+    std::string text = MembershipState::printable(refusal.text);
+    m_.note_once(line.hello.node, line.hello.incarnation,
+                 {MembershipTopic::What::refused_by_peer, static_cast<int>(refusal.code)},
+                 m_.name() + " was refused: " + text);
+    const bool asked = line.dialed && line.dial.why != DialAttempt::Why::probe;
+    const bool fatal =  // a stranger cannot stop a run that begins
+        (asked && (refusal.code == Code::run || refusal.code == Code::address)) ||
+        ((asked || line.up()) && refusal.code == Code::model);
+    if (fatal && m_.peers.empty() && m_.trouble.empty()) m_.trouble = text;
+    m_.last_refusal = std::move(text);
+    close(line);
+  }
+
+  /// Ends a line after its last word.
+  void close(Connection& line) {
+    line.state = Connection::State::closing;
+    if (KnownPeer* peer = m_.link(line.hello.node); peer != nullptr && peer->line == line.id) {
+      peer->line = 0;
+    }
+    m_.speak(line);
+  }
+
+  std::vector<DialAttempt> probes_due;
+
+ private:
+  void meet_self(Connection& line) {
+    line.welcome = true;
+    if (!line.dialed) line.hello_due = true;  // so that the other end learns it, too
+    if (line.dialed) {
+      std::erase(m_.options.contacts, line.dial.address);
+    }
+    line.state = Connection::State::closing;
+    m_.speak(line);
+  }
+
+  /// Somebody is at the address that a newcomer had given.
+  void probed(Connection& line, Time now) {
+    const wire::Hello& found = line.hello;
+    const DialAttempt dial = line.dial;
+    line.state = Connection::State::closing;
+    m_.speak(line);
+    if (found.node != dial.node) {
+      return probe_failed(dial, "node " + std::to_string(found.node) + " is there");
+    }
+    for (auto& [id, other] : m_.lines) {
+      if (other.state == Connection::State::checking && other.hello.node == found.node &&
+          other.hello.incarnation == found.incarnation && other.hello.address == dial.address) {
+        enter(other, now);
+        if (RosterEntry* entry = m_.roster.find(found.node)) entry->checked = true;
+      }
+    }
+  }
+
+  bool may_enter(Connection& line) {
+    using Code = wire::Refusal::Code;
+    const wire::Hello& peer = line.hello;
+    const std::string number = "number " + std::to_string(peer.node);
+    if (peer.node == m_.self()) {
+      refuse(line, Code::number_taken, number + " is this node's own; give each node another one");
+      return false;
+    }
+    const RosterEntry* entry = m_.roster.find(peer.node);
+    if (entry == nullptr && m_.roster.is_full()) {
+      refuse(line, Code::protocol,
+             "it knows " + std::to_string(Roster::most) + " members, and can keep no more");
+      return false;
+    }
+    if (entry != nullptr && entry->incarnation > peer.incarnation) {
+      refuse(
+          line, Code::stale,
+          "a later life of node " + std::to_string(peer.node) + " was met already; start it anew");
+      return false;
+    }
+    const KnownPeer* link = m_.link(peer.node);
+    if (link != nullptr && link->line != 0 && link->incarnation != peer.incarnation) {
+      refuse(line, Code::number_taken,
+             number + " is taken by a live node at " + entry->address +
+                 "; give each node another one, or wait until the other is gone");
+      return false;
+    }
+    if (m_.closing && link == nullptr) {
+      refuse(line, Code::leaving, "it is leaving");
+      return false;
+    }
+    return true;
+  }
+
+  /// The peer belongs here.
+  void enter(Connection& line, Time now) {
+    if (!may_enter(line)) return;  // things may have changed while it was probed
+    const wire::Hello& hello = line.hello;
+    wire::Entry news;
+    news.node = hello.node;
+    news.incarnation = hello.incarnation;
+    news.address = hello.address;
+    if (m_.roster.merge(news) == Roster::Change::presence) m_.spread(hello.node, line.id);
+    if (RosterEntry* entry = m_.roster.find(hello.node); entry->presence == wire::Presence::lost) {
+      entry->presence = wire::Presence::live;
+    }
+    if (hello.earlier_life != m_.options.incarnation) {
+      m_.earlier_life = std::max(m_.earlier_life, hello.earlier_life);
+    }
+    line.state = Connection::State::up;
+    line.welcome = true;
+    line.hello_due = !line.dialed;
+    const bool told = !line.dialed || line.told == m_.model_mark;
+    line.model_due = m_.model_mark != 0 && !(told && hello.model == m_.model_mark);
+    line.all_members_due = line.ping_due = true;
+    m_.speak(line);
+    if (!prefer(line)) return;
+    KnownPeer& peer = m_.links[hello.node];
+    if (peer.incarnation != 0 && peer.incarnation == hello.incarnation) ++m_.counts.reconnects;
+    if (peer.incarnation != hello.incarnation) {
+      const bool known = peer.known;
+      peer = KnownPeer{};
+      peer.incarnation = hello.incarnation;
+      peer.known = known;
+      m_.delivery.admit(hello.node);
+    }
+    peer.line = line.id;
+    peer.heard = peer.moved = now;
+    peer.tries = 0;
+    m_.delivery.resend(hello.node);
+    m_.mark_dirty(hello.node);
+    compare(line);
+  }
+
+  /// Whether this line is the one to use; the other one, if there is one, is closed.
+  bool prefer(Connection& line) {
+    KnownPeer* peer = m_.link(line.hello.node);
+    Connection* other = peer != nullptr ? m_.line(peer->line) : nullptr;
+    if (other == nullptr || other->id == line.id) return true;
+    const bool low = m_.self() < line.hello.node;  // the lower number is this node's
+    const bool line_by_low = line.dialed == low;
+    const bool other_by_low = other->dialed == low;
+    Connection& loser = other_by_low && !line_by_low ? line : *other;
+    close(loser);
+    return &loser != &line;
+  }
+
+  /// Ends the line if the two have different models.
+  void compare(Connection& line) {
+    const std::uint64_t theirs = line.hello.model;
+    if (!line.up() || m_.model_mark == 0 || theirs == 0) return;
+    if (theirs == m_.model_mark) {
+      m_.other_models.erase(line.hello.node);
+      m_.delivery.resend(line.hello.node);
+      return m_.mark_dirty(line.hello.node);
+    }
+    const auto other = m_.other_models.find(line.hello.node);
+    if (other == m_.other_models.end()) return;  // it is on its way
+    const std::string why = different(line.hello.node, first_difference(m_.model, other->second));
+    m_.other_models.erase(other);
+    if (m_.peers.empty() && m_.trouble.empty()) m_.trouble = why;
+    refuse(line, wire::Refusal::Code::model, why);
+  }
+
+  [[nodiscard]] std::string different(PeerId peer, const std::string& difference) const {
+    return MembershipState::printable(m_.name() + " and node " + std::to_string(peer) +
+                                  " have different models: " + difference);
+  }
+
+  MembershipState& m_;
+};
+
+}  // namespace gossamer::transport

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+/// How a member carries the frames of its `Delivery`, and minds the time-outs.
+#pragma once
+
+#include <gossamer/transport/membership/admission.hpp>
+#include <gossamer/transport/membership/state.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace gossamer::transport {
+
+/// Over a connection that holds, nothing is lost; what is said again is what the peer had no room
+/// for, and what was under way when a connection broke. Who is silent for long, on all connections,
+/// is taken for dead, right or wrong: `Delivery` copes with both.
+class FailureDetector {
+ public:
+  FailureDetector(MembershipState& state, Admission& handshake) : m_(state), handshake_(handshake) {}
+
+  /// The next frame of `Delivery` for the peer of a line.
+  std::optional<wire::DeliveryBody> next(Connection& line, Time now) {
+    const PeerId id = line.hello.node;
+    KnownPeer* peer = m_.link(id);
+    if (peer == nullptr || peer->line != line.id) return std::nullopt;
+    bool may_finish = false;
+    if (m_.must_say_finished(*peer)) {
+      // In its turn: after all that was sent before it.
+      may_finish = m_.outgoing(id) <= peer->sent_after_finish;
+      if (may_finish && !std::exchange(peer->finish_said, true)) m_.delivery.resend(id);
+    }
+    auto frame = m_.delivery.next_frame(id);
+    if (!frame) return std::nullopt;
+    if (!have_one_model(line)) {  // it cannot take messages yet: they are offered again when it can
+      frame->offer.reset();
+      frame->sequence = 0;
+    }
+    peer->said = now;
+    if (frame->offer) {
+      peer->speed.offered(MembershipState::Look::epoch(m_.inner(id)), frame->sequence,
+                          frame->offer->bytes(), now);
+    }
+    wire::DeliveryBody body;
+    body.payload = frame->offer && frame->offer->payload;
+    body.frame = std::move(*frame);
+    body.finished = may_finish;
+    body.finished_seen = peer->finish_told;
+    body.reason = m_.reason;
+    body.report = m_.own;
+    return body;
+  }
+
+  /// A frame of the peer's `Delivery`.
+  void receive(Connection& line, wire::DeliveryBody body, Time now) {
+    const PeerId id = line.hello.node;
+    KnownPeer* peer = m_.link(id);
+    if (peer == nullptr || peer->line != line.id) return;
+    const bool spoiled = body.payload && !body.frame.offer;
+    if (body.frame.offer) {
+      body.frame.offer->from = id;
+      body.frame.offer->to = m_.self();
+    }
+    peer->reason = body.reason;
+    const Receipt receipt = m_.delivery.receive(id, std::move(body.frame));
+    if (receipt.fate == FrameFate::refused) {
+      return bad_offer(line, spoiled ? "a message of node " + std::to_string(id) +
+                                           " has numbers that are not finite; its weight goes home"
+                                     : receipt.error.text());
+    }
+    const auto& link = m_.inner(id);
+    peer->speed.accepted(MembershipState::Look::epoch(link), MembershipState::Look::accepted(link), now);
+    m_.mark_dirty(id);
+    if (!body.finished && !body.finished_seen) return;
+    if (receipt.fate != FrameFate::taken || !peer->known || !m_.delivery.is_open(id)) return;
+    if (body.finished && !std::exchange(peer->finish_told, true)) {
+      m_.news.push_back({id, Reason::finished});
+    }
+    peer->finish_seen = peer->finish_seen || (body.finished_seen && m_.finished);
+    m_.mark_dirty(id);
+  }
+
+  /// The peer sent what nobody would take. It is told so, and what it offers goes home to it.
+  void bad_offer(Connection& line, const std::string& why) {
+    ++m_.counts.bad_offers;
+    const PeerId id = line.hello.node;
+    handshake_.refuse(line, wire::Refusal::Code::offer, why);
+    suspect(id);
+  }
+
+  /// A peer is taken for dead.
+  void suspect(PeerId id) {
+    KnownPeer* peer = m_.link(id);
+    if (peer == nullptr) return;
+    if (peer->known) ++m_.counts.suspicions;
+    m_.delivery.declare_dead(id);
+    m_.mark_dirty(id);
+    if (RosterEntry* entry = m_.roster.find(id); entry->presence == wire::Presence::live) {
+      entry->presence = wire::Presence::lost;
+    }
+    if (Connection* line = m_.line(peer->line)) handshake_.close(*line);
+  }
+
+  /// A peer has said its last word.
+  void mark_left(PeerId id) {
+    if (RosterEntry* entry = m_.roster.find(id)) entry->presence = wire::Presence::left;
+    if (KnownPeer* peer = m_.link(id)) peer->left = true;
+    m_.delivery.forget(id);
+    m_.mark_dirty(id);
+  }
+
+  void tick(Time now) {
+    const MembershipTimers& timers = m_.options.timers;
+    for (auto& [id, peer] : m_.links) {
+      if (peer.left) continue;
+      Connection* line = m_.line(peer.line);
+      if (now - peer.heard >= timers.dead_after && (peer.known || line != nullptr)) {
+        suspect(id);
+        continue;
+      }
+      const std::uint64_t progress = MembershipState::Look::progress(m_.inner(id));
+      if (progress != peer.progress) {
+        peer.progress = progress;
+        peer.tries = 0;
+        peer.moved = now;
+      }
+      if (line == nullptr) continue;
+      const bool waits = m_.delivery.waits_for(id) || m_.must_say_finished(peer);
+      const Time pause = std::min(
+          timers.resend_after * (std::int64_t{1} << std::min(peer.tries, 16U)), timers.dead_after);
+      if (!waits || line->busy) {
+        peer.moved = now;
+      } else if (now - std::max(peer.moved, peer.said) >= pause) {
+        ++peer.tries;
+        peer.moved = now;
+        m_.delivery.resend(id);
+        m_.speak(*line);
+      }
+    }
+  }
+
+ private:
+  [[nodiscard]] bool have_one_model(const Connection& line) const {
+    return m_.model_mark != 0 && line.hello.model == m_.model_mark;
+  }
+
+  MembershipState& m_;
+  Admission& handshake_;
+};
+
+}  // namespace gossamer::transport

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+/// A node on TCP that costs next to nothing: a vector that wanders, and a pause after each step.
+/// The trials in this folder start many of it, and kill, cut and stop them. It writes a line a
+/// second into its report, and its books at the end:
+///
+///     SIGTERM  it leaves: its weight goes to another
+///     SIGUSR1  it finishes, as all others are told to
+#include <gossamer/gossamer.hpp>
+#include <gossamer/node/signals.hpp>
+#include <gossamer/node/tcp_group.hpp>
+#include <shared/peer_records.hpp>
+
+#include <ATen/ATen.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdint>
+#include <exception>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Seconds = std::chrono::duration<double>;
+
+struct Options {
+  std::int64_t rank = -1;
+  std::uint32_t world_size = 0;
+  std::string listen = "127.0.0.1:0";
+  std::vector<std::string> contacts;
+  bool insecure = false;
+  std::string report;
+  std::int64_t parameters = 1000;
+  double probability = 0.1;
+  double step_seconds = 0.05;
+  double dead_after = 10;
+  double gather_seconds = 60;
+  double drain_seconds = 60;
+  std::uint64_t seed = 1;
+
+  void add_to(CLI::App& app) {
+    app.add_option("--rank", rank, "Of a founder; without one, the node joins a run");
+    app.add_option("--world_size", world_size, "How many nodes the run begins with");
+    app.add_option("--listen", listen, "Address and port");
+    app.add_option("--contact", contacts, "host:port of a member; may be repeated");
+    app.add_flag("--insecure", insecure, "Listen elsewhere than on loopback");
+    app.add_option("--report", report, "File to write")->required();
+    app.add_option("--parameters", parameters, "Length of the vector");
+    app.add_option("--probability", probability, "Of a push after a step");
+    app.add_option("--step-seconds", step_seconds, "The pause that is a step");
+    app.add_option("--dead-after", dead_after, "Seconds of silence after which a peer is dead");
+    app.add_option("--gather-seconds", gather_seconds, "How long to wait for a member");
+    app.add_option("--drain-seconds", drain_seconds, "How long to wait at the end");
+    app.add_option("--seed", seed, "Seed");
+  }
+
+  [[nodiscard]] gossamer::TcpGroupOptions member() const {
+    const auto milliseconds = [](double value) {
+      return std::chrono::milliseconds(static_cast<std::int64_t>(1000 * value));
+    };
+    gossamer::transport::TcpOptions tcp(rank >= 0 ? static_cast<gossamer::PeerId>(rank)
+                                                  : gossamer::TcpGroupOptions::newcomers_number());
+    gossamer::transport::MembershipTimers timers;
+    timers.dead_after = milliseconds(dead_after);
+    tcp.world_size(world_size).listen(listen).contacts(contacts).run("trial").timers(timers);
+    tcp.security(gossamer::transport::Security::none().insecure(insecure));
+    tcp.logger(std::make_shared<spdlog::logger>("wanderer",
+                                                std::make_shared<spdlog::sinks::stderr_sink_mt>()));
+    return gossamer::TcpGroupOptions(tcp)
+        .rendezvous_timeout(milliseconds(gather_seconds))
+        .node(gossamer::NodeOptions().seed(seed).drain_timeout(milliseconds(drain_seconds)));
+  }
+};
+
+class Wanderer final : public gossamer::GossipNode<std::vector<at::Tensor>> {
+ public:
+  Wanderer(gossamer::Context context, const Options& options)
+      : GossipNode(std::move(context), {at::zeros({options.parameters})}),
+        pause_(options.step_seconds),
+        random_(generator()) {}
+
+ private:
+  double local_step() override {
+    const double step = random_.uniform() - 0.5;
+    model().front().add_(step);
+    std::this_thread::sleep_for(pause_);
+    return step * step;
+  }
+
+  Seconds pause_;
+  gossamer::Generator random_;
+};
+
+double seconds_now() {
+  return Seconds(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+volatile std::sig_atomic_t finish_asked = 0;
+
+int run(const Options& options) {
+  gossamer::Signals signals;
+  std::signal(SIGUSR1, [](int) { finish_asked = 1; });
+  std::ofstream report(options.report);
+  const auto write = [&report](const Json& line) { report << line.dump() << std::endl; };
+  const auto leaves = [&signals] { return signals.received() != 0; };
+
+  gossamer::TcpGroup<Wanderer> member(
+      options.member().leave_when(leaves), gossamer::rule::GoSgd(options.probability),
+      [&options](gossamer::Context context) {
+        return std::make_unique<Wanderer>(std::move(context), options);
+      });
+  Wanderer& node = member.node();
+  write({{"node", node.id()}, {"address", member.address()}, {"begin_weight", node.weight()}});
+  while (finish_asked == 0 && !leaves()) {
+    member.run_until(gossamer::StopCondition().duration(std::chrono::seconds(1)));
+    write({{"seconds", seconds_now()},
+           {"steps", node.counters().steps},
+           {"merged", node.counters().messages_merged},
+           {"weight", node.weight()},
+           {"joining", node.is_joining()}});
+  }
+  const double begin = seconds_now();
+  member.finish();
+  const gossamer::transport::MembershipCounts counts = member.counts();
+  write({{"seconds", seconds_now()},
+         {"finish_seconds", seconds_now() - begin},
+         {"left", leaves()},
+         {"steps", node.counters().steps},
+         {"weight", node.weight()},
+         {"messages_sent", node.counters().messages_sent},
+         {"messages_returned", node.counters().messages_returned},
+         {"suspicions", counts.suspicions},
+         {"reconnects", counts.reconnects},
+         {"refused", counts.refused},
+         {"peers", examples::peer_records(member.peers())}});
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app{"A small node on TCP, for trials"};
+  options.add_to(app);
+  CLI11_PARSE(app, argc, argv);
+  try {
+    return run(options);
+  } catch (const std::exception& error) {
+    std::cerr << "wanderer: " << error.what() << '\n';
+    return 1;
+  }
+}

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: MIT
+/// One random schedule of faults, and everything that must hold during it and after.
+#pragma once
+
+#include <gossamer/generator.hpp>
+#include <gossamer/node/gossip_node.hpp>
+#include <gossamer/simulation/group.hpp>
+#include <gossamer/rule/gosgd.hpp>
+#include <gossamer/simulation/transport.hpp>
+
+#include <tests/support.hpp>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace tests::sweep {
+
+using gossamer::Generator;
+using gossamer::PeerId;
+using gossamer::PlannedFault;
+using gossamer::transport::Delivered;
+using gossamer::transport::Event;
+using gossamer::transport::Message;
+using gossamer::transport::Reason;
+using gossamer::transport::Returned;
+using gossamer::transport::Counters;
+using gossamer::transport::Time;
+using gossamer::transport::WorkDone;
+namespace fault = gossamer::fault;
+using namespace std::chrono_literals;
+
+/// Weight, and weight times each parameter: what gossip conserves.
+using Mass = std::array<double, 3>;
+
+inline Mass mass_of(double weight, const double* x) {
+  return {weight, weight * x[0], weight * x[1]};
+}
+inline void add(Mass& to, const Mass& mass, double sign = 1) {
+  for (std::size_t i = 0; i < mass.size(); ++i) to[i] += sign * mass[i];
+}
+
+/// Knows every message that was ever sent, whatever the ledgers say.
+class Tracker {
+ public:
+  /// A life of a node begins; returns its number.
+  std::uint32_t begin(PeerId id) {
+    if (id >= lives_.size()) lives_.resize(id + 1U, 0);
+    return ++lives_[id];
+  }
+  void crash(PeerId id, const Mass& own) {
+    add(with_the_dead_, own);
+    crashes_.push_back({id, fates_.size()});
+  }
+
+  void send(Message& message, PeerId from) {
+    message.round = fates_.size();
+    Mass mass{message.weight, 0, 0};
+    if (message.payload) {
+      mass =
+          mass_of(message.weight, message.payload->segments().front().template data_ptr<double>());
+    }
+    fates_.push_back({from, message.to, State::open, mass});
+    add(open_, mass);
+  }
+  void end(const Message& message, PeerId where, bool delivered) {
+    if (message.round >= fates_.size()) return fail("a message comes that nobody sent");
+    Fate& fate = fates_[message.round];
+    if (fate.state != State::open) {
+      return fail("message " + std::to_string(message.round) + " from node " +
+                  std::to_string(fate.from) + " to node " + std::to_string(fate.to) + " was " +
+                  (fate.state == State::merged ? "merged" : "returned") + ", and is " +
+                  (delivered ? "delivered" : "returned") + " once more");
+    }
+    if (where != (delivered ? fate.to : fate.from)) fail("a message comes to the wrong node");
+    fate.state = delivered ? State::merged : State::returned;
+    add(open_, fate.mass, -1);
+  }
+
+  /// All that is in no living node's model.
+  [[nodiscard]] Mass elsewhere() const {
+    Mass all = open_;
+    add(all, with_the_dead_);
+    return all;
+  }
+  /// At the end: whatever neither arrived nor came home must have gone with a node that crashed.
+  void check_missing() {
+    for (std::size_t i = 0; i < fates_.size(); ++i) {
+      const Fate& fate = fates_[i];
+      if (fate.state != State::open) continue;
+      const bool justified = std::any_of(crashes_.begin(), crashes_.end(), [&](const Crash& crash) {
+        return crash.messages >= i && (crash.id == fate.from || crash.id == fate.to);
+      });
+      if (!justified) {
+        fail("message " + std::to_string(i) + " from node " + std::to_string(fate.from) +
+             " to node " + std::to_string(fate.to) + " is lost, and neither of them crashed");
+      }
+    }
+  }
+  [[nodiscard]] std::size_t messages() const { return fates_.size(); }
+
+  void fail(const std::string& text) {
+    if (broken_.empty()) broken_ = text;
+  }
+  [[nodiscard]] const std::string& broken() const { return broken_; }
+
+ private:
+  enum class State : std::uint8_t { open, merged, returned };
+  struct Fate {
+    PeerId from;
+    PeerId to;
+    State state;
+    Mass mass;
+  };
+  struct Crash {
+    PeerId id;
+    std::size_t messages;  // that had been sent before
+  };
+
+  std::vector<Fate> fates_;
+  std::vector<Crash> crashes_;
+  std::vector<std::uint32_t> lives_;
+  Mass open_{};
+  Mass with_the_dead_{};
+  std::string broken_;
+};
+
+/// A node's end of the world, with the tracker looking on. (GoSGD does not use `round`.)
+template <class Rules>
+class Probe {
+ public:
+  using Endpoint = gossamer::transport::BasicSimulated<Rules>;
+  Probe(Endpoint endpoint)  // NOLINT(google-explicit-constructor): stands for the endpoint
+      : endpoint_(std::move(endpoint)) {}
+  Tracker* tracker = nullptr;
+
+  [[nodiscard]] PeerId self() const { return endpoint_.self(); }
+  [[nodiscard]] std::span<const PeerId> peers() const { return endpoint_.peers(); }
+  void set_model_layout(const std::string& model, const gossamer::model::Flat& shape) {
+    endpoint_.set_model_layout(model, shape);
+  }
+  void send(Message message) {
+    tracker->send(message, self());
+    endpoint_.send(std::move(message));
+  }
+  std::optional<Event> poll() {
+    auto event = endpoint_.poll();
+    if (!event) return event;
+    if (const auto* delivered = std::get_if<Delivered>(&*event)) {
+      tracker->end(delivered->message, self(), true);
+    } else if (const auto* returned = std::get_if<Returned>(&*event)) {
+      tracker->end(returned->message, self(), false);
+    }
+    return event;
+  }
+  bool wait(Time deadline) { return endpoint_.wait(deadline); }
+  void wake() { endpoint_.wake(); }
+  [[nodiscard]] Time now() const { return endpoint_.now(); }
+  void publish(const Counters& status) { endpoint_.publish(status); }
+  [[nodiscard]] Counters counters(PeerId peer) const { return endpoint_.counters(peer); }
+  [[nodiscard]] WorkDone totals() const { return endpoint_.totals(); }
+  void finish() { endpoint_.finish(); }
+  bool settled() { return endpoint_.settled(); }
+  void close(Reason reason) { endpoint_.close(reason); }
+
+ private:
+  Endpoint endpoint_;
+};
+
+/// Two numbers that stand still: only gossip moves them.
+template <class Rules>
+class Still final : public gossamer::GossipNode<std::vector<at::Tensor>, Probe<Rules>> {
+  using Base = gossamer::GossipNode<std::vector<at::Tensor>, Probe<Rules>>;
+
+ public:
+  explicit Still(typename Base::Context context)
+      : Base(std::move(context), {torch::zeros({2}, torch::kDouble)}) {}
+  double* numbers() { return this->model()[0].template data_ptr<double>(); }
+  [[nodiscard]] const double* numbers() const { return const_cast<Still*>(this)->numbers(); }
+
+ private:
+  double local_step() override { return 0; }
+};
+
+/// What a schedule came to.
+struct Outcome {
+  std::string broken;  ///< the first promise that did not hold; empty if all did
+  std::uint64_t events = 0;
+  std::uint64_t messages = 0;
+  std::uint64_t suspicions = 0;
+  std::uint64_t lost_frames = 0;
+  std::array<std::uint64_t, std::variant_size_v<gossamer::Fault>> faults{};  ///< by kind
+};
+
+/// The kinds of faults, in the order of `gossamer::Fault`.
+inline constexpr std::array<const char*, std::variant_size_v<gossamer::Fault>> kinds{
+    "straggle", "pause",     "slow disk", "crash", "restart", "join",
+    "leave",    "partition", "heal",      "cut",   "restore", "noise"};
+
+inline constexpr Time chaos = 1500ms;    ///< faults happen until then,
+inline constexpr Time the_end = 4000ms;  ///< and training goes on until then
+
+/// All kinds of faults at random times, several at once. Node 0 never goes, so that there is
+/// somebody to join.
+inline std::vector<PlannedFault> random_plan(Generator& random, std::uint32_t nodes) {
+  std::vector<PlannedFault> plan;
+  const auto when = [&] { return Time(static_cast<Time::rep>(random.uniform() * 1.5e9)); };
+  const auto share = [&](double most) { return random.below(2) * most * random.uniform(); };
+  const auto noise = [&]() -> fault::Noise {
+    return {{.loss = share(0.3), .duplicate = share(0.3), .reorder = share(0.5), .late_by = 20ms}};
+  };
+  const std::uint32_t most = nodes + 2;
+  plan.push_back({Time(0), noise()});
+  const std::uint32_t count = 3 + random.below(12);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const PeerId any = random.below(most);
+    const PeerId mortal = 1 + random.below(most - 1);
+    switch (random.below(12)) {
+      case 0:
+        plan.push_back({when(), fault::Straggle{any, 1 + 9 * random.uniform()}});
+        break;
+      case 1:
+        plan.push_back({when(), fault::Pause{any, Time(random.below(300'000'000))}});
+        break;
+      case 2:
+        plan.push_back({when(), fault::Crash{mortal}});
+        break;
+      case 3: {  // a crash, and a restart soon after it
+        const Time at = when();
+        plan.push_back({at, fault::Crash{mortal}});
+        plan.push_back({at + Time(random.below(200'000'000)), fault::Restart{mortal}});
+        break;
+      }
+      case 4:
+        plan.push_back({when(), fault::Join{}});
+        break;
+      case 5:
+        plan.push_back({when(), fault::Leave{mortal}});
+        break;
+      case 6: {
+        fault::Partition part;
+        for (PeerId id = 0; id < most; ++id) {
+          if (random.below(2) == 0) part.nodes.push_back(id);
+        }
+        const Time at = when();
+        plan.push_back({at, part});
+        plan.push_back({at + Time(random.below(500'000'000)), fault::Heal{}});
+        break;
+      }
+      case 7:
+      case 8: {
+        const PeerId other = random.below(most);
+        const Time at = when();
+        plan.push_back({at, fault::Cut{any, other}});
+        plan.push_back({at + Time(random.below(500'000'000)), fault::Reconnect{any, other}});
+        break;
+      }
+      case 9:
+        plan.push_back({when(), fault::Restart{mortal}});
+        break;
+      case 10:
+        plan.push_back({when(), fault::SlowDisk{any, Time(random.below(300'000'000))}});
+        break;
+      default:
+        plan.push_back({when(), noise()});
+    }
+  }
+  // And an end of all trouble.
+  for (PeerId id = 0; id < most; ++id) plan.push_back({chaos + 500ms, fault::Straggle{id, 1}});
+  plan.push_back({chaos + 500ms, fault::Noise{}});
+  plan.push_back({chaos + 500ms, fault::Heal{}});
+  return plan;
+}
+
+/// Runs the schedule of a seed. The same seed is the same schedule, event for event.
+template <class Rules = gossamer::transport::DeliveryRules>
+Outcome run(std::uint64_t seed) {
+  using Node = Still<Rules>;
+  using Group = gossamer::SimulatedGroup<Node, Rules>;
+  Generator random(seed, 1);
+  const std::uint32_t nodes = 2 + random.below(5);
+  Tracker tracker;
+  Outcome outcome;
+  const auto plan = random_plan(random, nodes);
+  for (const auto& planned : plan) ++outcome.faults[planned.what.index()];
+  auto options = gossamer::SimulatedGroupOptions(nodes)
+                     .world(gossamer::transport::SimulatedOptions(nodes)
+                                .link({.latency = 1ms, .bytes_per_second = 1e6})
+                                .limits({.messages = 1 + random.below(6)})
+                                .resend_after(8ms)
+                                .dead_after(80ms))
+                     .node(gossamer::NodeOptions().seed(seed))
+                     .cost(gossamer::cost::LogNormal(15ms, 0.5))
+                     .settle_limit(5s)
+                     .plan(plan);
+  Group group(options, gossamer::rule::GoSgd(0.4), [&](typename Group::Ctx context) {
+    context.transport.tracker = &tracker;
+    tracker.begin(context.transport.self());
+    return std::make_unique<Node>(std::move(context));
+  });
+  for (PeerId id = 0; id < nodes; ++id) {
+    for (int i = 0; i < 2; ++i) group[id].numbers()[i] = 2 * random.uniform() - 1;
+  }
+  const auto all_mass = [&] {
+    Mass all = tracker.elsewhere();
+    for (PeerId id = 0; id < group.size(); ++id) {
+      if (group.is_live(id))
+        add(all, mass_of(group[id].weight(), std::as_const(group)[id].numbers()));
+    }
+    return all;
+  };
+  const Mass start = all_mass();
+  group.on_crash = [&](const Node& node) {
+    tracker.crash(node.id(), mass_of(node.weight(), node.numbers()));
+  };
+  group.on_step = [&] {
+    const Mass now = all_mass();
+    for (std::size_t i = 0; i < now.size(); ++i) {
+      if (!(std::abs(now[i] - start[i]) < weight_tolerance)) {
+        tracker.fail(i == 0 ? "the weights' sum is not 1" : "the weighted sum has changed");
+      }
+    }
+    const auto books = group.world().books();
+    const double total = group.total_weight(books);
+    if (!(std::abs(total - 1) < weight_tolerance)) {
+      tracker.fail("by the ledgers, the weights' sum is " + std::to_string(total));
+    }
+    if (books.least_on_the_way < -weight_tolerance) {
+      tracker.fail("a ledger says that more was delivered than given");
+    }
+    if (group.world().traffic().refused > 0) tracker.fail("a frame is refused");
+  };
+
+  constexpr std::uint64_t most_events = 400'000;
+  const auto& world = group.world();
+  const auto go_on = [&] { return tracker.broken().empty() && world.events() < most_events; };
+  group.begin(gossamer::StopCondition().duration(the_end));
+  while (group.is_training() && go_on()) {
+    if (!group.step()) tracker.fail("every node waits, and nothing is under way");
+  }
+  const Time limit = world.now() + 5s;
+  while (!world.is_calm() && world.now() < limit && go_on() && group.step()) {
+  }
+
+  if (world.events() >= most_events) tracker.fail("it does not come to an end");
+  if (tracker.broken().empty() && !world.is_calm()) tracker.fail("something stays under way");
+  tracker.check_missing();
+  const auto books = world.books();
+  if (books.in_doubt > 0 && tracker.broken().empty()) {
+    for (PeerId x = 0; x < group.size(); ++x) {
+      for (PeerId y = 0; y < group.size(); ++y) {
+        if (world.doubts(x, y) > 0 && world.is_running(y)) tracker.fail("something stays in doubt");
+      }
+    }
+  }
+  std::vector<PeerId> live;
+  for (PeerId id = 0; id < group.size(); ++id) {
+    if (group.is_live(id)) live.push_back(id);
+  }
+  for (const PeerId x : live) {
+    if (group[x].is_joining() && live.size() > 1) tracker.fail("a newcomer was never given weight");
+    for (const PeerId y : live) {
+      if (x != y && !world.books_agree(x, y)) tracker.fail("two ledgers do not agree");
+    }
+    for (int i = 0; i < 2; ++i) {
+      if (!(std::abs(group[x].numbers()[i] - group[0].numbers()[i]) < 1e-3)) {
+        tracker.fail("the survivors do not agree");
+      }
+    }
+  }
+  outcome.broken = tracker.broken();
+  outcome.events = world.events();
+  outcome.messages = tracker.messages();
+  outcome.suspicions = world.traffic().suspicions;
+  outcome.lost_frames = world.traffic().lost;
+  return outcome;
+}
+
+}  // namespace tests::sweep

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: MIT
+/// What a simulated group tells: all that happens, in its order, and without any effect on it.
+#include <gossamer/node/gossip_node.hpp>
+#include <gossamer/simulation/group.hpp>
+#include <gossamer/observe/digest.hpp>
+#include <gossamer/rule/gosgd.hpp>
+#include <gossamer/rule/persyn.hpp>
+#include <gossamer/rule/sync.hpp>
+
+#include <tests/node/mover.hpp>
+#include <tests/support.hpp>
+
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace {
+
+using gossamer::StopCondition;
+using gossamer::Fault;
+using gossamer::GossipNode;
+using gossamer::NodeOptions;
+using gossamer::PeerId;
+using gossamer::SimulatedGroup;
+using gossamer::SimulatedGroupOptions;
+using gossamer::SimulatedObserver;
+using gossamer::transport::SimulatedOptions;
+using tests::Approx;
+using tests::Mover;
+using namespace std::chrono_literals;
+namespace cost = gossamer::cost;
+namespace fault = gossamer::fault;
+namespace rule = gossamer::rule;
+namespace transport = gossamer::transport;
+
+using Group = SimulatedGroup<Mover>;
+
+/// Writes down all that it is told, as words, and keeps the books.
+class Recorder final : public SimulatedObserver {
+ public:
+  std::vector<std::string> words;
+  std::map<PeerId, std::uint64_t> steps;
+  std::map<PeerId, std::uint64_t> step_ends;
+  std::map<PeerId, Time> computed;
+  std::map<PeerId, Time> disk;
+  std::map<PeerId, std::uint64_t> merged;
+  std::map<PeerId, double> weights;  // of live nodes, as they were last told
+  double on_the_way = 0;             // sent and not polled
+  std::uint64_t sent = 0;
+  Time last{0};
+  bool in_order = true;
+  double worst = 0;  // distance of the weights' sum from 1, after a turn
+
+  /// The words of one node, without its number.
+  [[nodiscard]] std::string of(PeerId node) const {
+    const std::string mark = "@" + std::to_string(node) + " ";
+    std::string all;
+    for (const std::string& word : words) {
+      if (word.rfind(mark, 0) == 0) all += (all.empty() ? "" : " ") + word.substr(mark.size());
+    }
+    return all;
+  }
+  [[nodiscard]] int count(const std::string& word) const {
+    int times = 0;
+    for (const std::string& one : words) times += one == word ? 1 : 0;
+    return times;
+  }
+
+  void on_life(Time now, PeerId node, std::uint64_t life, double weight) override {
+    note(now, node, "life-" + std::to_string(life));
+    weights[node] = weight;
+  }
+  void on_life_end(Time now, PeerId node, End how) override {
+    note(now, node, how == End::crashed ? "crashed" : how == End::left ? "left" : "failed");
+    weights.erase(node);
+  }
+  void on_restored(Time now) override {
+    see(now);
+    words.emplace_back("restored");
+    weights.clear();
+  }
+  void on_step(Time now, PeerId node, Time slow, Time compute) override {
+    note(now, node, "step");
+    ++steps[node];
+    disk[node] += slow;
+    computed[node] += compute;
+  }
+  void on_step_end(Time now, PeerId node) override {
+    note(now, node, "end");
+    ++step_ends[node];
+  }
+  void on_wait(Time now, PeerId node, Wait what) override {
+    note(now, node, what == Wait::others ? "wait" : "join");
+  }
+  void on_rest(Time now, PeerId node) override { note(now, node, "rest"); }
+  void on_leaving(Time now, PeerId node) override { note(now, node, "leaving"); }
+  void on_merged(Time now, PeerId node, std::uint64_t messages, double weight) override {
+    note(now, node, "merged-" + std::to_string(messages));
+    merged[node] += messages;
+    merged_weight += weight;
+  }
+  void on_weight(Time now, PeerId node, double weight) override {
+    note(now, node, "weight");
+    weights[node] = weight;
+    double sum = on_the_way;
+    for (const auto& [id, held] : weights) sum += held;
+    worst = std::max(worst, std::abs(sum - 1));
+  }
+  void on_sent(Time now, const transport::Message& message) override {
+    note(now, message.from, "sent");
+    on_the_way += message.weight;
+    ++sent;
+  }
+  void on_polled(Time now, PeerId node, const transport::Event& event) override {
+    if (const auto* got = std::get_if<transport::Delivered>(&event)) {
+      note(now, node, "got");
+      on_the_way -= got->message.weight;
+      delivered_weight += got->message.weight;
+    } else if (const auto* back = std::get_if<transport::Returned>(&event)) {
+      note(now, node, "back");
+      on_the_way -= back->message.weight;
+    }
+  }
+  void on_fault(Time now, const Fault& what) override {
+    see(now);
+    words.push_back("fault-" + std::to_string(what.index()));
+  }
+  void on_run_end(Time now) override {
+    see(now);
+    words.emplace_back("run-end");
+  }
+
+  double merged_weight = 0;
+  double delivered_weight = 0;
+
+ private:
+  void see(Time now) {
+    in_order = in_order && now >= last;
+    last = now;
+  }
+  void note(Time now, PeerId node, const std::string& word) {
+    see(now);
+    words.push_back("@" + std::to_string(node) + " " + word);
+  }
+};
+
+SimulatedGroupOptions a_cluster(std::size_t nodes) {
+  return SimulatedGroupOptions(nodes)
+      .world(SimulatedOptions(nodes).link({.latency = 300us, .bytes_per_second = 1e6}))
+      .node(NodeOptions().seed(tests::seed));
+}
+
+std::string fault_word(const Fault& what) { return "fault-" + std::to_string(what.index()); }
+
+}  // namespace
+
+TEST_CASE("An observer does not change the run", "[node][simulated][trace]") {
+  const auto run = [](std::shared_ptr<SimulatedObserver> observer) {
+    auto options = a_cluster(6)
+                       .cost(cost::LogNormal(10ms, 0.5))
+                       .plan({{100ms, fault::Crash{1}},
+                              {200ms, fault::Restart{1}},
+                              {300ms, fault::Join{}},
+                              {400ms, fault::Leave{2}},
+                              {500ms, fault::Noise{{.loss = 0.05, .reorder = 0.05}}}})
+                       .observer(std::move(observer));
+    Group group(options, rule::GoSgd(0.5));
+    group.run(StopCondition().duration(2s));
+    return gossamer::observe::digest(group.members()) + " " +
+           std::to_string(group.world().events()) + " " +
+           std::to_string(group.world().now().count());
+  };
+  const auto recorder = std::make_shared<Recorder>();
+  CHECK(run(recorder) == run(nullptr));
+  CHECK(recorder->words.size() > 1000);
+  CHECK(recorder->in_order);
+}
+
+TEST_CASE("Each step is told once, with what it costs, and so is its end",
+          "[node][simulated][trace]") {
+  const auto recorder = std::make_shared<Recorder>();
+  Group group(a_cluster(3)
+                  .cost_of([](PeerId id) { return cost::Constant((id + 1) * 10ms); })
+                  .plan({{105ms, fault::SlowDisk{1, 70ms}}, {200ms, fault::Straggle{2, 2}}})
+                  .observer(recorder),
+              rule::GoSgd(0.5));
+  group.run(StopCondition().duration(1200ms));
+  for (PeerId id = 0; id < 3; ++id) {
+    CHECK(recorder->steps[id] == group[id].counters().steps);
+    CHECK(recorder->step_ends[id] == recorder->steps[id]);
+  }
+  CHECK(recorder->computed[0] == 120 * 10ms);
+  CHECK(recorder->computed[1] == recorder->steps[1] * 20ms);
+  CHECK(recorder->computed[2] == 7 * 30ms + (recorder->steps[2] - 7) * 60ms);
+  CHECK(recorder->disk[0] == 0ms);
+  CHECK(recorder->disk[1] == 70ms);
+}
+
+TEST_CASE("A step in two halves is told as one", "[node][simulated][trace]") {
+  class Descender final : public gossamer::GradientNode<std::vector<at::Tensor>> {
+   public:
+    explicit Descender(Context context)
+        : GradientNode(std::move(context), {torch::zeros({4}, torch::kDouble).requires_grad_()}) {}
+
+   private:
+    double gradient() override {
+      model()[0].mutable_grad() = torch::ones({4}, torch::kDouble);
+      return 0;
+    }
+    void apply() override {}
+  };
+  const auto recorder = std::make_shared<Recorder>();
+  SimulatedGroup<Descender> group(a_cluster(3).observer(recorder), rule::Sync());
+  group.run(StopCondition().steps(20));
+  for (PeerId id = 0; id < 3; ++id) {
+    CHECK(recorder->steps[id] == 20);
+    CHECK(recorder->computed[id] == 20 * 10ms);
+  }
+}
+
+TEST_CASE("A turn is told in its order", "[node][simulated][trace]") {
+  const auto recorder = std::make_shared<Recorder>();
+  Group group(a_cluster(2).observer(recorder), rule::GoSgd(1));
+  group.run(StopCondition().steps(2));
+  CHECK(recorder->of(0) ==
+        "life-1 weight step end sent weight step end sent got merged-1 weight rest got merged-1 "
+        "weight");
+}
+
+TEST_CASE("Weights that nodes tell and that of messages add up to 1", "[node][simulated][trace]") {
+  const auto recorder = std::make_shared<Recorder>();
+  Group group(a_cluster(6)
+                  .cost(cost::LogNormal(10ms, 0.5))
+                  .plan({{100ms, fault::Join{}},
+                         {200ms, fault::Partition{{0, 1}}},
+                         {1200ms, fault::Heal{}},
+                         {1500ms, fault::Leave{3}}})
+                  .observer(recorder),
+              rule::GoSgd(0.5));
+  group.run(StopCondition().duration(3s));
+  CHECK(recorder->worst < tests::weight_tolerance);
+  CHECK(recorder->count("@3 back") + recorder->count("@1 back") > 0);
+  CHECK(recorder->weights.size() == 6);
+  for (const auto& [id, weight] : recorder->weights) CHECK(weight == group[id].weight());
+  // All that is delivered under this rule is merged.
+  CHECK(recorder->merged_weight == Approx(recorder->delivered_weight));
+  std::uint64_t merged = 0;
+  for (const auto& [id, messages] : recorder->merged) merged += messages;
+  CHECK(merged == group.totals().messages_merged);
+  CHECK(recorder->sent == group.totals().messages_sent);
+}
+
+TEST_CASE("Waiting is told under a rule that waits, and under no other",
+          "[node][simulated][trace]") {
+  for (const rule::AnyRule& rule :
+       {rule::AnyRule(rule::PerSyn(2)), rule::AnyRule(rule::GoSgd(0.5))}) {
+    CAPTURE(rule.name());
+    const auto recorder = std::make_shared<Recorder>();
+    Group group(a_cluster(3)
+                    .cost_of([](PeerId id) { return cost::Constant(id == 2 ? 40ms : 10ms); })
+                    .observer(recorder),
+                rule);
+    group.run(StopCondition().steps(20));
+    CHECK((recorder->count("@0 wait") > 5) == (rule.name() == "persyn"));
+    CHECK((recorder->count("@1 wait") > 5) == (rule.name() == "persyn"));
+    if (rule.name() == "gosgd") CHECK(recorder->count("@2 wait") == 0);
+  }
+}
+
+TEST_CASE("Lives are told from their beginning to their end, with the reason",
+          "[node][simulated][trace]") {
+  const auto recorder = std::make_shared<Recorder>();
+  Group group(a_cluster(4)
+                  .plan({{105ms, fault::Crash{1}},
+                         {300ms, fault::Restart{1}},
+                         {400ms, fault::Join{}},
+                         {500ms, fault::Leave{2}}})
+                  .observer(recorder),
+              rule::GoSgd(0.5));
+  group.run(StopCondition().duration(2s));
+  const std::string one = recorder->of(1);
+  CHECK(one.rfind("life-1 weight step", 0) == 0);
+  // It dies at work; then it asks for weight, waits, and is given some.
+  CHECK_THAT(one, tests::contains("step crashed life-2 sent join "));
+  CHECK_THAT(one.substr(one.find("life-2")), tests::contains("got merged-1 weight step"));
+  CHECK_THAT(recorder->of(4), Catch::Matchers::StartsWith("life-1 sent join "));
+  const std::string two = recorder->of(2);
+  CHECK_THAT(two, tests::contains(" leaving "));
+  CHECK(two.substr(two.size() - 4) == "left");
+  CHECK(recorder->words.back() == "run-end");
+  CHECK(recorder->count("run-end") == 1);
+}
+
+TEST_CASE("A node that fails is told to end so", "[node][simulated][trace]") {
+  class Failing final : public GossipNode<std::vector<at::Tensor>> {
+   public:
+    explicit Failing(Context context)
+        : GossipNode(std::move(context), {torch::zeros({4}, torch::kDouble)}) {}
+
+   private:
+    double local_step() override {
+      if (id() == 1 && counters().steps == 5) throw std::runtime_error("no more data");
+      return 0;
+    }
+  };
+  const auto recorder = std::make_shared<Recorder>();
+  SimulatedGroup<Failing> group(a_cluster(3).observer(recorder), rule::GoSgd(0.5));
+  CHECK_THROWS_AS(group.run(StopCondition().steps(100)), gossamer::NodeError);
+  const std::string one = recorder->of(1);
+  CHECK(one.substr(one.size() - 6) == "failed");
+  CHECK(recorder->steps[1] == 5);
+  CHECK(recorder->words.back() == "run-end");
+}
+
+TEST_CASE("Faults are told when they happen, and those that make no sense are not",
+          "[node][simulated][trace]") {
+  const auto recorder = std::make_shared<Recorder>();
+  Group group(a_cluster(3).observer(recorder), rule::GoSgd(0.5));
+  const std::vector<Fault> happen{
+      fault::Straggle{0, 2}, fault::Pause{0, 1ms}, fault::SlowDisk{0, 1ms}, fault::Crash{1},
+      fault::Restart{1},     fault::Join{},        fault::Leave{2},         fault::Partition{{0}},
+      fault::Heal{},         fault::Cut{0, 1},     fault::Reconnect{0, 1},    fault::Noise{}};
+  for (const Fault& one : happen) {
+    CAPTURE(one.index());
+    const int before = recorder->count(fault_word(one));
+    group.apply(one);
+    CHECK(recorder->count(fault_word(one)) == before + 1);
+  }
+  const std::vector<Fault> senseless{
+      fault::Straggle{9, 2}, fault::Pause{9, 1ms}, fault::SlowDisk{9, 1ms}, fault::Crash{9},
+      fault::Restart{1},     fault::Leave{9},      fault::Cut{1, 1},        fault::Reconnect{0, 9}};
+  const std::size_t words = recorder->words.size();
+  for (const Fault& one : senseless) group.apply(one);
+  CHECK(recorder->words.size() == words);
+}
+
+TEST_CASE("A group that goes on from a checkpoint tells of those who are there, and when it is",
+          "[node][simulated][trace]") {
+  const auto recorder = std::make_shared<Recorder>();
+  const auto options = a_cluster(4).plan({{105ms, fault::Crash{1}}, {200ms, fault::Join{}}});
+  Group first(options, rule::GoSgd(0.3));
+  first.run_until(StopCondition().duration(500ms));
+  gossamer::Archive saved;
+  first.checkpoint(saved);
+
+  auto watched = options;
+  Group second(watched.observer(recorder), rule::GoSgd(0.3));
+  gossamer::Archive archive(saved.entries());
+  second.checkpoint(archive);
+  CHECK(recorder->last == first.world().now());
+  CHECK(recorder->words[4] == "restored");
+  CHECK(recorder->words.size() == 9);
+  CHECK(recorder->weights.size() == 4);
+  CHECK(recorder->weights.count(1) == 0);
+  for (const auto& [id, weight] : recorder->weights) CHECK(weight == first[id].weight());
+  second.run(StopCondition().duration(500ms));
+  CHECK(recorder->in_order);
+  CHECK(recorder->steps[1] == 0);
+  CHECK(recorder->steps[4] > 10);
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+/// What a topology or a schedule sees, in the test's hands; without a model.
+#pragma once
+
+#include <gossamer/rule/context.hpp>
+
+#include <tests/support.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <numeric>
+#include <span>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+namespace tests {
+
+class ChoiceContext final : public gossamer::rule::RuleContext {
+ public:
+  using PeerId = gossamer::PeerId;
+
+  /// Node `self` of 0, ..., nodes - 1.
+  ChoiceContext(PeerId self, std::size_t nodes) : self_(self), generator_(seed, self) {
+    members.resize(nodes);
+    std::iota(members.begin(), members.end(), PeerId{0});
+  }
+  /// Node `self` of those.
+  ChoiceContext(PeerId self, std::vector<PeerId> all)
+      : members(std::move(all)), self_(self), generator_(seed, self) {}
+
+  [[nodiscard]] PeerId self() const override { return self_; }
+  [[nodiscard]] std::span<const PeerId> peers() const override {
+    peers_ = members;
+    std::erase(peers_, self_);
+    return peers_;
+  }
+  [[nodiscard]] gossamer::transport::Counters counters(PeerId peer) const override {
+    gossamer::transport::Counters status;
+    if (const auto at = weights.find(peer); at != weights.end()) status.weight = at->second;
+    return status;
+  }
+  [[nodiscard]] gossamer::rule::PeerHealth health(PeerId peer) const override {
+    const auto at = healths.find(peer);
+    return at != healths.end() ? at->second : gossamer::rule::PeerHealth{};
+  }
+  [[nodiscard]] std::chrono::nanoseconds now() const override { return clock; }
+  [[nodiscard]] std::chrono::nanoseconds since_last_step() const override { return passed; }
+  [[nodiscard]] std::uint64_t step() const override { return steps; }
+  [[nodiscard]] gossamer::Generator& generator() override { return generator_; }
+  [[nodiscard]] double& weight() override { return weights[self_]; }
+  [[nodiscard]] gossamer::model::FlatModel& model() override {
+    if (flat_model == nullptr) throw std::logic_error("no model here");
+    return *flat_model;
+  }
+  [[nodiscard]] bool may_send() const override { return true; }
+  [[nodiscard]] gossamer::model::Snapshot snapshot() override {
+    throw std::logic_error("no model here");
+  }
+  [[nodiscard]] gossamer::model::Snapshot blank() override {
+    throw std::logic_error("no model here");
+  }
+  void send(gossamer::rule::Message) override {}
+
+  std::vector<PeerId> members;  // ascending, this node included
+  std::map<PeerId, double> weights;
+  std::map<PeerId, gossamer::rule::PeerHealth> healths;
+  std::uint64_t steps = 0;
+  std::chrono::nanoseconds clock{0};
+  std::chrono::nanoseconds passed{0};
+  gossamer::model::FlatModel* flat_model = nullptr;
+
+ private:
+  PeerId self_;
+  mutable std::vector<PeerId> peers_;
+  gossamer::Generator generator_;
+};
+
+}  // namespace tests
