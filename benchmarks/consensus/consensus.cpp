@@ -3,8 +3,8 @@
 /// rule that mixes parameters: the consensus error of the GoSGD papers' experiment, per coordinate
 /// and over time, beside theory where there is one. Prints a table.
 #include <gossamer/gossamer.hpp>
-#include <gossamer/simulation/group.hpp>
 #include <gossamer/observe/consensus.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossamer/topology/exponential.hpp>
 #include <gossamer/topology/mixing.hpp>
 #include <gossamer/topology/permutation.hpp>
@@ -148,7 +148,7 @@ Found measure(const Line& line, double p) {
   std::uint64_t count = 0;
   std::chrono::duration<double> next(0.01 * static_cast<double>(steps) / 10);
   while (!group.go_on([&] { return group.elapsed() >= next; })) {
-    const auto members = group.members();
+    const auto members = group.replicas();
     const std::span<const observe::Replica> workers =
         std::span(members).subspan(line.has_centre ? 1 : 0);
     sum.error += observe::consensus_error(workers) / static_cast<double>(length);

@@ -3,8 +3,8 @@
 /// their steps one after the other, or all wait for the centre, beside what theory says. Prints a
 /// table.
 #include <gossamer/node/gossip_node.hpp>
-#include <gossamer/simulation/group.hpp>
 #include <gossamer/rule/easgd.hpp>
+#include <gossamer/simulation/group.hpp>
 
 #include <ATen/ops/ones.h>
 
@@ -18,8 +18,8 @@
 
 namespace {
 
-using gossamer::StopCondition;
 using gossamer::PeerId;
+using gossamer::StopCondition;
 using gossamer::rule::Easgd;
 using gossamer::rule::easgd_largest_alpha;
 using gossamer::rule::EasgdOptions;

@@ -7,9 +7,9 @@
 #include <gossamer/error.hpp>
 #include <gossamer/gossamer.hpp>
 #include <gossamer/node/allocator.hpp>
-#include <gossamer/simulation/group.hpp>
 #include <gossamer/observe/consensus.hpp>
 #include <gossamer/observe/replace_file.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <shared/idx.hpp>
 #include <shared/validators.hpp>
 
@@ -174,7 +174,7 @@ void run(const Options& o) {
   const auto steps = static_cast<std::uint64_t>(used / o.batch);
   for (std::int64_t epoch = 1; epoch <= o.epochs; ++epoch) {
     group.run_until(gossamer::StopCondition().steps(steps * static_cast<std::uint64_t>(epoch)));
-    const auto members = group.members();
+    const auto members = group.replicas();
     gossamer::observe::copy_into(mean, gossamer::observe::mean(members), members);
     validation_accuracy.push_back(accuracy(mean, validation));
     std::printf("epoch %d: %.4f on the validation set (mean model), loss %.4f\n",
@@ -183,7 +183,7 @@ void run(const Options& o) {
     std::fflush(stdout);
   }
   Sequential first = perceptron(o.device);
-  const auto members = group.members();
+  const auto members = group.replicas();
   gossamer::observe::copy_into(first, members.front().model->flat(), members);
   record.update({{"validation_accuracy", validation_accuracy},
                  {"test_accuracy_node_0", accuracy(first, test)},

@@ -4,8 +4,8 @@
 ///
 ///     simulator [nodes] [messages in thousands] [friends per node] [file for the figures]
 #include <gossamer/node/gossip_node.hpp>
-#include <gossamer/simulation/group.hpp>
 #include <gossamer/rule/gosgd.hpp>
+#include <gossamer/simulation/group.hpp>
 
 #include <ATen/ops/zeros.h>
 #include <nlohmann/json.hpp>
@@ -93,8 +93,8 @@ int main(int argc, char** argv) {
   for (std::uint64_t part = 1; part <= parts; ++part) {
     const auto first = group.world().events();
     const double start = cpu_seconds();
-    group.run_until(
-        gossamer::StopCondition().steps(std::max<std::uint64_t>(1, messages * part / parts / nodes)));
+    group.run_until(gossamer::StopCondition().steps(
+        std::max<std::uint64_t>(1, messages * part / parts / nodes)));
     const double took = cpu_seconds() - start;
     const auto events = group.world().events() - first;
     speeds.push_back(static_cast<double>(events) / took);

@@ -160,7 +160,7 @@ Made make(const char* what, const Names<Made>& all, const std::string& text,
           const MeetingOptions& options) {
   const std::string name = text.substr(0, text.find(':'));
   for (const auto& one : all) {
-    if (one.name() != name) continue;
+    if (one->name() != name) continue;
     const Parameters parameters(one.usage,
                                 name == text ? std::string() : text.substr(name.size() + 1));
     parameters.require(one.parameters());

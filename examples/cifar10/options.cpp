@@ -4,8 +4,8 @@
 #include <cifar10/networks.hpp>
 #include <cifar10/options.hpp>
 #include <cifar10/rules.hpp>
-#include <gossamer/simulation/cluster_file.hpp>
 #include <gossamer/node/tcp_group.hpp>
+#include <gossamer/simulation/cluster_file.hpp>
 #include <gossamer/version.hpp>
 #include <shared/validators.hpp>
 

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <gossamer/model/flat_model.hpp>
-#include <gossamer/simulation/group_options.hpp>
 #include <gossamer/rule/rule.hpp>
+#include <gossamer/simulation/group_options.hpp>
 
 #include <nlohmann/json.hpp>
 
@@ -41,9 +41,9 @@ struct Options {
   std::string transport = "threads";
   std::filesystem::path cluster;  // of the simulated transport; empty: equal nodes
   struct Tcp {
-    std::int64_t rank = -1;      // as given; negative: a launcher says, or this is a newcomer
-    std::uint32_t number = 0;    // this node's
-    bool has_place = true;       // the number was given, not drawn
+    std::int64_t rank = -1;        // as given; negative: a launcher says, or this is a newcomer
+    std::uint32_t number = 0;      // this node's
+    bool has_place = true;         // the number was given, not drawn
     std::uint32_t world_size = 0;  // how many nodes the run begins with
     std::string listen = "127.0.0.1:0";
     std::string advertise;

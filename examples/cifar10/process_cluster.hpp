@@ -50,7 +50,7 @@ class ProcessCluster : public Cluster {
   std::vector<gossamer::observe::Replica> members() const override {
     return {{&member_.node().parameters(), member_.node().weight()}};
   }
-  gossamer::transport::Counters totals() const override { return member_.totals(); }
+  gossamer::Counters totals() const override { return member_.totals(); }
   double total_weight() const override { return member_.node().weight(); }
   double wall_seconds() const override { return wall_; }
   void checkpoint(gossamer::Archive& archive) override {

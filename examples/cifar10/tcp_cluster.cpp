@@ -28,7 +28,7 @@ Security security_of(const Options::Tcp& tcp) {
 }
 
 gossamer::TcpGroupOptions member_options(const Options& options,
-                                          const gossamer::NodeOptions& node) {
+                                         const gossamer::NodeOptions& node) {
   const Options::Tcp& tcp = options.tcp;
   gossamer::transport::TcpOptions end(tcp.number);
   end.world_size(tcp.world_size)

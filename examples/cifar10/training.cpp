@@ -119,7 +119,7 @@ int Training::run() {
 
 void Training::show_progress() {
   if (options_.quiet) return;
-  const gossamer::transport::Counters totals = cluster_->totals();
+  const gossamer::Counters totals = cluster_->totals();
   gossamer::observe::ProgressState state;
   state.done = totals.samples;
   state.total = options_.total_images();
@@ -176,7 +176,7 @@ void Training::evaluate_now() {
   for (const Score& node : nodes) node_mean += node.accuracy;
   node_mean /= static_cast<double>(nodes.size());
 
-  const gossamer::transport::Counters totals = cluster_->totals();
+  const gossamer::Counters totals = cluster_->totals();
   const auto fresh = static_cast<double>(totals.steps - steps_before_);
   const double train_loss =
       fresh > 0 ? (totals.loss_sum - loss_before_) / fresh : last_.value("train_loss", 0.0);
@@ -259,7 +259,7 @@ void Training::load() {
 }
 
 Training::Json Training::summary() {
-  const gossamer::transport::Counters totals = cluster_->totals();
+  const gossamer::Counters totals = cluster_->totals();
   Json text = {{"dataset", dataset_.name},
                {"parameters", cluster_->members().empty()
                                   ? 0

@@ -42,7 +42,7 @@ class Judge {
         central_on_sample_(kmeans::quantization_error(sample_, central.centres)) {}
 
   Json operator()(examples::Cluster<KMeansNode>& cluster) {
-    const auto members = cluster.members();
+    const auto members = cluster.replicas();
     Tally all = kmeans::empty_tally(centres_.size(0), centres_);
     gossamer::observe::copy_into(all, gossamer::observe::weighted_mean(members), members);
     centres_ = kmeans::centres_of(all, centres_);
@@ -57,7 +57,7 @@ class Judge {
       sum += one;
       worst = std::max(worst, one);
     }
-    const gossamer::transport::Counters totals = cluster.totals();
+    const gossamer::Counters totals = cluster.totals();
     if (error <= 1.01 * central_ && within_ == 0) within_ = totals.messages_sent;
     if (worst <= 1.01 && all_within_ == 0) all_within_ = totals.messages_sent;
     const auto number = [](std::uint64_t messages) {
@@ -116,7 +116,7 @@ int run(const Options& o) {
   // A newcomer has no points of its own: those of a node that was lost stay counted.
   const at::Tensor none = points.values.narrow(0, 0, 0);
   job.make = [&, none](gossamer::Context context) {
-    const std::size_t place = context.transport.self();
+    const std::size_t place = context.transport->self();
     const bool is_founder = context.weight > 0 && place < parts.size();
     return std::make_unique<KMeansNode>(std::move(context), is_founder ? parts[place] : none, start,
                                         o.batch);

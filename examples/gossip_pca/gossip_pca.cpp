@@ -114,7 +114,7 @@ int run(const Options& o) {
   // A newcomer has nothing of its own to add: it learns.
   const at::Tensor none = points.values.narrow(0, 0, 0);
   job.make = [&, none](gossamer::Context context) {
-    const std::size_t place = context.transport.self();
+    const std::size_t place = context.transport->self();
     const bool is_founder = context.weight > 0 && place < parts.size();
     return std::make_unique<PcaNode>(std::move(context), is_founder ? parts[place] : none,
                                      o.components);

@@ -33,7 +33,7 @@ int main() {
        {rule::AnyRule(rule::GossipingPush(0.2)), rule::AnyRule(Listen(0.2))}) {
     ThreadGroup<Line> group(GroupOptions(4), rule);
     group.run(StopCondition().steps(2000));
-    std::cout << rule.name() << '\n';
+    std::cout << rule->name() << '\n';
     for (std::size_t i = 0; i < group.size(); ++i) {
       const auto& line = group[i].model();
       std::cout << "  node " << i << ": y = " << line->weight.item<double>() << " x + "

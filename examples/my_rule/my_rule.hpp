@@ -14,21 +14,22 @@
 ///
 /// Invariant  equal nodes stay equal, and x stays within what nodes had; the sum is not conserved.
 /// Cost       one vector per push; one pass over x at the receiver. Nobody waits.
-class Listen : public gossamer::rule::Neutral {  // hooks that are not written here do nothing
+class Listen : public gossamer::rule::Rule {  // hooks that are not written here do nothing
  public:
   using RuleContext = gossamer::rule::RuleContext;
   using Message = gossamer::rule::Message;
 
   explicit Listen(double probability) : when_(probability) {}
 
-  std::string name() const { return "listen"; }
+  std::string name() const override { return "listen"; }
 
-  void after_step(RuleContext& context) {
+  void after_step(RuleContext& context) override {
     if (!when_(context) || !context.may_send()) return;
-    if (const auto peer = whom_(context)) context.send({.to = *peer, .payload = context.snapshot()});
+    if (const auto peer = whom_(context))
+      context.send({.to = *peer, .payload = context.snapshot()});
   }
 
-  void on_messages(RuleContext& context, std::span<const Message> messages) {
+  void on_messages(RuleContext& context, std::span<const Message> messages) override {
     gossamer::rule::MergeAccumulator mix(context);
     for (const Message& message : messages) {
       if (gossamer::rule::inherit(context, message)) continue;
@@ -41,8 +42,10 @@ class Listen : public gossamer::rule::Neutral {  // hooks that are not written h
 
   // The weight is each node's share of the group, which a leaver hands over. What this rule sends
   // has none, so nothing is lost if it comes back.
-  void on_leave(RuleContext& context) { gossamer::rule::bequeath(context, 0); }
-  void on_returned(RuleContext& context, const Message& m) { gossamer::rule::inherit(context, m); }
+  void on_leave(RuleContext& context) override { gossamer::rule::bequeath(context, 0); }
+  void on_returned(RuleContext& context, const Message& m) override {
+    gossamer::rule::inherit(context, m);
+  }
 
  private:
   /// A node's mean training loss, as far as it is known here.

@@ -4,9 +4,9 @@
 #pragma once
 
 #include <gossamer/model/archive.hpp>
-#include <gossamer/simulation/group.hpp>
 #include <gossamer/node/thread_group.hpp>
 #include <gossamer/observe/consensus.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossamer/simulation/trace.hpp>
 #include <gossamer/transport/message.hpp>
 
@@ -53,7 +53,7 @@ class Cluster {
   [[nodiscard]] virtual std::vector<Node*> nodes() = 0;
   /// The same with their weights.
   [[nodiscard]] virtual std::vector<gossamer::observe::Replica> members() const = 0;
-  [[nodiscard]] virtual gossamer::transport::Counters totals() const = 0;
+  [[nodiscard]] virtual gossamer::Counters totals() const = 0;
   [[nodiscard]] virtual double total_weight() const = 0;
   /// Seconds of training that have passed here.
   [[nodiscard]] virtual double wall_seconds() const = 0;
@@ -90,8 +90,8 @@ class ClusterOf : public Cluster<Node> {
       : group_(options, rule, std::move(make)) {}
 
   void finish() override { group_.finish(); }
-  std::vector<gossamer::observe::Replica> members() const override { return group_.members(); }
-  gossamer::transport::Counters totals() const override { return group_.totals(); }
+  std::vector<gossamer::observe::Replica> members() const override { return group_.replicas(); }
+  gossamer::Counters totals() const override { return group_.totals(); }
   double total_weight() const override { return group_.total_weight(); }
   void checkpoint(gossamer::Archive& archive) override { group_.checkpoint(archive); }
 
@@ -136,7 +136,7 @@ class SimulatedCluster final : public detail::ClusterOf<Node, gossamer::Simulate
   /// `on_tick` is called about every 200 ms (of the wall clock) while it trains.
   SimulatedCluster(gossamer::SimulatedGroupOptions options, const gossamer::rule::AnyRule& rule,
                    MakeNode<Node> make, std::function<void()> on_tick, Trace trace = nullptr)
-      : detail::ClusterOf<Node, gossamer::SimulatedGroup<Node>>(options.observer(trace), rule,
+      : detail::ClusterOf<Node, gossamer::SimulatedGroup<Node>>(options.callback(trace), rule,
                                                                 std::move(make)),
         on_tick_(std::move(on_tick)),
         trace_(std::move(trace)) {
@@ -156,7 +156,7 @@ class SimulatedCluster final : public detail::ClusterOf<Node, gossamer::Simulate
         count(tick);
         on_tick_();
       }
-      return stretch.images < stretch.rest_at && group.world().totals().samples >= stretch.images;
+      return stretch.images < stretch.rest_at && group.world().work_done().samples >= stretch.images;
     };
     group.go_on(enough);
     count(tick);

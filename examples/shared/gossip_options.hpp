@@ -2,8 +2,8 @@
 /// The options that the examples without a network share: data, group, gossip, records.
 #pragma once
 
-#include <gossamer/simulation/group.hpp>
 #include <gossamer/rule/rule.hpp>
+#include <gossamer/simulation/group.hpp>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>

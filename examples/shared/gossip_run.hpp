@@ -107,7 +107,7 @@ class GossipRun {
   }
 
   [[nodiscard]] Json counters() const {
-    const gossamer::transport::Counters totals = cluster_->totals();
+    const gossamer::Counters totals = cluster_->totals();
     Json text = {{"wall_seconds", cluster_->wall_seconds()}};
     if (cluster_->virtual_seconds()) text["virtual_seconds"] = cluster_->seconds();
     text[job_.unit] = totals.samples;
@@ -135,7 +135,7 @@ class GossipRun {
 
   void show_progress() {
     if (options_.quiet) return;
-    const gossamer::transport::Counters totals = cluster_->totals();
+    const gossamer::Counters totals = cluster_->totals();
     gossamer::observe::ProgressState state;
     state.done = totals.samples;
     state.total = job_.end;

@@ -20,11 +20,13 @@ class SnapshotPool;
 
 namespace rule {
 class AnyRule;
+class Rule;
 class RuleContext;
 }  // namespace rule
 
 namespace transport {
 class AnyTransport;
+class Transport;
 struct Message;
 }  // namespace transport
 

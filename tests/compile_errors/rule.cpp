@@ -26,15 +26,15 @@ namespace {
 
 using namespace gossamer::rule;
 
-struct Whole : Neutral {
-  std::string name() const { return "whole"; }
+struct Whole : Rule {
+  std::string name() const override { return "whole"; }
 };
 
 // Each hides one hook of `Whole`, or of `Neutral`.
 struct NoCopy : Whole {
   NoCopy(const NoCopy&) = delete;
 };
-struct NoName : Neutral {};
+struct NoName : Rule {};
 struct NoNeedsHalves : Whole {
   void needs_gradient_hook() = delete;
 };

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: MIT
 // expect: Transport needs: PeerId self() const
 // expect: Transport needs: std::span<const PeerId> peers() const
-// expect: Transport needs: void set_model_layout(const std::string& model, const model::Flat& shape)
-// expect: Transport needs: void send(Message message)
-// expect: Transport needs: std::optional<Event> poll()
-// expect: Transport needs: bool wait(Time deadline)
-// expect: Transport needs: void wake()
-// expect: Transport needs: Time now() const
-// expect: Transport needs: void publish(const Counters& status)
-// expect: Transport needs: Counters counters(PeerId peer) const
+// expect: Transport needs: void set_model_layout(const std::string& model, const model::Flat&
+// shape) expect: Transport needs: void send(Message message) expect: Transport needs:
+// std::optional<Event> poll() expect: Transport needs: bool wait(Time deadline) expect: Transport
+// needs: void wake() expect: Transport needs: Time now() const expect: Transport needs: void
+// publish(const Counters& status) expect: Transport needs: gossamer::Counters counters(PeerId peer) const
 // expect: Transport needs: WorkDone totals() const
 // expect: Transport needs: void finish()
 // expect: Transport needs: bool settled()
@@ -34,7 +31,7 @@ struct Whole {
   void wake() {}
   Time now() const { return Time(0); }
   void publish(const Counters&) {}
-  Counters status(gossamer::PeerId) const { return {}; }
+  gossamer::Counters status(gossamer::PeerId) const { return {}; }
   WorkDone totals() const { return {}; }
   void finish() {}
   bool settled() { return true; }

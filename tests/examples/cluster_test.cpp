@@ -56,7 +56,7 @@ what = "join"
   cifar10::Dataset data = cifar10::synthetic(tests::seed, 100, 1);
 };
 
-std::string digest(const Cluster& cluster) { return gossamer::observe::digest(cluster.members()); }
+std::string digest(const Cluster& cluster) { return gossamer::observe::digest(cluster.replicas()); }
 
 }  // namespace
 

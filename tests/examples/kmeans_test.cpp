@@ -2,7 +2,6 @@
 /// k-means that gossips: its algebra by hand, what it conserves on a bad day, and that it finds
 /// what Lloyd's algorithm finds.
 #include <gossamer/error.hpp>
-#include <gossamer/simulation/group.hpp>
 #include <gossamer/node/thread_group.hpp>
 #include <gossamer/observe/consensus.hpp>
 #include <gossamer/observe/digest.hpp>
@@ -10,6 +9,7 @@
 #include <gossamer/rule/gosgd_pull.hpp>
 #include <gossamer/rule/none.hpp>
 #include <gossamer/rule/persyn.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossip_kmeans/node.hpp>
 #include <shared/mnist.hpp>
 
@@ -24,9 +24,9 @@
 
 namespace {
 
-using gossamer::StopCondition;
 using gossamer::Context;
 using gossamer::PeerId;
+using gossamer::StopCondition;
 using kmeans::KMeansNode;
 using kmeans::Tally;
 using tests::Approx;
@@ -60,7 +60,7 @@ at::Tensor three_heaps(std::int64_t count) {
 Group::Factory nodes_with(const std::vector<at::Tensor>& parts, const at::Tensor& start,
                           std::int64_t batch) {
   return [=](Context context) {
-    const std::size_t place = context.transport.self() % parts.size();
+    const std::size_t place = context.transport->self() % parts.size();
     return std::make_unique<KMeansNode>(std::move(context), parts[place], start, batch);
   };
 }
@@ -187,7 +187,7 @@ TEST_CASE(
       if (id != 3 && left[id].defined()) counted += left[id];  // 3 is among the buried
       if (id == 3 && !crashed) counted += left[id];
     }
-    const at::Tensor held = watch->total(group.members());
+    const at::Tensor held = watch->total(group.replicas());
     worst = std::max(worst, (held - counted).abs().max().item<double>());
   };
   group.run(StopCondition().duration(1500ms));
@@ -210,7 +210,7 @@ TEST_CASE("Under each rule that conserves sums, all nodes find what Lloyd's algo
   const auto rule =
       GENERATE(as<rule::AnyRule>{}, rule::GoSgd(1.0), rule::GoSgdPull(1.0), rule::PerSyn(1));
   const std::size_t nodes = GENERATE(1U, 2U, 5U);
-  INFO(rule.name() << ", " << nodes << " nodes");
+  INFO(rule->name() << ", " << nodes << " nodes");
   Group group(gossamer::SimulatedGroupOptions(nodes).node(gossamer::NodeOptions().seed(1)), rule,
               nodes_with(examples::shares(points, nodes, true), start, 30));
   group.run(StopCondition().steps(300));
@@ -218,7 +218,7 @@ TEST_CASE("Under each rule that conserves sums, all nodes find what Lloyd's algo
     CHECK(kmeans::quantization_error(points, group[i].centres()) < 1.02 * central);
   }
   Tally all = kmeans::empty_tally(10, points);
-  gossamer::observe::copy_into(all, group.weighted_mean(), group.members());
+  gossamer::observe::copy_into(all, group.weighted_mean(), group.replicas());
   CHECK(all.counts.sum().item<double>() == Approx(600).epsilon(1e-4));
 }
 

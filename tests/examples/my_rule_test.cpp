@@ -26,7 +26,7 @@ Bench listeners(std::vector<double> losses, double probability = 1, std::size_t 
   bench.conserves = false;
   for (PeerId id = 0; id < losses.size(); ++id) {
     bench[id].known = [losses](PeerId peer) {
-      gossamer::transport::Counters status;
+      gossamer::Counters status;
       status.steps = 1;
       status.loss_sum = losses[peer];
       return status;

@@ -2,11 +2,11 @@
 /// PCA that gossips: pooled components are those of the pooled samples, and on a bad day nothing
 /// of them is lost.
 #include <gossamer/error.hpp>
-#include <gossamer/simulation/group.hpp>
 #include <gossamer/node/thread_group.hpp>
 #include <gossamer/rule/gosgd.hpp>
 #include <gossamer/rule/gosgd_pull.hpp>
 #include <gossamer/rule/persyn.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossip_pca/node.hpp>
 #include <shared/mnist.hpp>
 
@@ -23,9 +23,9 @@
 
 namespace {
 
-using gossamer::StopCondition;
 using gossamer::Context;
 using gossamer::PeerId;
+using gossamer::StopCondition;
 using gossamer::model::NamedTensor;
 using pca::Components;
 using pca::PcaNode;
@@ -65,7 +65,7 @@ Components copy(const Components& c) {
 Group::Factory nodes_with(const at::Tensor& samples, std::size_t nodes, std::int64_t q) {
   const auto parts = examples::shares(samples, nodes, true);
   return [=](Context context) {
-    const std::size_t place = context.transport.self();
+    const std::size_t place = context.transport->self();
     const bool founder = context.weight > 0 && place < parts.size();
     return std::make_unique<PcaNode>(std::move(context),
                                      founder ? parts[place] : samples.narrow(0, 0, 0), q);
@@ -182,7 +182,7 @@ TEST_CASE(
   const at::Tensor all = samples_of_rank(4, 200);
   const std::size_t nodes = GENERATE(1U, 2U, 3U, 9U);
   const auto rule = GENERATE(as<rule::AnyRule>{}, rule::GoSgd(1.0), rule::GoSgdPull(1.0));
-  INFO(rule.name() << ", " << nodes << " nodes");
+  INFO(rule->name() << ", " << nodes << " nodes");
   Group group(gossamer::SimulatedGroupOptions(nodes), rule, nodes_with(all, nodes, 4));
   group.run(StopCondition().steps(300));
   for (std::size_t i = 0; i < nodes; ++i) {
@@ -220,7 +220,7 @@ TEST_CASE("On a bad day, nodes, messages and the dead together hold all samples,
       if (group.counters(id).steps == 0) return;
     }
     ++looks;
-    const double off = (watch->total(group.members()) - expected).abs().max().item<double>();
+    const double off = (watch->total(group.replicas()) - expected).abs().max().item<double>();
     worst = std::max(worst, off);
   };
   group.run(StopCondition().duration(1500ms));

@@ -92,8 +92,8 @@ class Watched {
   bool wait(gossamer::transport::Time deadline) { return inner_.wait(deadline); }
   void wake() { inner_.wake(); }
   [[nodiscard]] gossamer::transport::Time now() const { return inner_.now(); }
-  void publish(const gossamer::transport::Counters& status) { inner_.publish(status); }
-  [[nodiscard]] gossamer::transport::Counters status(gossamer::PeerId peer) const {
+  void publish(const gossamer::Counters& status) { inner_.publish(status); }
+  [[nodiscard]] gossamer::Counters status(gossamer::PeerId peer) const {
     return inner_.counters(peer);
   }
   [[nodiscard]] gossamer::transport::WorkDone totals() const { return inner_.totals(); }

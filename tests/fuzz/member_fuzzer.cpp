@@ -240,7 +240,7 @@ class Attack {
             .world_size = 4,
             .probe = script_.byte() % 8 == 7,
             .model = mark(),
-            .earlier_life = script_.number(),
+            .earlier_incarnation = script_.number(),
             .address = address()};
   }
   Members members() {

@@ -12,8 +12,8 @@
 namespace {
 
 using gossamer::ConfigError;
-using gossamer::transport::LaunchInfo;
 using gossamer::transport::launch_from;
+using gossamer::transport::LaunchInfo;
 using gossamer::transport::environment::slurm_hosts;
 using Map = std::map<std::string, std::string>;
 using Hosts = std::vector<std::string>;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// Mixing flat vectors, and the pool that their copies come from.
 #include <gossamer/generator.hpp>
+#include <gossamer/model/chunk.hpp>
 #include <gossamer/model/flat_model.hpp>
 #include <gossamer/model/mix.hpp>
-#include <gossamer/model/chunk.hpp>
 #include <gossamer/model/snapshot.hpp>
 #include <gossamer/transport/message.hpp>
 
@@ -20,9 +20,9 @@
 namespace {
 
 using gossamer::Generator;
+using gossamer::model::Chunk;
 using gossamer::model::Flat;
 using gossamer::model::mix;
-using gossamer::model::Chunk;
 using gossamer::model::Share;
 using gossamer::model::Snapshot;
 using gossamer::model::SnapshotPool;

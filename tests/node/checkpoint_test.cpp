@@ -35,7 +35,6 @@ extern char** environ;  // of the process, for posix_spawn
 namespace {
 
 using gossamer::Archive;
-using gossamer::StopCondition;
 using gossamer::CheckpointError;
 using gossamer::CheckpointHeader;
 using gossamer::Context;
@@ -47,6 +46,7 @@ using gossamer::NodeOptions;
 using gossamer::parse_archive;
 using gossamer::save_checkpoint;
 using gossamer::serialize;
+using gossamer::StopCondition;
 using gossamer::ThreadGroup;
 using gossamer::observe::replace_file;
 using gossamer::rule::AnyRule;

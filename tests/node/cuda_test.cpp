@@ -3,8 +3,8 @@
 /// has CUDA; without a device each test says so, and CTest counts it as skipped.
 #include <gossamer/gossamer.hpp>
 #include <gossamer/node/checkpoint.hpp>
-#include <gossamer/simulation/group.hpp>
 #include <gossamer/observe/digest.hpp>
+#include <gossamer/simulation/group.hpp>
 
 #include <tests/support.hpp>
 
@@ -17,8 +17,8 @@
 
 namespace {
 
-using gossamer::StopCondition;
 using gossamer::Context;
+using gossamer::StopCondition;
 using gossamer::rule::AnyRule;
 namespace rule = gossamer::rule;
 namespace topology = gossamer::topology;
@@ -97,7 +97,7 @@ TEST_CASE("A simulated group does on a GPU what it does on the CPU, under every 
           "[node][cuda]") {
   if (no_device()) return;
   for (const AnyRule& one : rules()) {
-    CAPTURE(one.name());
+    CAPTURE(one->name());
     const auto here = simulate(one, at::kCPU);
     const auto there = simulate(one, gpu);
     here->run_until(StopCondition().steps(30));
@@ -122,14 +122,14 @@ TEST_CASE("A simulated group does on a GPU what it does on the CPU, under every 
 TEST_CASE("Threads share a GPU under every rule", "[node][cuda]") {
   if (no_device()) return;
   for (const AnyRule& one : rules()) {
-    if (one.name() == "push_sum") continue;  // a node of little weight makes long steps
-    CAPTURE(one.name());
+    if (one->name() == "push_sum") continue;  // a node of little weight makes long steps
+    CAPTURE(one->name());
     gossamer::ThreadGroup<Descender> group(gossamer::GroupOptions(4), one, [](Context context) {
       return std::make_unique<Descender>(std::move(context), gpu);
     });
     group.run_until(StopCondition().steps(60));
     double weight = 0;
-    for (const auto& member : group.members()) {
+    for (const auto& member : group.replicas()) {
       weight += member.weight;
       const at::Tensor all = numbers(member, 0).to(at::kCPU, at::kDouble);
       // All descend to 0, 1, 2 or 3; what pulls them past these overshoots by less than a half.
@@ -150,7 +150,7 @@ TEST_CASE("A group on a GPU goes on from a checkpoint with the same bits", "[nod
   if (no_device()) return;
   const tests::TemporaryFolder folder;
   for (const AnyRule& one : {AnyRule(rule::GoSgd(0.5)), AnyRule(rule::SlowMo(rule::None(), 3))}) {
-    CAPTURE(one.name());
+    CAPTURE(one->name());
     const auto whole = simulate(one, gpu);
     whole->run_until(StopCondition().steps(20));
     gossamer::save_checkpoint(*whole, folder.path() / "run.ckpt");

@@ -28,15 +28,16 @@
 namespace {
 
 using gossamer::BasicContext;
-using gossamer::StopCondition;
 using gossamer::ConfigError;
 using gossamer::Context;
+using gossamer::Counters;
 using gossamer::Generator;
 using gossamer::GossipNode;
 using gossamer::GradientNode;
 using gossamer::NodeOptions;
 using gossamer::PeerId;
 using gossamer::Progress;
+using gossamer::StopCondition;
 using gossamer::rule::AnyRule;
 using gossamer::rule::GoSgd;
 using gossamer::rule::GoSgdPull;
@@ -50,7 +51,6 @@ using gossamer::transport::PeerJoined;
 using gossamer::transport::PeerLeft;
 using gossamer::transport::Reason;
 using gossamer::transport::Returned;
-using gossamer::transport::Counters;
 using gossamer::transport::ThreadHub;
 using gossamer::transport::Time;
 using gossamer::transport::WorkDone;
@@ -182,7 +182,7 @@ struct Scripted {
   void wake() { ++script->wakes; }
   Time now() const { return Time(0); }
   void publish(const Counters&) {}
-  Counters counters(PeerId) const { return {}; }
+  gossamer::Counters counters(PeerId) const { return {}; }
   WorkDone totals() const { return {}; }
   void finish() { script->finished = true; }
   bool settled() { return script->finished; }
@@ -338,14 +338,16 @@ TEST_CASE("advance() waits under a synchronous rule and goes on when the others 
 
 TEST_CASE("advance() pauses when the budget is spent and goes on with a larger one", "[node]") {
   Group<Walker> group(2, None{});
-  for (int i = 0; i < 5; ++i) CHECK(group.advance(0, StopCondition().steps(3)) == Progress::stepped);
+  for (int i = 0; i < 5; ++i)
+    CHECK(group.advance(0, StopCondition().steps(3)) == Progress::stepped);
   CHECK(group.advance(1, StopCondition().steps(3)) == Progress::stepped);  // steps are the group's
   CHECK(group.advance(0, StopCondition().steps(3)) == Progress::paused);
   CHECK(group.advance(1, StopCondition().steps(3)) == Progress::paused);
   CHECK(group.advance(1, StopCondition().steps(4)) == Progress::stepped);
   CHECK(group.advance(1, StopCondition().samples(7)) == Progress::paused);
   CHECK(group.advance(1, StopCondition().samples(8)) == Progress::stepped);
-  CHECK(group.advance(1, StopCondition().duration(std::chrono::nanoseconds(1))) == Progress::paused);
+  CHECK(group.advance(1, StopCondition().duration(std::chrono::nanoseconds(1))) ==
+        Progress::paused);
   CHECK(group.advance(1) == Progress::stepped);  // no budget, no end
 }
 
@@ -742,7 +744,8 @@ TEST_CASE("Options that cannot work are refused when the node is made", "[node]"
         "NodeOptions: samples_per_step must be at least 1, got 0");
   CHECK(refusal(NodeOptions().drain_timeout(std::chrono::milliseconds(0))) ==
         "NodeOptions: drain_timeout must be positive, got 0 ms");
-  CHECK(refusal(NodeOptions().max_in_flight(0)) == "NodeOptions: max_in_flight must be at least 1, got 0");
+  CHECK(refusal(NodeOptions().max_in_flight(0)) ==
+        "NodeOptions: max_in_flight must be at least 1, got 0");
   CHECK(refusal(NodeOptions().drain_timeout(std::chrono::milliseconds(-3))) ==
         "NodeOptions: drain_timeout must be positive, got -3 ms");
   CHECK(refusal({}, -1) == "Context: weight must be finite and not negative, got -1");

@@ -73,7 +73,7 @@ TEST_CASE("All loops start from node 0's parameters", "[node][gossip][threads]")
   std::mutex mutex;
   std::vector<double> starts;
   run_threads(GroupOptions(nodes), rule_named(rule), [&](Context context) {
-    Numbers model = numbers(static_cast<double>(context.transport.self()) + 3);
+    Numbers model = numbers(static_cast<double>(context.transport->self()) + 3);
     const Gossip gossip(std::move(context), model);
     const std::lock_guard lock(mutex);
     // Nobody has trained yet, so that a merge with a faster node changes nothing.

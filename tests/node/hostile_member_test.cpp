@@ -22,9 +22,9 @@
 
 namespace {
 
-using gossamer::StopCondition;
 using gossamer::Context;
 using gossamer::PeerId;
+using gossamer::StopCondition;
 using gossamer::TcpGroup;
 using gossamer::TcpGroupOptions;
 using gossamer::transport::TcpOptions;
@@ -50,10 +50,10 @@ class Idle final : public gossamer::GossipNode<torch::nn::Linear> {
 struct Trainer {
   explicit Trainer(TcpOptions tcp) {
     tcp.world_size(2).timers({.heartbeat = 100ms,
-                            .dead_after = 5s,
-                            .resend_after = 100ms,
-                            .redial_after = 10ms,
-                            .handshake = 30s});
+                              .dead_after = 5s,
+                              .resend_after = 100ms,
+                              .redial_after = 10ms,
+                              .handshake = 30s});
     const auto options = TcpGroupOptions(tcp)
                              .node(gossamer::NodeOptions().drain_timeout(60s))
                              .leave_when([this] { return leave.load(); })

@@ -13,12 +13,12 @@
 
 namespace {
 
-using gossamer::StopCondition;
 using gossamer::Context;
 using gossamer::GossipNode;
 using gossamer::NodeOptions;
 using gossamer::PeerId;
 using gossamer::Progress;
+using gossamer::StopCondition;
 using gossamer::transport::Reason;
 using gossamer::transport::ThreadHub;
 using gossamer::transport::Time;

@@ -20,7 +20,6 @@
 
 namespace {
 
-using gossamer::StopCondition;
 using gossamer::ConfigError;
 using gossamer::Context;
 using gossamer::MpiGroup;
@@ -28,6 +27,7 @@ using gossamer::MpiGroupOptions;
 using gossamer::NodeError;
 using gossamer::NodeOptions;
 using gossamer::PeerId;
+using gossamer::StopCondition;
 using gossamer::transport::MpiCommunicator;
 using tests::Approx;
 using namespace std::chrono_literals;
@@ -131,7 +131,7 @@ TEST_CASE("All ranks begin with the parameters of the first", "[node][mpi][ranks
 TEST_CASE("Ranks under a synchronous rule end with the same bits", "[node][mpi][ranks]") {
   for (const bool pieces : {false, true}) {
     MpiGroup<Line> member(MpiCommunicator::make(), options(),
-                           gossamer::rule::Sync().chunks(pieces ? ranks() : 1), maker());
+                          gossamer::rule::Sync().chunks(pieces ? ranks() : 1), maker());
     member.run(StopCondition().steps(20));
     CHECK(member.node().counters().steps == 20);
     CHECK(of_all_ranks(member.node().digest()).size() == 1);
@@ -148,8 +148,8 @@ TEST_CASE("A rank that leaves hands its weight over, and waits for the job's end
                        [](const auto& peer) { return peer.status.steps > 0; });
   };
   MpiGroup<Line> member(MpiCommunicator::make(),
-                         options().leave_when([&] { return leaves && all_have_begun(); }),
-                         gossamer::rule::GoSgd(0.5), maker());
+                        options().leave_when([&] { return leaves && all_have_begun(); }),
+                        gossamer::rule::GoSgd(0.5), maker());
   self = &member;
   member.run(StopCondition().duration(60s));  // the others: until that one has gone
   const double weight = member.node().weight();
@@ -161,9 +161,10 @@ TEST_CASE("A rank whose node throws goes, and the others end in order", "[node][
   using gossamer::transport::Reason;
   const bool fails = rank() == 1;
   MpiGroup<Line> member(MpiCommunicator::make(), options(), gossamer::rule::GoSgd(0.5),
-                         maker(fails ? 10 : -1));
+                        maker(fails ? 10 : -1));
   if (fails) {
-    const auto text = tests::message_of<NodeError>([&] { member.run(StopCondition().duration(60s)); });
+    const auto text =
+        tests::message_of<NodeError>([&] { member.run(StopCondition().duration(60s)); });
     CHECK(text == "node 1: out of data");
   } else {
     member.run(StopCondition().duration(60s));  // until the news has come

@@ -19,13 +19,13 @@
 namespace {
 
 using gossamer::Archive;
-using gossamer::StopCondition;
 using gossamer::CheckpointError;
 using gossamer::ConfigError;
 using gossamer::Context;
 using gossamer::NodeError;
 using gossamer::NodeOptions;
 using gossamer::PeerId;
+using gossamer::StopCondition;
 using gossamer::TcpGroup;
 using gossamer::TcpGroupOptions;
 using gossamer::transport::LaunchInfo;
@@ -202,7 +202,7 @@ TEST_CASE("One that comes back to a run that has gone on is given weight, and ke
   }
   std::atomic<bool> left{false};
   TcpGroup<Idle> first(options_of(TcpOptions(0)).leave_when([&] { return left.load(); }),
-                        gossamer::rule::GoSgd(0.2), maker());
+                       gossamer::rule::GoSgd(0.2), maker());
   double at_first = -1;
   double at_end = -1;
   std::uint64_t steps = 0;
@@ -211,7 +211,7 @@ TEST_CASE("One that comes back to a run that has gone on is given weight, and ke
     TcpOptions tcp(7);
     tcp.contacts({first.address()});
     TcpGroup<Idle> member(options_of(tcp).leave_when([&] { return enough.load(); }),
-                           gossamer::rule::GoSgd(0.2), maker());
+                          gossamer::rule::GoSgd(0.2), maker());
     Archive archive(saved.entries());
     member.checkpoint(archive);
     at_first = member.node().weight();
@@ -236,7 +236,7 @@ TEST_CASE("A newcomer is given weight, and who leaves hands its own over", "[nod
   std::atomic<bool> leave{false};
   std::atomic<bool> left{false};
   TcpGroup<Idle> first(options_of(TcpOptions(0)).leave_when([&] { return left.load(); }),
-                        gossamer::rule::GoSgd(0.2), maker());
+                       gossamer::rule::GoSgd(0.2), maker());
   CHECK(first.node().weight() == 1);
   double of_newcomer = -1;
   double at_first = -1;
@@ -245,7 +245,7 @@ TEST_CASE("A newcomer is given weight, and who leaves hands its own over", "[nod
     TcpOptions tcp(TcpGroupOptions::newcomers_number());
     tcp.contacts({first.address()});
     TcpGroup<Idle> second(options_of(tcp).leave_when([&] { return leave.load(); }),
-                           gossamer::rule::GoSgd(0.2), maker());
+                          gossamer::rule::GoSgd(0.2), maker());
     at_first = second.node().weight();
     second.node().on_each = [&] {
       joined = true;
@@ -270,7 +270,7 @@ TEST_CASE("A newcomer asks one who is there, though it hears of one who left fir
           "[node][tcp][threads]") {
   std::atomic<int> left{0};
   TcpGroup<Idle> first(options_of(TcpOptions(0)).leave_when([&] { return left == 2; }),
-                        gossamer::rule::GoSgd(0.2), maker());
+                       gossamer::rule::GoSgd(0.2), maker());
   std::vector<double> at_most(2);
   std::thread newcomers([&] {
     for (double& most : at_most) {
@@ -278,7 +278,7 @@ TEST_CASE("A newcomer asks one who is there, though it hears of one who left fir
       TcpOptions tcp(TcpGroupOptions::newcomers_number());
       tcp.contacts({first.address()});
       TcpGroup<Idle> one(options_of(tcp).leave_when([&] { return leave.load(); }),
-                          gossamer::rule::GoSgd(0.2), maker());
+                         gossamer::rule::GoSgd(0.2), maker());
       one.node().on_each = [&] {
         most = std::max(most, one.node().weight());
         leave = true;
@@ -343,7 +343,7 @@ TEST_CASE("A node that throws is named, and the others go on", "[node][tcp][thre
     if (i == 0) tcp.listen(first);
     if (i > 0) tcp.contacts({first});
     TcpGroup<Idle> member(options_of(tcp).leave_when([&] { return i == 0 && thrown; }),
-                           gossamer::rule::GoSgd(0.5), maker(i == 1 ? 20 : -1));
+                          gossamer::rule::GoSgd(0.5), maker(i == 1 ? 20 : -1));
     try {
       member.run(StopCondition().duration(60s));
     } catch (const NodeError& error) {
@@ -359,7 +359,8 @@ TEST_CASE("A node that throws is named, and the others go on", "[node][tcp][thre
 
 TEST_CASE("Who finds nobody says whom it called, and what came of it", "[node][tcp][threads]") {
   const std::string nobody = free_address();
-  auto options = options_of(TcpOptions(1).world_size(2).contacts({nobody})).rendezvous_timeout(50ms);
+  auto options =
+      options_of(TcpOptions(1).world_size(2).contacts({nobody})).rendezvous_timeout(50ms);
   CHECK_THAT(tests::message_of<ConfigError>(
                  [&] { TcpGroup<Idle> member(options, gossamer::rule::GoSgd(0.5), maker()); }),
              tests::contains("node 1 has met 0 of 1 others within 50 ms") &&

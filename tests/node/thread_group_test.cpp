@@ -28,7 +28,6 @@
 
 namespace {
 
-using gossamer::StopCondition;
 using gossamer::ConfigError;
 using gossamer::Context;
 using gossamer::Generator;
@@ -38,6 +37,7 @@ using gossamer::GroupOptions;
 using gossamer::NodeError;
 using gossamer::NodeOptions;
 using gossamer::PeerId;
+using gossamer::StopCondition;
 using gossamer::ThreadGroup;
 using gossamer::rule::AnyRule;
 using gossamer::transport::Message;
@@ -145,7 +145,7 @@ GroupOptions options_for(std::size_t nodes) {
 std::unique_ptr<Group> make_group(const GroupOptions& options, const std::string& rule,
                                   bool normed = false) {
   return std::make_unique<Group>(options, rule_named(rule), [&](Context context) {
-    const auto salt = context.transport.self();
+    const auto salt = context.transport->self();
     return std::make_unique<Learner>(std::move(context), make_net(salt, normed), options.nodes());
   });
 }
@@ -196,7 +196,7 @@ TEST_CASE("A group of any size does its steps under every rule, and its weights 
   CHECK(group->totals().steps < 31 * nodes);
   group->run(StopCondition().steps(31));
   CHECK(total(*group) == weight_is_one());
-  CHECK(group->members().size() == nodes);
+  CHECK(group->replicas().size() == nodes);
   for (std::size_t i = 0; i < nodes; ++i) {
     CHECK((*group)[i].starts == 1);
     CHECK((*group)[i].stops == 1);
@@ -244,11 +244,11 @@ TEST_CASE("Sync is one process with the batches of all, and its nodes are equal 
 TEST_CASE("PerSyn leaves equal models after a step that is due", "[node][persyn][threads]") {
   const auto group = make_group(options_for(3), "persyn");
   group->run_until(StopCondition().steps(6));
-  CHECK(gossamer::observe::consensus_error(group->members()) == 0);
+  CHECK(gossamer::observe::consensus_error(group->replicas()) == 0);
   group->run_until(StopCondition().steps(7));
-  CHECK(gossamer::observe::consensus_error(group->members()) > 0);
+  CHECK(gossamer::observe::consensus_error(group->replicas()) > 0);
   group->run_until(StopCondition().steps(9));
-  CHECK(gossamer::observe::consensus_error(group->members()) == 0);
+  CHECK(gossamer::observe::consensus_error(group->replicas()) == 0);
 }
 
 TEST_CASE("One seed ends in the same bits where the order is fixed", "[node][threads]") {
@@ -264,7 +264,7 @@ TEST_CASE("One seed ends in the same bits where the order is fixed", "[node][thr
   for (int run = 0; run < 2; ++run) {
     const auto group = make_group(options_for(nodes), rule);
     group->run(StopCondition().steps(15));
-    digests.push_back(gossamer::observe::digest(group->members()));
+    digests.push_back(gossamer::observe::digest(group->replicas()));
   }
   CHECK(digests[0] == digests[1]);
 }
@@ -275,7 +275,7 @@ TEST_CASE("Threads that average in parts end in the bits of those that average w
   const auto digest_of = [](const std::string& name) {
     const auto group = make_group(options_for(4), name);
     group->run(StopCondition().steps(30));
-    return gossamer::observe::digest(group->members());
+    return gossamer::observe::digest(group->replicas());
   };
   CHECK(digest_of(rule) == digest_of(rule + " in parts"));
 }
@@ -309,7 +309,7 @@ TEST_CASE("An exception in any hook is the node's error, and the weights still a
     }
     CHECK(total(*group) == weight_is_one());
     CHECK((*group)[1].errors == std::vector<std::string>{"no more data"});
-    CHECK(group->members().size() == 2);
+    CHECK(group->replicas().size() == 2);
     CHECK(group->totals().steps < 30'000);  // the others were stopped
 
     // They can go on without it.
@@ -352,7 +352,7 @@ TEST_CASE("An exception while the last messages land is the node's error", "[nod
   };
   CHECK(tests::message_of<NodeError>(run) == "node 2: too late");
   CHECK(total(*group) == weight_is_one());
-  CHECK(group->members().size() == 2);
+  CHECK(group->replicas().size() == 2);
 }
 
 TEST_CASE("Something that is not an exception is reported as such", "[node][threads]") {
@@ -379,7 +379,7 @@ TEST_CASE("The first of several errors is the one that is reported", "[node][thr
     CHECK(error.what() ==
           "node " + std::to_string(error.node()) + ": mine, " + std::to_string(error.node()));
   }
-  CHECK(group->members().size() < 4);
+  CHECK(group->replicas().size() < 4);
   CHECK(total(*group) == weight_is_one());
 }
 
@@ -408,7 +408,7 @@ TEST_CASE("stop() from another thread ends an endless run under every rule", "[n
   CHECK(group->totals().steps >= 30);
   CHECK(total(*group) == weight_is_one());
   if (rule.rfind("sync", 0) == 0) {
-    CHECK(gossamer::observe::consensus_error(group->members()) == 0);
+    CHECK(gossamer::observe::consensus_error(group->replicas()) == 0);
   }
 }
 
@@ -465,7 +465,7 @@ TEST_CASE("An exception in on_tick ends the run and comes out", "[node][threads]
 TEST_CASE("Different shapes are refused, naming the nodes and the parameter", "[node][threads]") {
   const auto text = tests::message_of<ConfigError>([] {
     Group(GroupOptions(3), gossamer::rule::None{}, [](Context context) {
-      torch::nn::Sequential net(torch::nn::Linear(inputs, context.transport.self() == 2 ? 4 : 3));
+      torch::nn::Sequential net(torch::nn::Linear(inputs, context.transport->self() == 2 ? 4 : 3));
       return std::make_unique<Learner>(std::move(context), net);
     });
   });

@@ -29,9 +29,9 @@ using gossamer::model::Buffers;
 using gossamer::model::FlatModel;
 using gossamer::observe::clock;
 using gossamer::observe::grouped;
-using gossamer::observe::Replica;
 using gossamer::observe::ProgressLine;
 using gossamer::observe::ProgressState;
+using gossamer::observe::Replica;
 using gossamer::observe::RunRecord;
 using tests::Approx;
 

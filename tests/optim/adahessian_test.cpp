@@ -2,9 +2,9 @@
 /// AdaHessian: the diagonal where it is known, one step by hand, and training.
 #include <gossamer/error.hpp>
 #include <gossamer/node/gossip_node.hpp>
-#include <gossamer/simulation/group.hpp>
 #include <gossamer/optim/adahessian.hpp>
 #include <gossamer/rule/easgd.hpp>
+#include <gossamer/simulation/group.hpp>
 
 #include <tests/support.hpp>
 

@@ -264,11 +264,11 @@ bool lose(const AnyRule& rule, std::size_t nodes, const Departure& departure,
     before[bench[id].steps][id] = numbers(bench, id);
     return 0.1 * id + 0.01 * static_cast<double>(j);
   };
-  if (rule.needs_gradient_hook()) {
+  if (rule->needs_gradient_hook()) {
     for (PeerId id = 0; id < nodes; ++id) bench[id].set(0.5);
   }
   const bool lost = tests::take_steps(bench, departure, steps, order);
-  INFO(rule.name() << " on " << nodes << " nodes: " << departure << ", stream " << stream);
+  INFO(rule->name() << " on " << nodes << " nodes: " << departure << ", stream " << stream);
   for (const PeerId id : bench.live()) {
     INFO("node " << id << " of the others");
     REQUIRE(bench[id].steps == steps);
@@ -462,9 +462,9 @@ TEST_CASE("A restored PerSyn does not average a round twice, and averages the ne
   Bench restored(2, PerSyn(2));
   for (PeerId id = 0; id < 2; ++id) {
     Archive saved;
-    bench[id].rule.checkpoint(saved);
+    bench[id].rule->checkpoint(saved);
     Archive archive(saved.entries());
-    restored[id].rule.checkpoint(archive);
+    restored[id].rule->checkpoint(archive);
     restored[id].steps = 2;
     REQUIRE(restored.advance(id));  // would wait if it were to average
     REQUIRE(restored.advance(id));

@@ -18,8 +18,8 @@
 #include <gossamer/rule/rule.hpp>
 #include <gossamer/rule/sgp.hpp>
 #include <gossamer/rule/slow_momentum.hpp>
-#include <gossamer/rule/sync.hpp>
 #include <gossamer/rule/switch_after.hpp>
+#include <gossamer/rule/sync.hpp>
 #include <gossamer/schedule/bernoulli.hpp>
 #include <gossamer/schedule/every.hpp>
 #include <gossamer/topology/ring.hpp>
@@ -59,12 +59,12 @@ using tests::Bench;
 using tests::Reason;
 
 /// The least that a rule can be.
-struct OnlyName : Neutral {
-  [[nodiscard]] std::string name() const { return "only_name"; }
+struct OnlyName : Rule {
+  [[nodiscard]] std::string name() const override { return "only_name"; }
 };
 
 // Each of these lacks one thing.
-struct NoName : Neutral {};
+struct NoName : Rule {};
 struct NoCopy : OnlyName {
   NoCopy() = default;
   NoCopy(const NoCopy&) = delete;
@@ -149,11 +149,13 @@ struct Recorder {
 };
 
 /// Counts its steps, and says how many in a message's kind.
-struct Counter : Neutral {
-  [[nodiscard]] std::string name() const { return "counter"; }
-  void before_step(RuleContext&) { ++steps; }
-  void after_step(RuleContext& context) { context.send({.to = 0, .kind = steps, .payload = {}}); }
-  void checkpoint(Archive& archive) { archive("steps", steps); }
+struct Counter : Rule {
+  [[nodiscard]] std::string name() const override { return "counter"; }
+  void before_step(RuleContext&) override { ++steps; }
+  void after_step(RuleContext& context) override {
+    context.send({.to = 0, .kind = steps, .payload = {}});
+  }
+  void checkpoint(Archive& archive) override { archive("steps", steps); }
   std::uint32_t steps = 0;
 };
 
@@ -193,7 +195,7 @@ std::vector<AnyRule> all_rules() {
 TEST_CASE("No message from a member, however odd, ends a rule or its weight", "[rule]") {
   constexpr PeerId nodes = 3;
   for (const AnyRule& one : all_rules()) {
-    CAPTURE(one.name());
+    CAPTURE(one->name());
     Bench bench(nodes, one, 4);  // looks at the total weight after each event
     bench.conserves = false;
     tests::Generator random(tests::seed);
@@ -226,9 +228,9 @@ TEST_CASE("Every hook of a held rule is called once, and its answer passed on", 
   RuleContext& context = bench[0];
   const std::vector<Message> messages(2);
   Archive archive;
-  CHECK(rule.name() == "recorder");
-  CHECK(rule.needs_gradient_hook());
-  CHECK(rule.is_synchronous());
+  CHECK(rule->name() == "recorder");
+  CHECK(rule->needs_gradient_hook());
+  CHECK(rule->is_synchronous());
   CHECK(rule.merges_by_weighted_average());
   CHECK(rule.may_step(context));
   rule.before_step(context);
@@ -251,9 +253,9 @@ TEST_CASE("Every hook of a held rule is called once, and its answer passed on", 
 
 TEST_CASE("A rule with nothing but a name trains each node alone", "[rule]") {
   const AnyRule rule = GENERATE(as<AnyRule>{}, OnlyName(), None());
-  CHECK((rule.name() == "only_name" || rule.name() == "none"));
-  CHECK_FALSE(rule.needs_gradient_hook());
-  CHECK_FALSE(rule.is_synchronous());
+  CHECK((rule->name() == "only_name" || rule->name() == "none"));
+  CHECK_FALSE(rule->needs_gradient_hook());
+  CHECK_FALSE(rule->is_synchronous());
   Bench bench(3, rule, 1);
   bench.conserves = false;  // a leaver's weight goes to one who has another model
   bench.gradient = [](PeerId, std::size_t) { return 1.0; };

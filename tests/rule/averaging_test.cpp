@@ -31,10 +31,10 @@
 namespace {
 
 using gossamer::Archive;
-using gossamer::StopCondition;
 using gossamer::ConfigError;
 using gossamer::Generator;
 using gossamer::PeerId;
+using gossamer::StopCondition;
 using gossamer::rule::AdPsgd;
 using gossamer::rule::AnyRule;
 using gossamer::rule::DPsgd;
@@ -143,7 +143,7 @@ TEST_CASE("An exchange of AD-PSGD contracts the potential by the published rate"
 
 TEST_CASE("If some only ask and others only answer, no exchange overshoots", "[rule][ad_psgd]") {
   // Even ones ask. Each exchange is then a convex mix, however late its answer.
-  const auto odd_one = [](gossamer::rule::RuleContext& context) -> std::optional<PeerId> {
+  const auto odd_one = [](gossamer::PeerContext& context) -> std::optional<PeerId> {
     if (context.self() % 2 == 1) return std::nullopt;
     return 2 * context.generator().below(4) + 1;
   };
@@ -284,7 +284,7 @@ TEST_CASE(
     "A push of Gossiping SGD makes the receiver the mean of itself and all that came since "
     "its last step",
     "[rule][gossiping]") {
-  const auto to_0 = [](gossamer::rule::RuleContext& context) -> std::optional<PeerId> {
+  const auto to_0 = [](gossamer::PeerContext& context) -> std::optional<PeerId> {
     if (context.self() == 0) return std::nullopt;
     return PeerId{0};
   };
@@ -310,7 +310,7 @@ TEST_CASE("Gossiping SGD moves the mean, but not in expectation", "[rule][gossip
   for (PeerId i = 0; i < n; ++i) {
     for (PeerId j = 0; j < n; ++j) {
       if (i == j) continue;
-      const auto only = [i, j](gossamer::rule::RuleContext& context) -> std::optional<PeerId> {
+      const auto only = [i, j](gossamer::PeerContext& context) -> std::optional<PeerId> {
         if (context.self() != i) return std::nullopt;
         return j;
       };
@@ -450,7 +450,7 @@ TEST_CASE("A node of D-PSGD waits for its neighbours, and not for others", "[rul
   bench.advance(4);
   bench.settle();
   CHECK(bench.advance(0));
-  CHECK(bench[0].rule.is_synchronous());
+  CHECK(bench[0].rule->is_synchronous());
 }
 
 TEST_CASE("D-PSGD refuses a graph whose edges go one way", "[rule][d_psgd]") {
@@ -515,9 +515,9 @@ TEST_CASE("A restored node of D-PSGD begins the next round, not the last one aga
   Bench restored(2, DPsgd(), 1);
   for (PeerId id = 0; id < 2; ++id) {
     Archive saved;
-    bench[id].rule.checkpoint(saved);
+    bench[id].rule->checkpoint(saved);
     Archive archive(saved.entries());
-    restored[id].rule.checkpoint(archive);
+    restored[id].rule->checkpoint(archive);
     restored[id].steps = 1;
   }
   for (PeerId id = 0; id < 2; ++id) REQUIRE(restored.advance(id));
@@ -534,7 +534,7 @@ TEST_CASE("The sum of the models is that of all steps, over a lossy and parted n
           "[rule][ad_psgd][d_psgd][simulated]") {
   const AnyRule rule =
       GENERATE(as<AnyRule>{}, AdPsgd(), DPsgd(), DPsgd(Star(), Mixing::after_gradient));
-  CAPTURE(rule.name());
+  CAPTURE(rule->name());
   tests::WalkerGroup group(
       tests::bad_network({{500ms, fault::Cut{1, 2}}, {700ms, fault::Reconnect{1, 2}}}), rule);
   group.run(StopCondition().steps(200));
@@ -546,7 +546,7 @@ TEST_CASE("The sum of the models is that of all steps, over a lossy and parted n
   }
   CHECK(sum == Approx(walked).margin(1e-9));
   CHECK(std::abs(walked) > 0.1);
-  CHECK(gossamer::observe::consensus_error(group.members()) < 6 * 4 * 5);
+  CHECK(gossamer::observe::consensus_error(group.replicas()) < 6 * 4 * 5);
   CHECK(group.totals().messages_merged > 500);
 }
 
@@ -555,9 +555,9 @@ TEST_CASE("Under crashes, joins and leaves the averaging rules get through and s
   const AnyRule rule =
       GENERATE(as<AnyRule>{}, AdPsgd(), DPsgd(), DPsgd(Star(), Mixing::after_gradient),
                GossipingPull(), GossipingPush());
-  CAPTURE(rule.name());
+  CAPTURE(rule->name());
   const auto group = tests::survive_faults(rule);
-  CHECK(gossamer::observe::consensus_error(group->members()) < 6 * 4 * 5);
+  CHECK(gossamer::observe::consensus_error(group->replicas()) < 6 * 4 * 5);
 }
 
 }  // namespace

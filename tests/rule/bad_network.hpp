@@ -66,7 +66,7 @@ inline std::unique_ptr<WalkerGroup> survive_faults(const gossamer::rule::AnyRule
   group->run(gossamer::StopCondition().duration(20s));
   group->on_step = nullptr;
   CHECK(worst < weight_tolerance);
-  CHECK(group->members().size() == 6);
+  CHECK(group->replicas().size() == 6);
   for (gossamer::PeerId id = 0; id < group->size(); ++id) {
     if (group->is_live(id)) CHECK((*group)[id].counters().steps > 200);
   }

@@ -6,6 +6,7 @@
 #include <gossamer/generator.hpp>
 #include <gossamer/model/flat_model.hpp>
 #include <gossamer/model/snapshot.hpp>
+#include <gossamer/node/detail/join_and_leave.hpp>
 #include <gossamer/rule/rule.hpp>
 
 #include <tests/support.hpp>
@@ -50,13 +51,15 @@ class BenchContext final : public gossamer::rule::RuleContext {
 
   [[nodiscard]] PeerId self() const override { return self_; }
   [[nodiscard]] std::span<const PeerId> peers() const override { return peers_; }
-  [[nodiscard]] gossamer::transport::Counters counters(PeerId peer) const override {
-    return known ? known(peer) : gossamer::transport::Counters{};
+  [[nodiscard]] gossamer::Counters counters(PeerId peer) const override {
+    return known ? known(peer) : gossamer::Counters{};
   }
-  [[nodiscard]] gossamer::rule::PeerHealth health(PeerId) const override { return {}; }
+  [[nodiscard]] gossamer::PeerHealth health(PeerId) const override { return {}; }
   [[nodiscard]] std::chrono::nanoseconds now() const override { return {}; }
   [[nodiscard]] std::chrono::nanoseconds since_last_step() const override { return {}; }
   [[nodiscard]] std::uint64_t step() const override { return steps; }
+  [[nodiscard]] std::size_t message_bytes() const override { return model_.flat().bytes(); }
+  void restarted() override { ++restarts; }
   [[nodiscard]] Generator& generator() override { return generator_; }
   [[nodiscard]] double& weight() override { return weight_; }
   [[nodiscard]] gossamer::model::FlatModel& model() override { return model_; }
@@ -80,10 +83,11 @@ class BenchContext final : public gossamer::rule::RuleContext {
   }
 
   gossamer::rule::AnyRule rule;
-  std::function<gossamer::transport::Counters(PeerId)> known;  // what this node knows of others
+  std::function<gossamer::Counters(PeerId)> known;  // what this node knows of others
   at::Tensor parameters;
   std::uint64_t steps = 0;
   bool room = true;
+  int restarts = 0;
   std::vector<Message> outbox;
   bool halfway = false;   // between gradient and apply
   bool finished = false;  // takes no more steps, still answers
@@ -113,7 +117,7 @@ class Bench {
 
   /// Nodes with parameters drawn from [0, 1).
   Bench(std::size_t nodes, const gossamer::rule::AnyRule& rule, std::size_t size = 2)
-      : conserves(!rule.is_synchronous()), buried_(size, 0) {
+      : conserves(!rule->is_synchronous()), buried_(size, 0) {
     Generator first(seed, 1000);
     for (PeerId id = 0; id < nodes; ++id) {
       nodes_.push_back(
@@ -153,25 +157,25 @@ class Bench {
   bool advance(PeerId id) {
     BenchContext& node = *nodes_[id];
     const at::NoGradGuard no_grad;
-    if (node.halfway ? !node.rule.may_apply(node) : !node.rule.may_step(node)) {
+    if (node.halfway ? !node.rule->may_apply(node) : !node.rule->may_step(node)) {
       flush(node);
       return false;
     }
     flush(node);
     if (node.halfway) {
-      node.rule.before_apply(node);
+      node.rule->before_apply(node);
       node.parameters.sub_(node.parameters.grad());
       node.halfway = false;
     } else {
-      node.rule.before_step(node);
+      node.rule->before_step(node);
       at::Tensor change = at::zeros_like(node.parameters);
       for (std::size_t j = 0; gradient && j < node.x().size(); ++j) {
         change.data_ptr<double>()[j] = gradient(id, j);
       }
-      if (node.rule.needs_gradient_hook()) {
+      if (node.rule->needs_gradient_hook()) {
         node.parameters.mutable_grad() = change;
         node.halfway = true;
-        node.rule.after_gradient(node);
+        node.rule->after_gradient(node);
         done(node);
         return true;
       }
@@ -181,7 +185,7 @@ class Bench {
       }
     }
     ++node.steps;
-    node.rule.after_step(node);
+    node.rule->after_step(node);
     done(node);
     return true;
   }
@@ -193,12 +197,12 @@ class Bench {
     BenchContext& node = *nodes_[next.at];
     const at::NoGradGuard no_grad;
     if (auto* delivered = std::get_if<gossamer::transport::Delivered>(&next.event)) {
-      node.rule.on_messages(node, {&delivered->message, 1});
+      take_in(node, {&delivered->message, 1});
     } else if (auto* returned = std::get_if<gossamer::transport::Returned>(&next.event)) {
-      node.rule.on_returned(node, returned->message);
+      take_back(node, returned->message);
     } else if (auto* left = std::get_if<gossamer::transport::PeerLeft>(&next.event)) {
       node.forget(left->peer);
-      node.rule.on_peer_left(node, *left);
+      node.rule->on_peer_left(node, *left);
     }
     done(node);
   }
@@ -215,7 +219,7 @@ class Bench {
       return one.at == id && std::holds_alternative<gossamer::transport::Delivered>(one.event);
     });
     const at::NoGradGuard no_grad;
-    nodes_[id]->rule.on_messages(*nodes_[id], messages);
+    take_in(*nodes_[id], messages);
     done(*nodes_[id]);
   }
 
@@ -281,7 +285,8 @@ class Bench {
 
   void leave(PeerId id) {
     const at::NoGradGuard no_grad;
-    nodes_[id]->rule.on_leave(*nodes_[id]);
+    nodes_[id]->rule->on_leave(*nodes_[id]);
+    if (auto message = Leaving::give_all(*nodes_[id])) nodes_[id]->send(std::move(*message));
     done(*nodes_[id]);
     finish(id);
   }
@@ -366,6 +371,30 @@ class Bench {
   void bury(const Message& message) {
     buried_weight_ += message.weight;
     if (message.payload) add(buried_, part_of_sum(message), numbers_of(message));
+  }
+
+  using Leaving = gossamer::detail::JoinAndLeave;
+
+  // As the engine does it.
+  static void take_in(BenchContext& node, std::span<const Message> messages) {
+    std::vector<Message> of_the_rule;
+    for (const Message& message : messages) {
+      if (message.kind == Leaving::hand_over) {
+        Leaving::take_over(node, *node.rule, message);
+      } else {
+        of_the_rule.push_back(message);
+      }
+    }
+    if (of_the_rule.empty()) return;
+    if (!node.rule->weight_follows_model()) gossamer::rule::take_weights(node, of_the_rule);
+    node.rule->on_messages(node, of_the_rule);
+  }
+  static void take_back(BenchContext& node, const Message& message) {
+    if (message.kind == Leaving::hand_over) {
+      return Leaving::take_over(node, *node.rule, message);
+    }
+    if (!node.rule->weight_follows_model()) gossamer::rule::take_weights(node, {&message, 1});
+    node.rule->on_returned(node, message);
   }
 
   void tell(PeerId about, Reason reason) {

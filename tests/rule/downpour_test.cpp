@@ -2,8 +2,8 @@
 /// DOWNPOUR: what workers learn adds up at the centre, once.
 #include <gossamer/error.hpp>
 #include <gossamer/node/gossip_node.hpp>
-#include <gossamer/simulation/group.hpp>
 #include <gossamer/rule/downpour.hpp>
+#include <gossamer/simulation/group.hpp>
 
 #include <tests/rule/bench_context.hpp>
 #include <tests/rule/peer_failure.hpp>
@@ -19,11 +19,11 @@
 
 namespace {
 
-using gossamer::StopCondition;
 using gossamer::ConfigError;
 using gossamer::Context;
 using gossamer::Generator;
 using gossamer::PeerId;
+using gossamer::StopCondition;
 using gossamer::rule::Downpour;
 using tests::Approx;
 using tests::Bench;
@@ -122,13 +122,13 @@ TEST_CASE("A newcomer with the lowest number is given the centre variable", "[ru
   bench.gradient = [](PeerId, std::size_t) { return 1.0; };
   for (PeerId id = 1; id < 3; ++id) {
     bench[id].forget(0);
-    bench[id].rule.on_peer_left(bench[id], {0, Reason::lost});
+    bench[id].rule->on_peer_left(bench[id], {0, Reason::lost});
   }
   for (int i = 0; i < 3; ++i) step(bench, 2);
   CHECK(bench[1].x()[0] == -2);
   for (PeerId id = 1; id < 3; ++id) {
     bench[id].remember(0);
-    bench[id].rule.on_peer_joined(bench[id], 0);
+    bench[id].rule->on_peer_joined(bench[id], 0);
   }
   bench.advance(1);
   bench.settle();

@@ -2,8 +2,8 @@
 /// Dynamic weighting: what a history of distances says of a worker, and what the centre does.
 #include <gossamer/error.hpp>
 #include <gossamer/node/gossip_node.hpp>
-#include <gossamer/simulation/group.hpp>
 #include <gossamer/rule/dynamic_weighting.hpp>
+#include <gossamer/simulation/group.hpp>
 
 #include <tests/rule/bench_context.hpp>
 #include <tests/support.hpp>
@@ -19,11 +19,11 @@
 
 namespace {
 
-using gossamer::StopCondition;
 using gossamer::ConfigError;
 using gossamer::Context;
 using gossamer::Generator;
 using gossamer::PeerId;
+using gossamer::StopCondition;
 using gossamer::rule::DynamicEasgd;
 using gossamer::rule::DynamicWeights;
 using gossamer::rule::DynamicWeightsOptions;

@@ -2,9 +2,9 @@
 /// EASGD: workers and centre by hand, its stability beside the theory, and centres that go.
 #include <gossamer/error.hpp>
 #include <gossamer/node/gossip_node.hpp>
-#include <gossamer/simulation/group.hpp>
 #include <gossamer/node/thread_group.hpp>
 #include <gossamer/rule/easgd.hpp>
+#include <gossamer/simulation/group.hpp>
 
 #include <spdlog/sinks/ostream_sink.h>
 #include <tests/rule/bench_context.hpp>
@@ -25,11 +25,11 @@
 
 namespace {
 
-using gossamer::StopCondition;
 using gossamer::ConfigError;
 using gossamer::Context;
 using gossamer::Generator;
 using gossamer::PeerId;
+using gossamer::StopCondition;
 using gossamer::rule::AnyRule;
 using gossamer::rule::Easgd;
 using gossamer::rule::easgd_largest_alpha;
@@ -267,9 +267,9 @@ TEST_CASE(
     bench.settle();
   }
   bench[1].forget(0);  // node 1 takes itself for the centre
-  bench[1].rule.on_peer_left(bench[1], {0, Reason::lost});
+  bench[1].rule->on_peer_left(bench[1], {0, Reason::lost});
   bench[2].forget(0);
-  bench[2].rule.on_peer_left(bench[2], {0, Reason::lost});
+  bench[2].rule->on_peer_left(bench[2], {0, Reason::lost});
   for (int i = 0; i < 2; ++i) {
     bench.advance(2);
     bench.settle();
@@ -277,7 +277,7 @@ TEST_CASE(
   const double served = bench[1].x()[0];
   const double own = bench[0].x()[0];
   bench[1].remember(0);
-  bench[1].rule.on_peer_joined(bench[1], 0);
+  bench[1].rule->on_peer_joined(bench[1], 0);
   bench.advance(1);  // now a worker; what it had to say to node 0 leaves with its step
   if (is_new) bench[2].weight() += std::exchange(bench[0].weight(), 0);
   bench.handle(0);

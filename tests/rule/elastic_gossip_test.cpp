@@ -2,9 +2,9 @@
 /// Elastic Gossip: the pull, and that nothing of it is lost or done twice, whatever happens between
 /// its two messages.
 #include <gossamer/error.hpp>
-#include <gossamer/simulation/group.hpp>
 #include <gossamer/rule/elastic_gossip.hpp>
 #include <gossamer/schedule/every.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossamer/topology/ring.hpp>
 
 #include <tests/rule/bench_context.hpp>
@@ -24,11 +24,11 @@
 
 namespace {
 
-using gossamer::StopCondition;
 using gossamer::ConfigError;
 using gossamer::Context;
 using gossamer::Generator;
 using gossamer::PeerId;
+using gossamer::StopCondition;
 using gossamer::rule::AnyRule;
 using gossamer::rule::ElasticExchange;
 using gossamer::rule::ElasticGossip;
@@ -115,7 +115,7 @@ TEST_CASE("Who waits for an elastic answer trains on and asks nobody else",
 
 TEST_CASE("A partner that is asked by all meets them in turn and does not overshoot",
           "[rule][elastic_gossip]") {
-  const auto node_0 = [](gossamer::rule::RuleContext& context) {
+  const auto node_0 = [](gossamer::PeerContext& context) {
     return context.self() == 0 ? std::nullopt : std::optional<PeerId>(0);
   };
   Bench bench = elastic_bench(9, ElasticGossip(Every(1), node_0, 0.5), 1);
@@ -129,7 +129,7 @@ TEST_CASE("A partner that is asked by all meets them in turn and does not oversh
 
 TEST_CASE("A node that waits answers one request, gently, and refuses the next",
           "[rule][elastic_gossip]") {
-  const auto whom = [](gossamer::rule::RuleContext& context) {
+  const auto whom = [](gossamer::PeerContext& context) {
     return std::optional<PeerId>(context.self() == 0 ? 1 : 0);
   };
   Bench bench = elastic_bench(4, ElasticGossip(Every(1), whom, 0.75), 1);
@@ -321,7 +321,7 @@ TEST_CASE("Variances that are averaged stay positive under stale pulls", "[rule]
     explicit Alone(gossamer::model::FlatModel& m) : model_(m), pool_(m.flat()) {}
     PeerId self() const override { return 0; }
     std::span<const PeerId> peers() const override { return {}; }
-    gossamer::transport::Counters counters(PeerId) const override { return {}; }
+    gossamer::Counters counters(PeerId) const override { return {}; }
     std::uint64_t step() const override { return 0; }
     Generator& generator() override { return generator_; }
     double& weight() override { return weight_; }
@@ -332,7 +332,7 @@ TEST_CASE("Variances that are averaged stay positive under stale pulls", "[rule]
       copy.writable().copy_from(model_.flat());
       return copy;
     }
-    gossamer::rule::PeerHealth health(PeerId) const override { return {}; }
+    gossamer::PeerHealth health(PeerId) const override { return {}; }
     std::chrono::nanoseconds now() const override { return {}; }
     std::chrono::nanoseconds since_last_step() const override { return {}; }
     gossamer::model::Snapshot blank() override { return pool_.take(); }
@@ -419,7 +419,7 @@ TEST_CASE("Eight nodes on a bad network keep the sum and come near each other",
   CHECK(sum == Approx(moved).margin(1e-9));
   CHECK(group.totals().messages_merged > 2000);
   // Alone, the nodes would be 0 to 7, which is 42; several pulls at once would run away.
-  CHECK(gossamer::observe::consensus_error(group.members()) / 4 < 8);
+  CHECK(gossamer::observe::consensus_error(group.replicas()) / 4 < 8);
   CHECK(mean == Approx(3.6).margin(1));
 }
 
@@ -445,7 +445,7 @@ TEST_CASE("Elastic gossip goes on through crashes, restarts, newcomers and leave
     CHECK(group[id].weight() > 0);
     CHECK(group[id].counters().steps > 300);
   }
-  CHECK(gossamer::observe::consensus_error(group.members()) / 4 < 2);
+  CHECK(gossamer::observe::consensus_error(group.replicas()) / 4 < 2);
 }
 
 }  // namespace

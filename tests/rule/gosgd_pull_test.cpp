@@ -73,7 +73,7 @@ TEST_CASE("A pull halves the weight of the one who is asked and moves it to the 
 }
 
 TEST_CASE("Those who ask at once are answered from one copy", "[rule][gosgd_pull]") {
-  const auto node_0 = [](gossamer::rule::RuleContext& context) {
+  const auto node_0 = [](gossamer::PeerContext& context) {
     return context.self() == 0 ? std::nullopt : std::optional<PeerId>(0);
   };
   Bench bench(3, GoSgdPull(Every(1), node_0));

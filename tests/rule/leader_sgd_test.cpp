@@ -2,8 +2,8 @@
 /// Leader SGD: who leads, who is pulled, and what becomes of questions to leaders that go.
 #include <gossamer/error.hpp>
 #include <gossamer/node/gossip_node.hpp>
-#include <gossamer/simulation/group.hpp>
 #include <gossamer/rule/leader_sgd.hpp>
+#include <gossamer/simulation/group.hpp>
 
 #include <tests/rule/bench_context.hpp>
 #include <tests/rule/peer_failure.hpp>
@@ -21,15 +21,15 @@
 
 namespace {
 
-using gossamer::StopCondition;
 using gossamer::ConfigError;
 using gossamer::Context;
+using gossamer::Counters;
 using gossamer::Generator;
 using gossamer::PeerId;
+using gossamer::StopCondition;
 using gossamer::rule::LeaderSgd;
 using gossamer::rule::LeaderSgdOptions;
 using gossamer::rule::RecentLoss;
-using gossamer::transport::Counters;
 using tests::Approx;
 using tests::Bench;
 using tests::Departure;
@@ -44,7 +44,7 @@ struct Race {
     for (PeerId id = 0; id < losses.size(); ++id) {
       bench[id].set(id);
       bench[id].known = [this](PeerId peer) {
-        Counters status;
+        gossamer::Counters status;
         status.steps = bench[peer].steps;
         status.loss_sum = losses[peer] * static_cast<double>(status.steps);
         return status;
@@ -102,7 +102,7 @@ TEST_CASE("Groups follow their own leader, and all the best of all", "[rule][lea
 TEST_CASE("The recent loss is the mean of the last steps, not of all", "[rule][leader_sgd]") {
   RecentLoss loss(4);
   const double never = std::numeric_limits<double>::infinity();
-  Counters status;
+  gossamer::Counters status;
   CHECK(loss(7, status) == never);
   double sum = 0;
   double last = 0;

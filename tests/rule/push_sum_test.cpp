@@ -301,8 +301,8 @@ TEST_CASE("A node of SGP waits for its in-neighbour, of OSGP only when that is t
           "[rule][sgp]") {
   const std::uint64_t overlap = GENERATE(0U, 1U, 3U);
   Bench bench = bench_of(3, Sgp(Ring(), overlap));
-  CHECK(bench[0].rule.name() == (overlap > 0 ? "osgp" : "sgp"));
-  CHECK(bench[0].rule.is_synchronous());
+  CHECK(bench[0].rule->name() == (overlap > 0 ? "osgp" : "sgp"));
+  CHECK(bench[0].rule->is_synchronous());
   for (std::uint64_t i = 0; i <= overlap; ++i) REQUIRE(bench.advance(1));
   CHECK_FALSE(bench.advance(1));
   bench.advance(2);  // sends to 0
@@ -348,7 +348,7 @@ bool lose(const Sgp& rule, std::size_t nodes, const Departure& departure, std::u
   Generator order(tests::seed, stream);
   bench.gradient = [](PeerId id, std::size_t) { return 0.1 * id; };
   const bool lost = tests::take_steps(bench, departure, steps, order);
-  INFO(rule.name() << " on " << nodes << " nodes: " << departure << ", stream " << stream);
+  INFO(rule->name() << " on " << nodes << " nodes: " << departure << ", stream " << stream);
   double weight = 0;
   for (const PeerId id : bench.live()) {
     INFO("node " << id << " of the others");
@@ -417,10 +417,10 @@ TEST_CASE("A restored node of SGP goes on with its weight in the same scale", "[
   bench.advance(0);
   bench.settle();
   Archive saved;
-  bench[0].rule.checkpoint(saved);
+  bench[0].rule->checkpoint(saved);
   Bench restored(3, Sgp(Uneven()), 1);
   Archive archive(saved.entries());
-  restored[0].rule.checkpoint(archive);
+  restored[0].rule->checkpoint(archive);
   restored.lose(2);  // of three nodes one is lost: its weight, too, so that 1/3 is still 1
   restored.settle();
   restored[0].set(1);
@@ -435,7 +435,7 @@ TEST_CASE("Under faults, push-sum keeps its weight at every event and the others
   const gossamer::rule::AnyRule rule =
       GENERATE(as<gossamer::rule::AnyRule>{}, Sgp(), Sgp(NPeerExponential(2)),
                Sgp(NPeerExponential(1), 2), PushSum(0.3));
-  CAPTURE(rule.name());
+  CAPTURE(rule->name());
   tests::survive_faults(rule);
 }
 

@@ -25,8 +25,8 @@
 
 namespace {
 
-using gossamer::StopCondition;
 using gossamer::NodeError;
+using gossamer::StopCondition;
 using gossamer::rule::AnyRule;
 namespace rule = gossamer::rule;
 namespace topology = gossamer::topology;
@@ -68,7 +68,7 @@ std::vector<AnyRule> rules() {
 
 double total_of(gossamer::ThreadGroup<Descender>& group) {
   double weight = 0;
-  for (const auto& member : group.members()) weight += member.weight;
+  for (const auto& member : group.replicas()) weight += member.weight;
   return weight;
 }
 
@@ -76,11 +76,11 @@ TEST_CASE("A group of any size does its steps under the push-sum and averaging r
           "[rule][threads]") {
   const std::size_t nodes = GENERATE(1U, 2U, 3U, 5U);
   for (const AnyRule& one : rules()) {
-    CAPTURE(one.name(), nodes);
+    CAPTURE(one->name(), nodes);
     gossamer::ThreadGroup<Descender> group(gossamer::GroupOptions(nodes), one);
     group.run_until(StopCondition().steps(20));
     CHECK(std::abs(total_of(group) - 1) < tests::weight_tolerance);
-    if (one.is_synchronous()) {
+    if (one->is_synchronous()) {
       for (std::size_t i = 0; i < nodes; ++i) CHECK(group[i].counters().steps == 20);
     }
     group.run(StopCondition().steps(50));
@@ -91,20 +91,21 @@ TEST_CASE("A group of any size does its steps under the push-sum and averaging r
     // long steps (push-sum with random peers, which may diverge).
     const double mean = (static_cast<double>(nodes) - 1) / 2;
     const double found = group.mean().segments()[0][0].item<double>();
-    if (one.name() == "push_sum") continue;
-    CHECK(std::abs(found - mean) <= (one.is_synchronous() && one.name() != "osgp" ? 0.35 : mean) + 1e-9);
+    if (one->name() == "push_sum") continue;
+    CHECK(std::abs(found - mean) <=
+          (one->is_synchronous() && one->name() != "osgp" ? 0.35 : mean) + 1e-9);
   }
 }
 
 TEST_CASE("The others go on when a node fails under the push-sum and averaging rules",
           "[rule][threads]") {
   for (const AnyRule& one : rules()) {
-    CAPTURE(one.name());
+    CAPTURE(one->name());
     gossamer::ThreadGroup<Descender> group(gossamer::GroupOptions(3), one);
     group[1].fails_at = 7;
     CHECK(tests::message_of<NodeError>([&] { group.run_until(StopCondition().steps(10'000)); }) ==
           "node 1: no more data");
-    CHECK(group.members().size() == 2);
+    CHECK(group.replicas().size() == 2);
     const std::uint64_t before = group.totals().steps;
     group.run(StopCondition().steps(before + 50));
     CHECK(group.totals().steps > before);

@@ -2,7 +2,6 @@
 /// Slow momentum and its special cases, and the rules that are made of two others.
 #include <gossamer/error.hpp>
 #include <gossamer/node/gossip_node.hpp>
-#include <gossamer/simulation/group.hpp>
 #include <gossamer/rule/gosgd.hpp>
 #include <gossamer/rule/gossip_pga.hpp>
 #include <gossamer/rule/none.hpp>
@@ -11,6 +10,7 @@
 #include <gossamer/rule/sgp.hpp>
 #include <gossamer/rule/slow_momentum.hpp>
 #include <gossamer/rule/switch_after.hpp>
+#include <gossamer/simulation/group.hpp>
 
 #include <tests/rule/bench_context.hpp>
 #include <tests/rule/peer_failure.hpp>
@@ -29,20 +29,20 @@
 namespace {
 
 using gossamer::Archive;
-using gossamer::StopCondition;
 using gossamer::CheckpointError;
 using gossamer::ConfigError;
 using gossamer::Generator;
 using gossamer::GossipNode;
 using gossamer::PeerId;
+using gossamer::StopCondition;
 using gossamer::rule::AnyRule;
 using gossamer::rule::GoSgd;
 using gossamer::rule::None;
 using gossamer::rule::PerSyn;
 using gossamer::rule::Sgp;
 using gossamer::rule::SlowMo;
-using gossamer::rule::Sync;
 using gossamer::rule::SwitchAfter;
+using gossamer::rule::Sync;
 using tests::Approx;
 using tests::Bench;
 using tests::Departure;
@@ -157,7 +157,7 @@ TEST_CASE("SlowMo's outer step is the paper's, also when the learning rate chang
 TEST_CASE("Without the exact average each node goes on from its own, and nobody waits",
           "[rule][slowmo]") {
   Bench bench(2, SlowMo(None(), 2, 1, 0.5).exact_average(false), 1);
-  CHECK_FALSE(bench[0].rule.is_synchronous());
+  CHECK_FALSE(bench[0].rule->is_synchronous());
   bench.conserves = false;
   bench[0].set(0);
   bench.gradient = [](PeerId, std::size_t) { return 1.0; };
@@ -175,8 +175,8 @@ TEST_CASE("Around SGP and GoSGD, all nodes are equal after an outer step, and no
   const std::size_t nodes = GENERATE(1U, 2U, 3U, 8U);
   const AnyRule base = GENERATE(as<AnyRule>{}, Sgp(), GoSgd(0.5));
   Bench bench(nodes, SlowMo(base, 4, 1, 0.5), 2);
-  CHECK(bench[0].rule.name() == "slowmo(" + base.name() + ")");
-  CHECK(bench[0].rule.is_synchronous());
+  CHECK(bench[0].rule->name() == "slowmo(" + base->name() + ")");
+  CHECK(bench[0].rule->is_synchronous());
   for (PeerId id = 0; id < nodes; ++id) bench[id].set(0.5);  // where the first stretch begins
   bench.rebase();
   std::vector<std::vector<Numbers>> seen(21, std::vector<Numbers>(nodes));
@@ -200,7 +200,7 @@ TEST_CASE("Around SGP and GoSGD, all nodes are equal after an outer step, and no
   for (PeerId id = 0; id < nodes; ++id) {
     REQUIRE(bench[id].steps == 21);
     // What gossip has under way may come between the outer step and the next gradient.
-    if (base.name() == "gosgd") continue;
+    if (base->name() == "gosgd") continue;
     for (const std::uint64_t step : {4U, 8U, 12U, 16U, 20U}) {
       REQUIRE(seen[step][id] == seen[step][0]);
     }
@@ -229,11 +229,11 @@ TEST_CASE("A restored SlowMo goes on with its momentum, to the same bits", "[rul
   go_to(bench, 5);
   for (PeerId id = 0; id < 2; ++id) {
     Archive saved;
-    bench[id].rule.checkpoint(saved);
+    bench[id].rule->checkpoint(saved);
     Archive archive(saved.entries());
-    restored[id].rule.checkpoint(archive);
+    restored[id].rule->checkpoint(archive);
     Archive again;  // before the rule has seen a model
-    restored[id].rule.checkpoint(again);
+    restored[id].rule->checkpoint(again);
     CHECK(again.entries() == saved.entries());
     restored[id].steps = 5;
     std::copy(bench[id].x().begin(), bench[id].x().end(), restored[id].x().begin());
@@ -243,10 +243,10 @@ TEST_CASE("A restored SlowMo goes on with its momentum, to the same bits", "[rul
   for (PeerId id = 0; id < 2; ++id) CHECK(numbers(bench, id) == numbers(restored, id));
 
   Archive saved;
-  bench[0].rule.checkpoint(saved);
+  bench[0].rule->checkpoint(saved);
   Archive archive(saved.entries());
   Bench larger(1, rule(), 200);
-  larger[0].rule.checkpoint(archive);
+  larger[0].rule->checkpoint(archive);
   larger[0].steps = 12;
   const auto text = tests::message_of<CheckpointError>([&] { larger.advance(0); });
   CHECK(text.rfind("checkpoint: a rule's vector must have 1600 ", 0) == 0);
@@ -259,7 +259,7 @@ bool lose(const AnyRule& rule, std::size_t nodes, const Departure& departure) {
   Bench bench(nodes, rule);
   Generator order(tests::seed, 2710);
   const bool lost = tests::take_steps(bench, departure, steps, order);
-  INFO(rule.name() << " on " << nodes << " nodes: " << departure);
+  INFO(rule->name() << " on " << nodes << " nodes: " << departure);
   for (const PeerId id : bench.live()) {
     INFO("node " << id << " of the others");
     REQUIRE(bench[id].steps == steps);
@@ -290,7 +290,7 @@ TEST_CASE("Each part of a combination gets its own messages and no others", "[ru
   // GoSGD until step 2, then averages: what was pushed arrives in the second part.
   Bench bench(2, SwitchAfter(GoSgd(1), 2, PerSyn(3)), 1);
   bench.conserves = true;
-  CHECK(bench[0].rule.name() == "gosgd_then_persyn");
+  CHECK(bench[0].rule->name() == "gosgd_then_persyn");
   for (int i = 0; i < 3; ++i) REQUIRE(bench.advance(0));
   CHECK(bench.pending().size() == 2);  // two pushes
   CHECK(bench[0].weight() == 0.125);
@@ -305,9 +305,9 @@ TEST_CASE("Post-local SGD is synchronous until the change, and averages every ta
           "[rule][then]") {
   Bench bench(3, gossamer::rule::post_local(4, 3), 2);
   Bench sync(3, Sync(), 2);
-  CHECK(bench[0].rule.name() == "post_local");
-  CHECK(bench[0].rule.needs_gradient_hook());
-  CHECK(bench[0].rule.is_synchronous());
+  CHECK(bench[0].rule->name() == "post_local");
+  CHECK(bench[0].rule->needs_gradient_hook());
+  CHECK(bench[0].rule->is_synchronous());
   for (Bench* one : {&bench, &sync}) {
     for (PeerId id = 0; id < 3; ++id) (*one)[id].set(0.5);
     one->gradient = [one](PeerId id, std::size_t j) { return gradient_of(*one, id, j); };
@@ -335,7 +335,7 @@ TEST_CASE("Gossip-PGA gossips, and makes all nodes equal once a period, at their
           "[rule][slowmo]") {
   const std::size_t nodes = 6;
   Bench bench(nodes, gossamer::rule::gossip_pga(3), 2);
-  CHECK(bench[0].rule.name() == "gossip_pga");
+  CHECK(bench[0].rule->name() == "gossip_pga");
   const Numbers mean = bench.weighted_sum();
   const Numbers first = numbers(bench, 0);
   go_to(bench, 1);
@@ -397,7 +397,7 @@ TEST_CASE("After an outer step a node may reset its optimizer, and statistics ta
     CHECK(group[i].running_var().min().item<double>() > 0);
     CHECK(torch::equal(group[i].running_var(), group[0].running_var()));
   }
-  CHECK(gossamer::observe::consensus_error(group.members()) == 0);
+  CHECK(gossamer::observe::consensus_error(group.replicas()) == 0);
   // A mean alone restarts nothing: an optimizer with momentum goes on as it does under PerSyn.
   gossamer::SimulatedGroup<Learner> means(gossamer::SimulatedGroupOptions(3),
                                           SlowMo(None(), 4, 1, 0));
@@ -408,7 +408,7 @@ TEST_CASE("After an outer step a node may reset its optimizer, and statistics ta
 TEST_CASE("Under faults, slow momentum loses no weight and the others get through",
           "[rule][slowmo][simulated]") {
   const AnyRule base = GENERATE(as<AnyRule>{}, None(), Sgp(), GoSgd(0.3));
-  CAPTURE(base.name());
+  CAPTURE(base->name());
   gossamer::SimulatedGroup<Learner> group(
       gossamer::SimulatedGroupOptions(4)
           .world(gossamer::transport::SimulatedOptions(4)
@@ -422,7 +422,7 @@ TEST_CASE("Under faults, slow momentum loses no weight and the others get throug
   group.on_step = [&] { worst = std::max(worst, std::abs(group.total_weight() - 1)); };
   group.run(StopCondition().duration(8s));
   CHECK(worst < tests::weight_tolerance);
-  CHECK(group.members().size() == 3);
+  CHECK(group.replicas().size() == 3);
   for (PeerId id = 0; id < group.size(); ++id) {
     if (group.is_live(id)) CHECK(group[id].counters().steps > 100);
   }

@@ -3,11 +3,11 @@
 /// its peers on the way.
 #include <gossamer/error.hpp>
 #include <gossamer/node/gossip_node.hpp>
-#include <gossamer/simulation/group.hpp>
 #include <gossamer/node/thread_group.hpp>
 #include <gossamer/rule/gosgd.hpp>
 #include <gossamer/schedule/bandwidth.hpp>
 #include <gossamer/schedule/poisson.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossamer/topology/ring.hpp>
 
 #include <tests/support.hpp>
@@ -21,12 +21,12 @@
 
 namespace {
 
-using gossamer::StopCondition;
 using gossamer::ConfigError;
 using gossamer::Context;
 using gossamer::NodeOptions;
 using gossamer::PeerId;
 using gossamer::SimulatedGroupOptions;
+using gossamer::StopCondition;
 using gossamer::transport::SimulatedLink;
 using gossamer::transport::SimulatedOptions;
 using tests::Approx;
@@ -45,7 +45,7 @@ class Still final : public gossamer::GossipNode<std::vector<at::Tensor>> {
   explicit Still(Context context)
       : GossipNode(std::move(context), {torch::zeros({1000}, torch::kDouble)}) {}
 
-  rule::PeerHealth health(PeerId peer) { return engine().health(peer); }
+  PeerHealth health(PeerId peer) { return engine().health(peer); }
 
  private:
   double local_step() override { return 0; }
@@ -81,7 +81,9 @@ TEST_CASE("Under a Poisson schedule fast and slow nodes push equally often per s
           "[schedule][simulated]") {
   Group group(fast_and_slow(4), rule::GoSgd(schedule::Poisson(2)));
   group.run(StopCondition().duration(500s));
-  const auto sent = [&](PeerId id) { return static_cast<double>(group.counters(id).messages_sent); };
+  const auto sent = [&](PeerId id) {
+    return static_cast<double>(group.counters(id).messages_sent);
+  };
   // Within 4 deviations of 2 * 500; of the slow ones 2 % are in one step with another.
   CHECK(sent(0) == Approx(995).margin(128));
   for (PeerId id = 1; id < 4; ++id) CHECK(sent(id) == Approx(980).margin(128));
@@ -143,7 +145,7 @@ TEST_CASE("A simulated node counts what it sends to a peer, and forgets it when 
           "[transport][simulated]") {
   const auto options = fast_and_slow(3).plan({{30s, fault::Crash{1}}});
   Group group(options, rule::GoSgd(schedule::Poisson(5)));
-  rule::PeerHealth before;
+  PeerHealth before;
   bool gone = false;
   group.on_step = [&] {
     if (group.world().now() < 30s) before = group[0].health(1);

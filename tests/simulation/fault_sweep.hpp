@@ -4,8 +4,8 @@
 
 #include <gossamer/generator.hpp>
 #include <gossamer/node/gossip_node.hpp>
-#include <gossamer/simulation/group.hpp>
 #include <gossamer/rule/gosgd.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossamer/simulation/transport.hpp>
 
 #include <tests/support.hpp>
@@ -26,6 +26,7 @@
 
 namespace tests::sweep {
 
+using gossamer::Counters;
 using gossamer::Generator;
 using gossamer::PeerId;
 using gossamer::PlannedFault;
@@ -34,7 +35,6 @@ using gossamer::transport::Event;
 using gossamer::transport::Message;
 using gossamer::transport::Reason;
 using gossamer::transport::Returned;
-using gossamer::transport::Counters;
 using gossamer::transport::Time;
 using gossamer::transport::WorkDone;
 namespace fault = gossamer::fault;
@@ -167,7 +167,7 @@ class Probe {
   void wake() { endpoint_.wake(); }
   [[nodiscard]] Time now() const { return endpoint_.now(); }
   void publish(const Counters& status) { endpoint_.publish(status); }
-  [[nodiscard]] Counters counters(PeerId peer) const { return endpoint_.counters(peer); }
+  [[nodiscard]] gossamer::Counters counters(PeerId peer) const { return endpoint_.counters(peer); }
   [[nodiscard]] WorkDone totals() const { return endpoint_.totals(); }
   void finish() { endpoint_.finish(); }
   bool settled() { return endpoint_.settled(); }
@@ -305,7 +305,7 @@ Outcome run(std::uint64_t seed) {
                      .plan(plan);
   Group group(options, gossamer::rule::GoSgd(0.4), [&](typename Group::Ctx context) {
     context.transport.tracker = &tracker;
-    tracker.begin(context.transport.self());
+    tracker.begin(context.transport->self());
     return std::make_unique<Node>(std::move(context));
   });
   for (PeerId id = 0; id < nodes; ++id) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /// The sweep can fail: each decision of the delivery, turned around, breaks a promise in some
 /// schedule.
+#include <tests/simulation/fault_sweep.hpp>
 #include <tests/support.hpp>
 #include <tests/transport/delivery/breakable_rules.hpp>
-#include <tests/simulation/fault_sweep.hpp>
 
 #include <cstdint>
 #include <cstdlib>

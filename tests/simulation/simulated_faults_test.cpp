@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// Nothing is lost: random schedules of faults, with every book checked at every event.
-#include <tests/support.hpp>
 #include <tests/simulation/fault_sweep.hpp>
+#include <tests/support.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -3,7 +3,6 @@
 /// exchange as the theory says.
 #include <gossamer/error.hpp>
 #include <gossamer/node/gossip_node.hpp>
-#include <gossamer/simulation/group.hpp>
 #include <gossamer/observe/consensus.hpp>
 #include <gossamer/observe/digest.hpp>
 #include <gossamer/rule/gosgd.hpp>
@@ -11,6 +10,7 @@
 #include <gossamer/rule/none.hpp>
 #include <gossamer/rule/persyn.hpp>
 #include <gossamer/rule/sync.hpp>
+#include <gossamer/simulation/group.hpp>
 
 #include <tests/support.hpp>
 
@@ -27,7 +27,6 @@
 
 namespace {
 
-using gossamer::StopCondition;
 using gossamer::Context;
 using gossamer::Generator;
 using gossamer::GossipNode;
@@ -37,6 +36,7 @@ using gossamer::PeerId;
 using gossamer::PlannedFault;
 using gossamer::SimulatedGroup;
 using gossamer::SimulatedGroupOptions;
+using gossamer::StopCondition;
 using gossamer::transport::SimulatedLink;
 using gossamer::transport::SimulatedOptions;
 using gossamer::transport::Time;
@@ -110,7 +110,7 @@ SimulatedGroupOptions a_cluster(std::size_t nodes, std::uint64_t seed) {
 std::string digest_of_a_run(std::uint64_t seed) {
   Group group(a_cluster(8, seed), rule::GoSgd(0.3), walkers(20));
   group.run(StopCondition().steps(200));
-  return gossamer::observe::digest(group.members());
+  return gossamer::observe::digest(group.replicas());
 }
 
 /// Mean consensus error per coordinate of 8 walkers that step one after the other, over the rounds
@@ -121,7 +121,7 @@ double mean_consensus_error(const rule::AnyRule& rule, std::uint64_t rounds, boo
                             std::uint64_t every = 1) {
   constexpr std::size_t nodes = 8;
   constexpr std::int64_t length = 8;
-  const auto world = gossamer::transport::World<>::make(SimulatedOptions(nodes));
+  const auto world = gossamer::transport::SimulatedWorld<>::make(SimulatedOptions(nodes));
   std::vector<std::unique_ptr<Walker>> walkers;
   std::vector<gossamer::observe::Replica> members;
   for (PeerId id = 0; id < nodes; ++id) {
@@ -319,7 +319,7 @@ TEST_CASE("Synchronous rules run in the simulator and wait for the slowest", "[n
   for (std::size_t i = 0; i < 3; ++i) CHECK(group[i].counters().steps == 10);
   CHECK(group.elapsed().count() >= 0.3);
   CHECK(group.elapsed().count() < 0.4);
-  CHECK(gossamer::observe::consensus_error(group.members()) < 1e-12);
+  CHECK(gossamer::observe::consensus_error(group.replicas()) < 1e-12);
 }
 
 TEST_CASE("An average in parts takes the time of 2 (M - 1) / M vectors, in one piece M times that",
@@ -358,7 +358,7 @@ TEST_CASE("A node leaves under any rule, and its weight stays in the group", "[n
                                       rule::PerSyn(2).chunks(3), rule::None());
   Group group(SimulatedGroupOptions(3).plan({{50ms, fault::Leave{1}}}), rule, walkers(4));
   group.run(StopCondition().steps(40));
-  INFO(rule.name());
+  INFO(rule->name());
   CHECK_FALSE(group.is_live(1));
   CHECK(group[0].weight() + group[2].weight() == Approx(1).margin(tests::weight_tolerance));
   CHECK(group[2].counters().steps >= 40);
@@ -379,7 +379,7 @@ TEST_CASE("A node that fails stops the group, and its error names it", "[node][s
   SimulatedGroup<Failing> group(SimulatedGroupOptions(3), rule::GoSgd(0.5));
   const auto text = tests::message_of<NodeError>([&] { group.run(StopCondition().steps(100)); });
   CHECK(text == "node 1: no more data");
-  CHECK(group.members().size() == 2);
+  CHECK(group.replicas().size() == 2);
   CHECK(group.total_weight() == Approx(1).margin(tests::weight_tolerance));
   CHECK(group[0].counters().steps < 10);
 }
@@ -407,7 +407,7 @@ TEST_CASE("A crash takes its weight, and a restarted node is given half a member
   CHECK(group[1].weight() > 0);
   CHECK(group[4].weight() > 0);
   double held = 0;
-  for (const auto& member : group.members()) held += member.weight;
+  for (const auto& member : group.replicas()) held += member.weight;
   CHECK(held < 1);
   CHECK(held == Approx(1 - died).margin(0.2));  // and what was on its way to it
   CHECK(group.world().books().in_doubt == 0);
@@ -418,7 +418,7 @@ TEST_CASE("A node joins a synchronous group in its step, also as the one that re
   const std::uint32_t parts = GENERATE(1U, 2U, 4U, 5U);
   for (const rule::AnyRule& rule :
        {rule::AnyRule(rule::Sync().chunks(parts)), rule::AnyRule(rule::PerSyn(5).chunks(parts))}) {
-    CAPTURE(rule.name(), parts);
+    CAPTURE(rule->name(), parts);
     SimulatedGroup<Descender> group(
         SimulatedGroupOptions(4)
             .cost_of([](PeerId id) { return cost::Constant(id == 2 ? 13ms : 10ms); })
@@ -428,13 +428,13 @@ TEST_CASE("A node joins a synchronous group in its step, also as the one that re
                    {2500ms, fault::Crash{1}}}),
         rule);
     group.run(StopCondition().steps(300));
-    CHECK(group.members().size() == 4);
+    CHECK(group.replicas().size() == 4);
     CHECK(group[0].counters().steps > 100);
     CHECK(group[4].counters().steps > group[0].counters().steps);
     CHECK(group[2].counters().steps == 300);
     CHECK(group[3].counters().steps == 300);
-    if (rule.name() == "sync") {
-      CHECK(gossamer::observe::consensus_error(group.members()) < 1e-12);
+    if (rule->name() == "sync") {
+      CHECK(gossamer::observe::consensus_error(group.replicas()) < 1e-12);
       CHECK(group[3].model()[0][0].item<double>() == Approx((0 + 2 + 3 + 4) / 4.0));
     }
   }
@@ -476,18 +476,19 @@ TEST_CASE("Whoever comes and goes on a bad network, a synchronous group ends equ
                                       .plan(plan),
                                   rule::Sync().chunks(parts));
   group.run(StopCondition().steps(300));
-  CHECK(group.members().size() >= 6);
-  CHECK(gossamer::observe::consensus_error(group.members()) < 1e-12);
+  CHECK(group.replicas().size() >= 6);
+  CHECK(gossamer::observe::consensus_error(group.replicas()) < 1e-12);
 }
 
 TEST_CASE("A group in which all wait for ever says so, however slow it is", "[node][simulated]") {
   /// Waits for somebody's message from its third step on, which nobody sends.
-  struct Patient : rule::Neutral {
-    std::string name() const { return "patient"; }
-    bool may_step(gossamer::rule::RuleContext& context) { return context.step() < 2; }
+  struct Patient : rule::Rule {
+    std::string name() const override { return "patient"; }
+    bool may_step(gossamer::rule::RuleContext& context) override { return context.step() < 2; }
   };
   Group group(SimulatedGroupOptions(3).cost(cost::Constant(1h)), Patient(), walkers(4));
-  const auto text = tests::message_of<std::runtime_error>([&] { group.run(StopCondition().steps(100)); });
+  const auto text =
+      tests::message_of<std::runtime_error>([&] { group.run(StopCondition().steps(100)); });
   CHECK(text.rfind("SimulatedGroup: every node waits for others, and nothing comes, after ", 0) ==
         0);
   CHECK(group.totals().steps == 6);
@@ -508,13 +509,13 @@ TEST_CASE("Whoever looks at a group between two events does not disturb it", "[n
   Group watched(a_cluster(8, 1), rule::GoSgd(0.3), walkers(20));
   watched.begin(StopCondition().steps(200));
   int looks = 0;
-  while (!watched.go_on([&] { return watched.world().totals().steps >= 100ULL * (looks + 1); })) {
+  while (!watched.go_on([&] { return watched.world().work_done().steps >= 100ULL * (looks + 1); })) {
     ++looks;
     CHECK(watched.total_weight() == Approx(1).margin(tests::weight_tolerance));
   }
   watched.finish();
   CHECK(looks >= 15);
-  CHECK(gossamer::observe::digest(watched.members()) == digest_of_a_run(1));
+  CHECK(gossamer::observe::digest(watched.replicas()) == digest_of_a_run(1));
 }
 
 TEST_CASE("A simulated group goes on from a checkpoint: clock, plan, members, weight",
@@ -535,7 +536,7 @@ TEST_CASE("A simulated group goes on from a checkpoint: clock, plan, members, we
   CHECK(second.elapsed() == first.elapsed());
   CHECK(second.total_weight() == Approx(1).margin(tests::weight_tolerance));
   CHECK(second.totals().steps == first.totals().steps);
-  CHECK(gossamer::observe::digest(second.members()) == gossamer::observe::digest(first.members()));
+  CHECK(gossamer::observe::digest(second.replicas()) == gossamer::observe::digest(first.replicas()));
   CHECK(second.world().noise().loss == 0);
   CHECK_FALSE(second.is_live(1));
   REQUIRE(second.is_live(4));

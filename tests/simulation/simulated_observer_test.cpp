@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /// What a simulated group tells: all that happens, in its order, and without any effect on it.
 #include <gossamer/node/gossip_node.hpp>
-#include <gossamer/simulation/group.hpp>
 #include <gossamer/observe/digest.hpp>
 #include <gossamer/rule/gosgd.hpp>
 #include <gossamer/rule/persyn.hpp>
 #include <gossamer/rule/sync.hpp>
+#include <gossamer/simulation/group.hpp>
 
 #include <tests/node/mover.hpp>
 #include <tests/support.hpp>
@@ -22,7 +22,6 @@
 
 namespace {
 
-using gossamer::StopCondition;
 using gossamer::Fault;
 using gossamer::GossipNode;
 using gossamer::NodeOptions;
@@ -30,6 +29,7 @@ using gossamer::PeerId;
 using gossamer::SimulatedGroup;
 using gossamer::SimulatedGroupOptions;
 using gossamer::SimulatedObserver;
+using gossamer::StopCondition;
 using gossamer::transport::SimulatedOptions;
 using tests::Approx;
 using tests::Mover;
@@ -169,10 +169,10 @@ TEST_CASE("An observer does not change the run", "[node][simulated][trace]") {
                               {300ms, fault::Join{}},
                               {400ms, fault::Leave{2}},
                               {500ms, fault::Noise{{.loss = 0.05, .reorder = 0.05}}}})
-                       .observer(std::move(observer));
+                       .callback(std::move(observer));
     Group group(options, rule::GoSgd(0.5));
     group.run(StopCondition().duration(2s));
-    return gossamer::observe::digest(group.members()) + " " +
+    return gossamer::observe::digest(group.replicas()) + " " +
            std::to_string(group.world().events()) + " " +
            std::to_string(group.world().now().count());
   };
@@ -188,7 +188,7 @@ TEST_CASE("Each step is told once, with what it costs, and so is its end",
   Group group(a_cluster(3)
                   .cost_of([](PeerId id) { return cost::Constant((id + 1) * 10ms); })
                   .plan({{105ms, fault::SlowDisk{1, 70ms}}, {200ms, fault::Straggle{2, 2}}})
-                  .observer(recorder),
+                  .callback(recorder),
               rule::GoSgd(0.5));
   group.run(StopCondition().duration(1200ms));
   for (PeerId id = 0; id < 3; ++id) {
@@ -216,7 +216,7 @@ TEST_CASE("A step in two halves is told as one", "[node][simulated][trace]") {
     void apply() override {}
   };
   const auto recorder = std::make_shared<Recorder>();
-  SimulatedGroup<Descender> group(a_cluster(3).observer(recorder), rule::Sync());
+  SimulatedGroup<Descender> group(a_cluster(3).callback(recorder), rule::Sync());
   group.run(StopCondition().steps(20));
   for (PeerId id = 0; id < 3; ++id) {
     CHECK(recorder->steps[id] == 20);
@@ -226,7 +226,7 @@ TEST_CASE("A step in two halves is told as one", "[node][simulated][trace]") {
 
 TEST_CASE("A turn is told in its order", "[node][simulated][trace]") {
   const auto recorder = std::make_shared<Recorder>();
-  Group group(a_cluster(2).observer(recorder), rule::GoSgd(1));
+  Group group(a_cluster(2).callback(recorder), rule::GoSgd(1));
   group.run(StopCondition().steps(2));
   CHECK(recorder->of(0) ==
         "life-1 weight step end sent weight step end sent got merged-1 weight rest got merged-1 "
@@ -241,7 +241,7 @@ TEST_CASE("Weights that nodes tell and that of messages add up to 1", "[node][si
                          {200ms, fault::Partition{{0, 1}}},
                          {1200ms, fault::Heal{}},
                          {1500ms, fault::Leave{3}}})
-                  .observer(recorder),
+                  .callback(recorder),
               rule::GoSgd(0.5));
   group.run(StopCondition().duration(3s));
   CHECK(recorder->worst < tests::weight_tolerance);
@@ -260,16 +260,16 @@ TEST_CASE("Waiting is told under a rule that waits, and under no other",
           "[node][simulated][trace]") {
   for (const rule::AnyRule& rule :
        {rule::AnyRule(rule::PerSyn(2)), rule::AnyRule(rule::GoSgd(0.5))}) {
-    CAPTURE(rule.name());
+    CAPTURE(rule->name());
     const auto recorder = std::make_shared<Recorder>();
     Group group(a_cluster(3)
                     .cost_of([](PeerId id) { return cost::Constant(id == 2 ? 40ms : 10ms); })
-                    .observer(recorder),
+                    .callback(recorder),
                 rule);
     group.run(StopCondition().steps(20));
-    CHECK((recorder->count("@0 wait") > 5) == (rule.name() == "persyn"));
-    CHECK((recorder->count("@1 wait") > 5) == (rule.name() == "persyn"));
-    if (rule.name() == "gosgd") CHECK(recorder->count("@2 wait") == 0);
+    CHECK((recorder->count("@0 wait") > 5) == (rule->name() == "persyn"));
+    CHECK((recorder->count("@1 wait") > 5) == (rule->name() == "persyn"));
+    if (rule->name() == "gosgd") CHECK(recorder->count("@2 wait") == 0);
   }
 }
 
@@ -281,7 +281,7 @@ TEST_CASE("Lives are told from their beginning to their end, with the reason",
                          {300ms, fault::Restart{1}},
                          {400ms, fault::Join{}},
                          {500ms, fault::Leave{2}}})
-                  .observer(recorder),
+                  .callback(recorder),
               rule::GoSgd(0.5));
   group.run(StopCondition().duration(2s));
   const std::string one = recorder->of(1);
@@ -310,7 +310,7 @@ TEST_CASE("A node that fails is told to end so", "[node][simulated][trace]") {
     }
   };
   const auto recorder = std::make_shared<Recorder>();
-  SimulatedGroup<Failing> group(a_cluster(3).observer(recorder), rule::GoSgd(0.5));
+  SimulatedGroup<Failing> group(a_cluster(3).callback(recorder), rule::GoSgd(0.5));
   CHECK_THROWS_AS(group.run(StopCondition().steps(100)), gossamer::NodeError);
   const std::string one = recorder->of(1);
   CHECK(one.substr(one.size() - 6) == "failed");
@@ -321,11 +321,11 @@ TEST_CASE("A node that fails is told to end so", "[node][simulated][trace]") {
 TEST_CASE("Faults are told when they happen, and those that make no sense are not",
           "[node][simulated][trace]") {
   const auto recorder = std::make_shared<Recorder>();
-  Group group(a_cluster(3).observer(recorder), rule::GoSgd(0.5));
+  Group group(a_cluster(3).callback(recorder), rule::GoSgd(0.5));
   const std::vector<Fault> happen{
       fault::Straggle{0, 2}, fault::Pause{0, 1ms}, fault::SlowDisk{0, 1ms}, fault::Crash{1},
       fault::Restart{1},     fault::Join{},        fault::Leave{2},         fault::Partition{{0}},
-      fault::Heal{},         fault::Cut{0, 1},     fault::Reconnect{0, 1},    fault::Noise{}};
+      fault::Heal{},         fault::Cut{0, 1},     fault::Reconnect{0, 1},  fault::Noise{}};
   for (const Fault& one : happen) {
     CAPTURE(one.index());
     const int before = recorder->count(fault_word(one));
@@ -350,7 +350,7 @@ TEST_CASE("A group that goes on from a checkpoint tells of those who are there, 
   first.checkpoint(saved);
 
   auto watched = options;
-  Group second(watched.observer(recorder), rule::GoSgd(0.3));
+  Group second(watched.callback(recorder), rule::GoSgd(0.3));
   gossamer::Archive archive(saved.entries());
   second.checkpoint(archive);
   CHECK(recorder->last == first.world().now());

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 /// The picture of a simulated run: what its lanes, arrows and marks say is what happened.
-#include <gossamer/simulation/group.hpp>
 #include <gossamer/observe/digest.hpp>
-#include <gossamer/simulation/detail/open_flows.hpp>
-#include <gossamer/simulation/trace.hpp>
 #include <gossamer/rule/gosgd.hpp>
 #include <gossamer/rule/gosgd_pull.hpp>
 #include <gossamer/rule/persyn.hpp>
+#include <gossamer/simulation/detail/open_flows.hpp>
+#include <gossamer/simulation/group.hpp>
+#include <gossamer/simulation/trace.hpp>
 
 #include <nlohmann/json.hpp>
 #include <tests/node/mover.hpp>
-#include <tests/support.hpp>
 #include <tests/simulation/fault_sweep.hpp>
+#include <tests/support.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -29,11 +29,11 @@
 
 namespace {
 
-using gossamer::StopCondition;
 using gossamer::NodeOptions;
 using gossamer::PeerId;
 using gossamer::SimulatedGroup;
 using gossamer::SimulatedGroupOptions;
+using gossamer::StopCondition;
 using gossamer::observe::OpenFlows;
 using gossamer::observe::SimulatedTrace;
 using gossamer::transport::Message;
@@ -164,11 +164,11 @@ SimulatedGroupOptions a_cluster(std::size_t nodes) {
 }
 
 /// Runs a cluster and reads its trace.
-Picture picture_of(SimulatedGroupOptions options, const rule::AnyRule& rule, const StopCondition& budget,
-                   const std::function<void(Group&)>& look = nullptr) {
+Picture picture_of(SimulatedGroupOptions options, const rule::AnyRule& rule,
+                   const StopCondition& budget, const std::function<void(Group&)>& look = nullptr) {
   const tests::TemporaryFolder folder;
   const auto trace = std::make_shared<SimulatedTrace>(folder.path() / "trace.json");
-  Group group(options.observer(trace), rule);
+  Group group(options.callback(trace), rule);
   group.run(budget);
   if (look) look(group);
   trace->close();
@@ -182,7 +182,7 @@ TEST_CASE("The lanes of a trace compute as long as the steps cost, and its arrow
   const rule::AnyRule rule =
       GENERATE(rule::AnyRule(rule::GoSgd(0.5)), rule::AnyRule(rule::GoSgdPull(0.5)));
   std::vector<std::uint64_t> steps;
-  gossamer::transport::Counters totals;
+  gossamer::Counters totals;
   const Picture picture =
       picture_of(a_cluster(4).cost_of([](PeerId id) { return cost::Constant((id + 1) * 10ms); }),
                  rule, StopCondition().duration(2s), [&](Group& group) {
@@ -207,7 +207,7 @@ TEST_CASE("The lanes of a trace compute as long as the steps cost, and its arrow
   }
   CHECK(merged == totals.messages_merged);
   CHECK(picture.count("returned") == totals.messages_returned);
-  CHECK((picture.count("receive") > 0) == (rule.name() == "gosgd_pull"));  // requests
+  CHECK((picture.count("receive") > 0) == (rule->name() == "gosgd_pull"));  // requests
 }
 
 TEST_CASE("A trace shows who waits for a slow node, and that under gossip nobody does",
@@ -259,19 +259,19 @@ TEST_CASE("Whatever happens to a cluster, its trace is in order", "[observe][sim
     const std::uint32_t nodes = 2 + random.below(5);
     const auto plan = tests::sweep::random_plan(random, nodes);
     std::size_t live = 0;
-    const Picture picture =
-        picture_of(SimulatedGroupOptions(nodes)
-                       .world(SimulatedOptions(nodes)
-                                  .link({.latency = 1ms, .bytes_per_second = 1e6})
-                                  .limits({.messages = 1 + random.below(6)})
-                                  .resend_after(8ms)
-                                  .dead_after(80ms))
-                       .node(NodeOptions().seed(seed))
-                       .cost(cost::LogNormal(15ms, 0.5))
-                       .plan(plan),
-                   rule::GoSgd(0.4), StopCondition().duration(tests::sweep::the_end), [&](Group& group) {
-                     for (PeerId id = 0; id < group.size(); ++id) live += group.is_live(id) ? 1 : 0;
-                   });
+    const Picture picture = picture_of(
+        SimulatedGroupOptions(nodes)
+            .world(SimulatedOptions(nodes)
+                       .link({.latency = 1ms, .bytes_per_second = 1e6})
+                       .limits({.messages = 1 + random.below(6)})
+                       .resend_after(8ms)
+                       .dead_after(80ms))
+            .node(NodeOptions().seed(seed))
+            .cost(cost::LogNormal(15ms, 0.5))
+            .plan(plan),
+        rule::GoSgd(0.4), StopCondition().duration(tests::sweep::the_end), [&](Group& group) {
+          for (PeerId id = 0; id < group.size(); ++id) live += group.is_live(id) ? 1 : 0;
+        });
     CHECK(picture.bad_lanes() == "");
     std::vector<json> loose;
     CHECK(picture.bad_flows(loose) == "");
@@ -349,7 +349,7 @@ TEST_CASE("A resumed run's trace has lanes of those who are there, from where it
   const tests::TemporaryFolder folder;
   const auto trace = std::make_shared<SimulatedTrace>(folder.path() / "trace.json");
   auto traced = options;
-  Group second(traced.observer(trace), rule::GoSgd(0.3));
+  Group second(traced.callback(trace), rule::GoSgd(0.3));
   gossamer::Archive archive(saved.entries());
   second.checkpoint(archive);
   second.run(StopCondition().duration(500ms));
@@ -373,9 +373,9 @@ TEST_CASE("A trace does not change the run, and is not there until it is closed"
   const tests::TemporaryFolder folder;
   const auto trace = std::make_shared<SimulatedTrace>(folder.path() / "trace.json");
   auto traced = options;
-  Group watched(traced.observer(trace), rule::GoSgd(0.5));
+  Group watched(traced.callback(trace), rule::GoSgd(0.5));
   watched.run(StopCondition().duration(1s));
-  CHECK(gossamer::observe::digest(watched.members()) == gossamer::observe::digest(alone.members()));
+  CHECK(gossamer::observe::digest(watched.replicas()) == gossamer::observe::digest(alone.members()));
   CHECK(watched.world().events() == alone.world().events());
   CHECK_FALSE(std::filesystem::exists(folder.path() / "trace.json"));
   trace->close();

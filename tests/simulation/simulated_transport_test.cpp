@@ -2,9 +2,9 @@
 /// Nodes in a computed world: the contract, over good networks and bad ones, and the clock.
 #include <gossamer/error.hpp>
 #include <gossamer/generator.hpp>
-#include <gossamer/transport/peer_map.hpp>
-#include <gossamer/simulation/transport.hpp>
 #include <gossamer/simulation/detail/event_queue.hpp>
+#include <gossamer/simulation/transport.hpp>
+#include <gossamer/transport/peer_map.hpp>
 #include <gossamer/transport/transport.hpp>
 
 #include <tests/support.hpp>
@@ -38,11 +38,11 @@ using gossamer::transport::Simulated;
 using gossamer::transport::SimulatedLink;
 using gossamer::transport::SimulatedNoise;
 using gossamer::transport::SimulatedOptions;
-using gossamer::transport::World;
 using gossamer::transport::Time;
+using gossamer::transport::SimulatedWorld;
 using namespace std::chrono_literals;
 
-using World = World<>;
+using World = SimulatedWorld<>;
 
 static_assert(gossamer::transport::Transport<Simulated>);
 

@@ -3,10 +3,10 @@
 /// nodes, 1 / (sum of squared shares of the weight).
 #include <gossamer/error.hpp>
 #include <gossamer/node/gossip_node.hpp>
-#include <gossamer/simulation/group.hpp>
 #include <gossamer/rule/gosgd.hpp>
 #include <gossamer/schedule/bernoulli.hpp>
 #include <gossamer/schedule/every.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossamer/topology/exponential.hpp>
 #include <gossamer/topology/permutation.hpp>
 #include <gossamer/topology/two_choices.hpp>
@@ -23,12 +23,12 @@
 
 namespace {
 
-using gossamer::StopCondition;
 using gossamer::Context;
 using gossamer::Generator;
 using gossamer::NodeOptions;
 using gossamer::PeerId;
 using gossamer::SimulatedGroupOptions;
+using gossamer::StopCondition;
 using gossamer::transport::SimulatedOptions;
 using gossamer::transport::Time;
 using tests::Approx;
@@ -67,7 +67,7 @@ double on_a_bench(std::size_t nodes, const topology::Any& whom, Order in_order,
   Bench bench(nodes, rule::GoSgd(schedule::Bernoulli(probability), whom), 1);
   for (PeerId id = 0; id < nodes; ++id) {
     bench[id].known = [&bench](PeerId peer) {
-      gossamer::transport::Counters status;
+      gossamer::Counters status;
       status.weight = bench[peer].weight();
       return status;
     };
@@ -108,11 +108,12 @@ class Still final : public gossamer::GossipNode<std::vector<at::Tensor>> {
 /// The effective number of 8 nodes in a simulated group whose steps take 10 ms, give or take a
 /// third, and which exchange after every tenth step or so.
 double in_a_group(const schedule::Any& when, const topology::Any& whom, Time status_delay = 0ms) {
-  gossamer::SimulatedGroup<Still> group(SimulatedGroupOptions(8)
-                                            .world(SimulatedOptions(8).status_delay(status_delay))
-                                            .node(NodeOptions().seed(tests::seed).max_in_flight(1000))
-                                            .cost(cost::LogNormal(10ms, 0.3)),
-                                        rule::GoSgd(when, whom));
+  gossamer::SimulatedGroup<Still> group(
+      SimulatedGroupOptions(8)
+          .world(SimulatedOptions(8).status_delay(status_delay))
+          .node(NodeOptions().seed(tests::seed).max_in_flight(1000))
+          .cost(cost::LogNormal(10ms, 0.3)),
+      rule::GoSgd(when, whom));
   Evenness evenness;
   group.on_step = [&] {
     if (group.world().now() < 2s || group.world().events() % 8 != 0) return;
@@ -190,12 +191,11 @@ TEST_CASE("A regular schedule evens the weights, and most in turns of the expone
 
 TEST_CASE("What a node publishes is known to others after the delay, and not before",
           "[transport][simulated]") {
-  const auto world =
-      gossamer::transport::World<>::make(SimulatedOptions(2).status_delay(30ms));
+  const auto world = gossamer::transport::SimulatedWorld<>::make(SimulatedOptions(2).status_delay(30ms));
   auto a = world->endpoint(0);
   const auto b = world->endpoint(1);
   const auto publish = [&](std::uint64_t steps) {
-    gossamer::transport::Counters status;
+    gossamer::Counters status;
     status.steps = steps;
     a.publish(status);
   };
@@ -215,7 +215,7 @@ TEST_CASE("What a node publishes is known to others after the delay, and not bef
   world->run_until(100ms);
   CHECK(b.counters(0).steps == 3);
   CHECK(tests::message_of<gossamer::ConfigError>([] {
-          gossamer::transport::World<>::make(SimulatedOptions(2).status_delay(-1ms));
+          gossamer::transport::SimulatedWorld<>::make(SimulatedOptions(2).status_delay(-1ms));
         }) == "SimulatedOptions: status_delay must not be negative, got -1000000 ns");
 }
 

@@ -37,14 +37,14 @@ class ChoiceContext final : public gossamer::rule::RuleContext {
     std::erase(peers_, self_);
     return peers_;
   }
-  [[nodiscard]] gossamer::transport::Counters counters(PeerId peer) const override {
-    gossamer::transport::Counters status;
+  [[nodiscard]] gossamer::Counters counters(PeerId peer) const override {
+    gossamer::Counters status;
     if (const auto at = weights.find(peer); at != weights.end()) status.weight = at->second;
     return status;
   }
-  [[nodiscard]] gossamer::rule::PeerHealth health(PeerId peer) const override {
+  [[nodiscard]] gossamer::PeerHealth health(PeerId peer) const override {
     const auto at = healths.find(peer);
-    return at != healths.end() ? at->second : gossamer::rule::PeerHealth{};
+    return at != healths.end() ? at->second : gossamer::PeerHealth{};
   }
   [[nodiscard]] std::chrono::nanoseconds now() const override { return clock; }
   [[nodiscard]] std::chrono::nanoseconds since_last_step() const override { return passed; }
@@ -66,7 +66,7 @@ class ChoiceContext final : public gossamer::rule::RuleContext {
 
   std::vector<PeerId> members;  // ascending, this node included
   std::map<PeerId, double> weights;
-  std::map<PeerId, gossamer::rule::PeerHealth> healths;
+  std::map<PeerId, gossamer::PeerHealth> healths;
   std::uint64_t steps = 0;
   std::chrono::nanoseconds clock{0};
   std::chrono::nanoseconds passed{0};

@@ -125,23 +125,23 @@ TEST_CASE("Each circle of a permutation is drawn equally often", "[topology]") {
 
 TEST_CASE("Peers are drawn in proportion to their weights", "[topology]") {
   const topology::Weighted whom(
-      [](const rule::RuleContext&, PeerId peer) { return std::optional<double>(peer); });
+      [](const gossamer::PeerContext&, PeerId peer) { return std::optional<double>(peer); });
   ChoiceContext context(2, 5);
   CHECK(chi_square(counts(whom, context, 5), {0, 1, 0, 3, 4}) < limit);
   // Among the neighbours in a graph.
   const topology::Weighted near(
-      [](const rule::RuleContext&, PeerId peer) { return std::optional<double>(peer); },
+      [](const gossamer::PeerContext&, PeerId peer) { return std::optional<double>(peer); },
       topology::Ring(topology::Ring::Way::both));
   CHECK(chi_square(counts(near, context, 5), {0, 1, 0, 3, 0}) < limit);
   // Of unknown weight: as the mean of the others. Of no or endless weight, all: like each other.
-  const topology::Weighted some([](const rule::RuleContext&, PeerId peer) -> std::optional<double> {
+  const topology::Weighted some([](const gossamer::PeerContext&, PeerId peer) -> std::optional<double> {
     if (peer == 4) return std::nullopt;
     return peer;
   });
   CHECK(chi_square(counts(some, context, 5), {0, 1, 0, 3, 4.0 / 3}) < limit);
   for (const double same : {0.0, std::numeric_limits<double>::infinity()}) {
     const topology::Weighted none(
-        [same](const rule::RuleContext&, PeerId) { return std::optional<double>(same); });
+        [same](const gossamer::PeerContext&, PeerId) { return std::optional<double>(same); });
     CHECK(chi_square(counts(none, context, 5), {1, 1, 0, 1, 1}) < limit);
   }
   context.members = {2};
@@ -183,15 +183,15 @@ TEST_CASE("Fast and healthy peers are drawn more often", "[topology]") {
 }
 
 TEST_CASE("The counts of a peer's health forget old times", "[transport]") {
-  rule::PeerHealth health;
+  PeerHealth health;
   for (int k = 0; k < 1000; ++k) {
     health.count_sent();
     health.count_returned();
   }
-  CHECK(health.sent < rule::PeerHealth::window);
+  CHECK(health.sent < PeerHealth::window);
   CHECK(health.returned >= health.sent / 2);
   for (int k = 0; k < 500; ++k) health.count_sent();
-  CHECK(health.sent >= rule::PeerHealth::window / 2);
+  CHECK(health.sent >= PeerHealth::window / 2);
   CHECK(health.returned == 0);
 }
 

@@ -406,7 +406,8 @@ TEST_CASE("A graph that changes with the step follows the node's own steps", "[t
   // Every third step an exchange: without turns that last as long, it would be the same one always.
   const topology::OnePeerExponential slow(3);
   std::vector<PeerId> at_exchanges;
-  for (context.steps = 3; context.steps < 15; context.steps += 3) at_exchanges.push_back(*slow(context));
+  for (context.steps = 3; context.steps < 15; context.steps += 3)
+    at_exchanges.push_back(*slow(context));
   CHECK(at_exchanges == std::vector<PeerId>{5, 7, 4, 5});
   CHECK(message_of<ConfigError>([] { topology::BipartiteExponential(0); }) ==
         "Graph: a turn must last at least 1 step, got 0");

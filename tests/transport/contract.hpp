@@ -35,6 +35,7 @@
 ///     }
 namespace tests::contract {
 
+using gossamer::Counters;
 using gossamer::Generator;
 using gossamer::PeerId;
 using gossamer::model::Flat;
@@ -45,7 +46,6 @@ using gossamer::transport::Message;
 using gossamer::transport::PeerLeft;
 using gossamer::transport::Reason;
 using gossamer::transport::Returned;
-using gossamer::transport::Counters;
 using gossamer::transport::Time;
 using gossamer::transport::WorkDone;
 
@@ -802,7 +802,7 @@ std::vector<Claim> claims() {
       {"wake() ends the next wait(), once", wake_ends_the_next_wait<G>},
       {"wake() ends a running wait()", wake_ends_a_running_wait<G>},
       {"Another model is refused, naming both sides", other_model_is_refused<G>},
-      {"Counters and totals arrive and keep those who left", status_and_totals_go_forward<G>},
+      {"gossamer::Counters and totals arrive and keep those who left", status_and_totals_go_forward<G>},
       {"Leaving at any operation loses no message", leaving_at_every_point<G>},
       {"Loss at any operation loses no message between the living", loss_at_every_point<G>},
       {"Threads of their own lose and double nothing", threads_lose_nothing<G>},

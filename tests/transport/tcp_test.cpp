@@ -268,10 +268,10 @@ TEST_CASE("Another model is refused with a sentence on both sides", "[transport]
   REQUIRE(wait_for(one, [](Membership& member) { return member.all_answered(); }));
   one.endpoint().with([](Membership& member) { member.ping_all(); });
   REQUIRE(wait_for(one, [](Membership& member) { return member.all_answered(); }));
-  CHECK_THAT(
-      tests::message_of<ConfigError>([&] { one.set_model_layout("model\n", Flat({torch::zeros({5})})); }),
-      tests::contains("vector of 5 Float") && tests::contains("vector of 4 Float") &&
-          tests::contains("node 0") && tests::contains("node 1"));
+  CHECK_THAT(tests::message_of<ConfigError>(
+                 [&] { one.set_model_layout("model\n", Flat({torch::zeros({5})})); }),
+             tests::contains("vector of 5 Float") && tests::contains("vector of 4 Float") &&
+                 tests::contains("node 0") && tests::contains("node 1"));
 }
 
 TEST_CASE("Whoever speaks another language hears why, and disturbs nobody",

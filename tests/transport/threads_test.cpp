@@ -17,6 +17,7 @@
 namespace {
 
 using gossamer::ConfigError;
+using gossamer::Counters;
 using gossamer::PeerId;
 using gossamer::model::Flat;
 using gossamer::model::Snapshot;
@@ -29,7 +30,6 @@ using gossamer::transport::Message;
 using gossamer::transport::PeerLeft;
 using gossamer::transport::Reason;
 using gossamer::transport::Returned;
-using gossamer::transport::Counters;
 using gossamer::transport::ThreadHub;
 using gossamer::transport::Threads;
 using gossamer::transport::Time;
@@ -90,7 +90,7 @@ struct Archetype {
   void wake() {}
   Time now() const { return Time(7); }
   void publish(const Counters&) {}
-  Counters counters(PeerId) const { return {}; }
+  gossamer::Counters counters(PeerId) const { return {}; }
   WorkDone totals() const { return {}; }
   void finish() {}
   bool settled() { return true; }
@@ -105,7 +105,9 @@ struct Recorder {
   void note(std::string call) const { calls->push_back(std::move(call)); }
   PeerId self() const { return (note("self"), 2); }
   std::span<const PeerId> peers() const { return (note("peers"), std::span(others)); }
-  void set_model_layout(const std::string& model, const Flat&) { note("set_model_layout " + model); }
+  void set_model_layout(const std::string& model, const Flat&) {
+    note("set_model_layout " + model);
+  }
   void send(Message m) { note("send " + std::to_string(m.to)); }
   std::optional<Event> poll() {
     note("poll");
@@ -115,7 +117,7 @@ struct Recorder {
   void wake() { note("wake"); }
   Time now() const { return (note("now"), Time(11)); }
   void publish(const Counters& s) { note("publish " + std::to_string(s.steps)); }
-  Counters counters(PeerId p) const {
+  gossamer::Counters counters(PeerId p) const {
     return (note("status " + std::to_string(p)), Counters{.steps = 8});
   }
   WorkDone totals() const { return (note("totals"), WorkDone{9, 10}); }

@@ -27,7 +27,7 @@ inline Hello sample_hello() {
           .world_size = 8,
           .probe = true,
           .model = 42,
-          .earlier_life = 41,
+          .earlier_incarnation = 41,
           .address = "[::1]:4000"};
 }
 

@@ -62,7 +62,7 @@ TEST_CASE("A frame is read as it was written", "[transport][wire][parse]") {
   CHECK(hello.world_size == 8);
   CHECK(hello.probe);
   CHECK(hello.model == 42);
-  CHECK(hello.earlier_life == 41);
+  CHECK(hello.earlier_incarnation == 41);
   CHECK(hello.address == "[::1]:4000");
 
   CHECK(read_back(Model{7, "a\nb"}).text == "a\nb");

@@ -22,6 +22,12 @@ class Flat {
   Flat() = default;
   explicit Flat(std::vector<at::Tensor> segments) : segments_(std::move(segments)) {}
 
+  /// A copy in memory of its own.
+  [[nodiscard]] Flat clone() const {
+    Flat copy = zeros_like();
+    copy.copy_from(*this);
+    return copy;
+  }
   /// Zeroed vectors of the same lengths, dtypes and devices. (Zeroed, since the gaps between
   /// parameters travel too.)
   [[nodiscard]] Flat zeros_like() const {

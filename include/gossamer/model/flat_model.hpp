@@ -133,14 +133,6 @@ class FlatModel {
     for (std::size_t i = 0; i < first_.size(); ++i) kept_buffers_[i].tensor.copy_(first_[i]);
   }
 
-  /// What to do when a rule begins a new stretch of training from a point that nodes agreed on
-  /// (`rule::SlowMo`): the place to reset an optimizer's buffers. Nothing, if it is not set.
-  void on_restart(std::function<void()> hook) { restart_ = std::move(hook); }
-  /// Does it.
-  void restarted() const {
-    if (restart_) restart_();
-  }
-
   /// The buffers that do not travel; a checkpoint must keep them as well.
   [[nodiscard]] const std::vector<NamedTensor>& kept_buffers() const noexcept {
     return kept_buffers_;
@@ -250,7 +242,6 @@ class FlatModel {
   std::vector<at::Tensor> tensors_;        // the model's own, one per slot
   std::vector<NamedTensor> kept_buffers_;  // those that stay the node's own
   std::vector<at::Tensor> first_;          // their first values, for Buffers::reset
-  std::function<void()> restart_;
 };
 
 }  // namespace gossamer::model

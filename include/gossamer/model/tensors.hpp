@@ -23,7 +23,7 @@ struct Tensors {
   std::vector<NamedTensor> buffers = {};
   /// Unset: models meet by the weighted average of their numbers. Set it where that would mean
   /// nothing (the average of two bases is none). Only rules that never average otherwise take such
-  /// a model (`Neutral::merges_by_weighted_average()`), and the means of a group do not apply to it.
+  /// a model (`Rule::merges_by_weighted_average()`), and the means of a group do not apply to it.
   Merge merge = nullptr;
 };
 

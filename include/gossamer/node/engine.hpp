@@ -2,26 +2,23 @@
 /// Where transport, rule and model meet: the part of a node that does not depend on the user.
 #pragma once
 
-#include <gossamer/generator.hpp>
-#include <gossamer/model/flat_model.hpp>
-#include <gossamer/model/snapshot.hpp>
 #include <gossamer/model/archive.hpp>
+#include <gossamer/node/detail/join_and_leave.hpp>
+#include <gossamer/node/detail/model_average.hpp>
+#include <gossamer/node/detail/node_context.hpp>
 #include <gossamer/node/options.hpp>
+#include <gossamer/node/stop_condition.hpp>
 #include <gossamer/rule/merge.hpp>
-#include <gossamer/rule/context.hpp>
+#include <gossamer/rule/rule.hpp>
 #include <gossamer/transport/difference.hpp>
-#include <gossamer/transport/health.hpp>
-#include <gossamer/transport/peer_map.hpp>
 
 #include <ATen/core/grad_mode.h>
-#include <spdlog/logger.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <functional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -31,105 +28,72 @@
 
 namespace gossamer {
 
-/// Whether what is restored goes on where it was, or begins again among others.
+/// How what is restored goes on.
 enum class Restore : std::uint8_t {
-  resume,  ///< all nodes of the group were saved together, with no message under way
-  rejoin ///< the others know nothing of it, or have gone on meanwhile
+  resume,  ///< all nodes of the group were saved together, with no message in flight
+  rejoin   ///< the others know nothing of it, or have gone on meanwhile
 };
 
 /// Receives, sends, counts, and runs a rule's hooks over one model. `GossipNode` and `Gossip` are
 /// made of it; users do not need it.
+///
+///     detail/node_context      the node as its rule sees it
+///     detail/join_and_leave    how it comes among others, and goes
+///     detail/model_average     the mean of all models, when all ask for it
+///
 /// Threads: one at a time; `transport().wake()` from any.
-template <class Transport, class Rule>
-class Engine final : public rule::RuleContext {
+class Engine {
  public:
-  using Ctx = BasicContext<Transport, Rule>;
-
-  Engine(Ctx context, const model::Tensors& tensors)
-      : transport_(std::move(context.transport)),
+  Engine(Context context, const model::Tensors& tensors)
+      : node_(std::move(context.transport), std::move(context.options), context.weight, tensors),
         rule_(std::move(context.rule)),
-        options_((context.options.check(), std::move(context.options))),
-        peers_(transport_.peers().begin(), transport_.peers().end()),
-        members_(peers_.size() + 1),
-        model_(tensors, options_.buffers()),
-        pool_(model_.flat()),
-        generator_(options_.seed(), gossip_stream + transport_.self()),
-        weight_(context.weight) {
-    if (!(weight_ >= 0 && std::isfinite(weight_))) {
-      throw ConfigError(c10::str("Context: weight must be finite and not negative, got ", weight_));
-    }
-    if (model_.has_merge() && !rule_.merges_by_weighted_average()) {
-      throw ConfigError("Engine: rule " + rule_.name() +
+        members_(node_.peers().size() + 1) {
+    if (node_.model().has_merge() && !rule_->merges_by_weighted_average()) {
+      throw ConfigError("Engine: rule " + rule_->name() +
                         " averages the numbers of models, and this model has a merge of its own; "
                         "take a rule that uses it, such as gosgd");
     }
-    transport_.set_model_layout(model_.layout().description(), model_.flat());
+    transport().set_model_layout(model().layout().description(), model().flat());
+    if (callback() != nullptr) callback()->on_start(now(), self(), 1, weight());
     publish();  // a node that never gets to a step has weight, too
   }
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
 
-  // What a rule sees.
-  [[nodiscard]] PeerId self() const override { return transport_.self(); }
-  /// As of the last event that the rule was told of: what a peer sent before it went, it sent as a
-  /// live one.
-  [[nodiscard]] std::span<const PeerId> peers() const override { return peers_; }
-  [[nodiscard]] transport::Counters counters(PeerId peer) const override {
-    return peer == self() ? status_ : transport_.counters(peer);
-  }
-  [[nodiscard]] transport::PeerHealth health(PeerId peer) const override {
-    const transport::PeerHealth* counts = health_.find(peer);
-    transport::PeerHealth health = counts != nullptr ? *counts : transport::PeerHealth{};
-    health.bytes_per_second = transport::measured_speed(transport_, peer);
-    return health;
-  }
-  [[nodiscard]] std::chrono::nanoseconds now() const override { return transport_.now(); }
-  [[nodiscard]] std::chrono::nanoseconds since_last_step() const override {
-    return transport_.now() - last_step_;
-  }
-  [[nodiscard]] std::uint64_t step() const override { return joined_at_ + status_.steps; }
-  [[nodiscard]] Generator& generator() override { return generator_; }
-  [[nodiscard]] double& weight() override { return weight_; }
-  [[nodiscard]] model::FlatModel& model() override { return model_; }
-  [[nodiscard]] bool may_send() const override { return pool_.under_way() < options_.max_in_flight(); }
-  [[nodiscard]] model::Snapshot blank() override { return pool_.take(); }
-  [[nodiscard]] model::Snapshot snapshot() override {
-    model::Snapshot copy = pool_.take();
-    copy.writable().copy_from(model_.flat());
-    return copy;
-  }
-  void send(transport::Message message) override { outbox_.push_back(std::move(message)); }
-
-  [[nodiscard]] double weight() const noexcept { return weight_; }
-  [[nodiscard]] const model::FlatModel& model() const noexcept { return model_; }
-  [[nodiscard]] const model::SnapshotPool& pool() const noexcept { return pool_; }
-  [[nodiscard]] const NodeOptions& options() const noexcept { return options_; }
-  [[nodiscard]] const Transport& transport() const noexcept { return transport_; }
-  [[nodiscard]] Transport& transport() noexcept { return transport_; }
-  [[nodiscard]] const Rule& rule() const noexcept { return rule_; }
+  [[nodiscard]] PeerId self() const { return node_.self(); }
+  [[nodiscard]] double weight() const noexcept { return node_.weight(); }
+  [[nodiscard]] double& weight() noexcept { return node_.weight(); }
+  [[nodiscard]] const model::FlatModel& model() const noexcept { return node_.model(); }
+  [[nodiscard]] const model::SnapshotPool& pool() const noexcept { return node_.pool(); }
+  [[nodiscard]] const NodeOptions& options() const noexcept { return node_.options(); }
+  [[nodiscard]] transport::Transport& transport() const noexcept { return node_.transport(); }
+  [[nodiscard]] const rule::Rule& rule() const noexcept { return *rule_; }
+  /// The node as its rule sees it.
+  [[nodiscard]] rule::RuleContext& context() noexcept { return node_; }
+  /// Completed local steps; under a synchronous rule, those of the group.
+  [[nodiscard]] std::uint64_t step() const { return node_.step(); }
   /// Counters of this node, up to date.
-  [[nodiscard]] const transport::Counters& counters() const noexcept { return status_; }
+  [[nodiscard]] const Counters& counters() const noexcept { return node_.counters(); }
+  /// What to do when a rule begins a new stretch of training.
+  void on_restart(std::function<void()> hook) { node_.on_restart = std::move(hook); }
 
   /// Gives all nodes of a group the parameters of the live one with the lowest number: that one
   /// sends them, the others wait for them. Call it before anything else, on all nodes. Those that
   /// were restored keep their own, unless the rule is synchronous: then they also count their steps
   /// as the first one does.
   void start_equal(bool restored = false) {
-    const bool keeps = restored && !rule_.is_synchronous();
-    waits_for_first_ = !keeps;  // what faster nodes send meanwhile is merged afterwards
+    const at::NoGradGuard no_grad;
+    const bool keeps = restored && !rule_->is_synchronous();
+    if (!keeps) own_.wait_for_first();  // what faster nodes send meanwhile is merged afterwards
     const auto aggregate = [this](std::span<const transport::Message> all) { merge(all); };
-    while (waits_for_first_ && !peers_.empty() && peers_.front() < self()) {
-      transport_.wait(transport_.now() + std::chrono::seconds(1));
+    const auto peers = [this] { return node_.peers(); };
+    while (own_.waits_for_first() && !peers().empty() && peers().front() < self()) {
+      transport().wait(now() + std::chrono::seconds(1));
       receive(aggregate, [](const transport::Event&) {});
     }
-    const bool is_first = peers_.empty() || self() < peers_.front();
-    if (std::exchange(waits_for_first_, false) || (keeps && is_first)) {
-      call([this] {
-        const model::Snapshot first = snapshot();
-        for (const PeerId peer : peers_) {
-          send({.to = peer, .kind = first_model, .round = step(), .payload = first});
-        }
-      });
-    }
-    hand_over(aggregate);
+    const bool is_first = peers().empty() || self() < peers().front();
+    if (own_.stop_waiting() || (keeps && is_first)) own_.send_first_model();
+    merge_inbox(aggregate);
   }
 
   /// Asks `member` for half of its weight, with its model: so a newcomer, which begins with weight
@@ -137,11 +101,8 @@ class Engine final : public rule::RuleContext {
   /// asked, as soon as one is known. Any rule's members answer. Under a synchronous rule the one
   /// with the lowest number is asked in any case, and the newcomer counts its steps as that one
   /// does: the others wait for it from its first step on.
-  void join(PeerId member) {
-    joining_ = true;
-    ask_for_share(rule_.is_synchronous() && !peers_.empty() ? peers_.front() : member);
-  }
-  [[nodiscard]] bool joining() const noexcept { return joining_; }
+  void join(PeerId member) { own_.join(member); }
+  [[nodiscard]] bool joining() const noexcept { return own_.joining(); }
 
   /// Takes in everything that has arrived. `aggregate` is called with the messages (a span), as
   /// often as other events separate them; `on_event` with each PeerJoined and PeerLeft.
@@ -149,317 +110,272 @@ class Engine final : public rule::RuleContext {
   template <class Aggregate, class OnEvent>
   bool receive(Aggregate aggregate, OnEvent on_event) {
     const at::NoGradGuard no_grad;
+    const std::uint64_t merged = counters().messages_merged;
     bool any = false;
-    for (const PeerId newcomer : std::exchange(owed_, {})) share_with(newcomer);
-    while (auto event = transport_.poll()) {
+    double arrived = 0;
+    own_.pay_debts();
+    while (auto event = transport().poll()) {
       any = true;
       if (auto* delivered = std::get_if<transport::Delivered>(&*event)) {
-        if (delivered->message.kind == first_model) {
-          if (!delivered->message.payload) continue;
-          if (std::exchange(waits_for_first_, false)) take_first(delivered->message);
-          continue;
-        }
-        if (delivered->message.kind == join_request) {
-          hand_over(aggregate);
-          share_with(delivered->message.from);
-          continue;
-        }
-        if (delivered->message.kind == join_answer) {
-          hand_over(aggregate);
-          take_share(delivered->message);
-          continue;
-        }
-        inbox_.push_back(std::move(delivered->message));
-        continue;
-      }
-      if (auto* returned = std::get_if<transport::Returned>(&*event)) {
+        if (callback() != nullptr) callback()->on_deliver(now(), delivered->message);
+        arrived += delivered->message.weight;
+        take_in(std::move(delivered->message), aggregate);
+      } else if (auto* returned = std::get_if<transport::Returned>(&*event)) {
+        if (callback() != nullptr) callback()->on_return(now(), *returned);
         returned_.push_back(std::move(*returned));
-        continue;
-      }
-      hand_over(aggregate);
-      if (const auto* joined = std::get_if<transport::PeerJoined>(&*event)) {
-        log("peer ", joined->peer, " has joined");
-        peers_.insert(std::upper_bound(peers_.begin(), peers_.end(), joined->peer), joined->peer);
-        rule_.on_peer_joined(*this, joined->peer);
-        if (joining_ && !asked_) ask_for_share(joined->peer);
-        on_event(*event);
-      } else if (const auto* gone = std::get_if<transport::PeerLeft>(&*event)) {
-        log("peer ", gone->peer, " goes: ", to_string(gone->reason));
-        // Those who finish together do not release each other from a round that nobody completes.
-        if (!finishing_ || gone->reason != transport::Reason::finished) {
-          std::erase(peers_, gone->peer);
-          if (transport::PeerHealth* counts = health_.find(gone->peer)) *counts = {};
-          rule_.on_peer_left(*this, *gone);
+      } else {
+        merge_inbox(aggregate);
+        if (const auto* joined = std::get_if<transport::PeerJoined>(&*event)) {
+          peer_joined(joined->peer);
+        } else if (const auto* gone = std::get_if<transport::PeerLeft>(&*event)) {
+          peer_left(*gone);
         }
-        if (gone->reason != transport::Reason::finished) ask_another(gone->peer);
         on_event(*event);
+        node_.flush();
       }
-      flush();
     }
-    hand_over(aggregate);
+    merge_inbox(aggregate);
     take_back();
     if (any) publish();
+    if (any && callback() != nullptr) tell_merged(counters().messages_merged - merged, arrived);
     return any;
   }
 
   /// The rule's own way to take messages in; the default of `aggregate`.
-  void merge(std::span<const transport::Message> messages) { rule_.on_messages(*this, messages); }
+  void merge(std::span<const transport::Message> messages) {
+    if (!rule_->weight_follows_model()) rule::take_weights(node_, messages);
+    rule_->on_messages(node_, messages);
+  }
 
   bool may_step() {
-    return ask([this] { return rule_.may_step(*this); });
+    return ask([this] { return rule_->may_step(node_); });
   }
   bool may_apply() {
-    return ask([this] { return rule_.may_apply(*this); });
+    return ask([this] { return rule_->may_apply(node_); });
   }
   void before_step() {
-    call([this] { rule_.before_step(*this); });
+    if (callback() != nullptr) callback()->on_step(now(), self());
+    call([this] { rule_->before_step(node_); });
   }
   void after_gradient() {
-    call([this] { rule_.after_gradient(*this); });
+    call([this] { rule_->after_gradient(node_); });
   }
   void before_apply() {
-    call([this] { rule_.before_apply(*this); });
+    call([this] { rule_->before_apply(node_); });
   }
+  /// Settles what the rule has open with others, then hands the weight to one of them; again, if
+  /// weight has come since.
   void leave() {
-    call([this] { rule_.on_leave(*this); });
+    if (!std::exchange(leaving_, true)) {
+      if (callback() != nullptr) callback()->on_leaving(now(), self());
+      call([this] { rule_->on_leave(node_); });
+    }
+    call([this] { own_.leave(); });
     publish();
+  }
+
+  /// The mean of the models of all live nodes, which all of them ask for at once; the same bits at
+  /// each. Waits for the others, and throws std::runtime_error if they have not come by then. Nodes
+  /// may come and go meanwhile. `aggregate` takes in what else comes.
+  template <class Aggregate, class OnEvent>
+  model::Flat mean(transport::Time deadline, Aggregate aggregate, OnEvent on_event) {
+    call([this] { average_.begin(); });
+    while (average_.waiting() && now() < deadline) {
+      if (!receive(aggregate, on_event) && average_.waiting()) transport().wait(deadline);
+    }
+    if (!average_.waiting()) return average_.result().clone();
+    average_.give_up();
+    throw std::runtime_error(c10::str("node ", self(), ": the mean of all models needs all of ",
+                                      node_.peers().size() + 1,
+                                      " nodes, and some have not asked for it in time"));
   }
 
   /// Starts no more exchanges, but still answers.
   void finish() {
     finishing_ = true;
-    transport_.finish();
+    transport().finish();
   }
 
   /// Counts a step that the user has just completed, and lets the rule act on it.
   void after_step(double loss) {
-    if (options_.stop_on_bad_loss() && !std::isfinite(loss)) {
-      throw std::runtime_error(c10::str("the loss is ", loss, " at step ", status_.steps + 1,
+    if (options().stop_on_bad_loss() && !std::isfinite(loss)) {
+      throw std::runtime_error(c10::str("the loss is ", loss, " at step ", counters().steps + 1,
                                         "; a lower learning rate may help"));
     }
-    ++status_.steps;
-    status_.samples += options_.samples_per_step();
-    status_.loss_sum += loss;
-    call([this] { rule_.after_step(*this); });
-    last_step_ = transport_.now();
+    node_.count_step(loss);
+    call([this] { rule_->after_step(node_); });
+    node_.end_step();
     publish();
+    if (callback() != nullptr) callback()->on_step_end(now(), self(), counters());
   }
 
-  /// Whether the group has done the steps and samples that the budget asks for.
-  [[nodiscard]] bool work_done(const StopCondition& budget) const {
-    transport::WorkDone totals = transport_.totals();
-    if (rule_.is_synchronous()) {
-      totals = {step() * members_, step() * options_.samples_per_step() * members_};
+  /// Whether the group has done the steps and samples that the condition asks for.
+  [[nodiscard]] bool work_done(const StopCondition& until) const {
+    if (rule_->is_synchronous()) {
+      const std::uint64_t all = step() * members_;
+      return until.is_done(all, all * options().samples_per_step(), members_);
     }
-    return (budget.samples() > 0 && totals.samples >= budget.samples()) ||
-           (budget.steps() > 0 && totals.steps >= budget.steps() * members_);
-  }
-
-  /// Whether the budget's time is over for a run that began at `begin`.
-  [[nodiscard]] bool time_up(const StopCondition& budget, transport::Time begin) const {
-    return budget.duration().count() > 0 && transport_.now() - begin >= budget.duration();
+    const transport::WorkDone all = transport().work_done();
+    return until.is_done(all.steps, all.samples, members_);
   }
 
   /// After a hook threw: what was polled and not merged counts as this node's own, what it wanted
   /// to say is not said, and what waits in its queue goes back to its senders.
   void fail() {
-    for (const auto& message : outbox_) weight_ += message.weight;
-    for (const auto& message : inbox_) weight_ += message.weight;
-    for (const auto& returned : returned_) weight_ += returned.message.weight;
-    outbox_.clear();
-    inbox_.clear();
-    returned_.clear();
+    weight() += node_.unsay() + own_.waiting_weight();
+    own_.forget();
+    for (const auto& message : std::exchange(inbox_, {})) weight() += message.weight;
+    for (const auto& returned : std::exchange(returned_, {})) weight() += returned.message.weight;
     publish();
-    transport_.close(transport::Reason::lost);
+    if (callback() != nullptr) callback()->on_end(now(), self(), observe::Callback::End::failed);
+    transport().close(transport::Reason::lost);
   }
 
   /// Parameters, buffers, weight, counters, generator and the rule's state. Call it when nothing is
-  /// under way, else what is will be missing. For the next restore, only the parameters, buffers,
-  /// counters and the generator are restored: the weight is the one that the node was made with,
-  /// and the rule has no exchange under way.
+  /// in flight, else what is will be missing. To rejoin, only the parameters, buffers, counters and
+  /// the generator are restored: the weight is the one that the node was made with, and the rule
+  /// has no exchange in flight.
   void checkpoint(Archive& archive, Restore restore = Restore::resume) {
     const at::NoGradGuard no_grad;
-    std::string layout = model_.layout().description();
-    std::string rule_name = rule_.name();
-    archive("layout", layout);
-    archive("rule_name", rule_name);
-    if (archive.loading()) {
-      const std::string difference =
-          transport::first_difference(model_.layout().description(), layout);
-      if (!difference.empty()) {
-        throw CheckpointError("checkpoint: of another model: " + difference);
-      }
-      if (rule_name != rule_.name()) {
-        throw CheckpointError("checkpoint: of a run with rule " + rule_name + ", this one has " +
-                              rule_.name());
-      }
+    refuse_another(archive);
+    for (std::size_t s = 0; s < model().flat().segments().size(); ++s) {
+      archive("parameters/" + std::to_string(s), model().flat().segments()[s]);
     }
-    for (std::size_t s = 0; s < model_.flat().segments().size(); ++s) {
-      archive("parameters/" + std::to_string(s), model_.flat().segments()[s]);
-    }
-    for (const auto& buffer : model_.kept_buffers())
+    for (const auto& buffer : model().kept_buffers())
       archive("buffer/" + buffer.name, buffer.tensor);
-    status_.checkpoint(archive);
-    archive("generator", generator_);
+    node_.counters().checkpoint(archive);
+    archive("generator", node_.generator());
     if (restore == Restore::resume || !archive.loading()) {
-      archive("weight", weight_);
-      archive("joined_at", joined_at_);
-      archive.within("rule", [&] { rule_.checkpoint(archive); });
+      archive("weight", weight());
+      archive("joined_at", node_.joined_at);
+      archive.within("rule", [&] { rule_->checkpoint(archive); });
     }
     if (archive.loading()) publish();
   }
 
  private:
-  /// Streams of the seed that belong to gossip; users' generators take lower ones.
-  static constexpr std::uint64_t gossip_stream = std::uint64_t{1} << 32U;
-  /// The kind of message by which a group starts equal; no rule uses it.
-  static constexpr std::uint32_t first_model = 0xffffffffU;
-  /// Those by which a newcomer joins.
-  static constexpr std::uint32_t join_request = 0xfffffffeU;
-  static constexpr std::uint32_t join_answer = 0xfffffffdU;
-
-  void take_first(const transport::Message& message) {
-    model_.flat().copy_from(*message.payload);
-    if (rule_.is_synchronous()) joined_at_ = message.round - status_.steps;  // modulo 2^64
+  [[nodiscard]] observe::Callback* callback() const noexcept { return node_.callback(); }
+  [[nodiscard]] transport::Time now() const { return transport().now(); }
+  void publish() { node_.publish(); }
+  void tell_merged(std::uint64_t messages, double arrived) {
+    if (messages > 0) callback()->on_merge(now(), self(), messages, arrived);
+    callback()->on_weight(now(), self(), weight());
   }
 
-  void ask_for_share(PeerId member) {
-    asked_ = member;
-    send({.to = member, .kind = join_request, .payload = {}});
-    flush();
-  }
-  /// The newcomer will hear nothing from `member`.
-  void ask_another(PeerId member) {
-    if (!joining_ || asked_ != member) return;
-    asked_.reset();
-    if (peers_.empty()) return;
-    const auto peers = static_cast<std::uint32_t>(rule_.is_synchronous() ? 1 : peers_.size());
-    ask_for_share(peers_[generator_.below(peers)]);
-  }
-  void share_with(PeerId newcomer) {
-    if (weight_ > 0) {
-      transport::Message answer = rule::split(*this, newcomer, 0.5, join_answer);
-      answer.round = step();
-      send(std::move(answer));
+  template <class Aggregate>
+  void take_in(transport::Message message, const Aggregate& aggregate) {
+    if (!detail::JoinAndLeave::is_reserved(message)) return inbox_.push_back(std::move(message));
+    merge_inbox(aggregate);
+    if (detail::ModelAverage::is_own(message)) {
+      average_.receive(std::move(message));
+      node_.flush();
     } else {
-      send({.to = newcomer, .kind = join_answer, .payload = {}});
+      own_.receive(std::move(message));
     }
-    flush();
   }
-  void take_share(const transport::Message& answer) {
-    if (answer.weight > 0) {
-      joining_ = false;
-      if (rule_.is_synchronous()) joined_at_ = answer.round;
-      rule::merge(*this, {&answer, 1});
-      ++status_.messages_merged;
-    } else {
-      ask_another(answer.from);
+
+  void peer_joined(PeerId peer) {
+    node_.log("peer ", peer, " has joined");
+    node_.add_peer(peer);
+    rule_->on_peer_joined(node_, peer);
+    average_.on_peer_joined(peer);
+    own_.on_peer_joined(peer);
+    if (callback() != nullptr) callback()->on_peer_joined(now(), self(), peer);
+  }
+  void peer_left(const transport::PeerLeft& gone) {
+    node_.log("peer ", gone.peer, " goes: ", to_string(gone.reason));
+    // Those who finish together do not release each other from a round that nobody completes.
+    if (!finishing_ || gone.reason != transport::Reason::finished) {
+      node_.remove_peer(gone.peer);
+      rule_->on_peer_left(node_, gone);
+      average_.on_peer_left(gone);
     }
+    if (gone.reason != transport::Reason::finished) own_.on_peer_gone(gone.peer);
+    if (callback() != nullptr) callback()->on_peer_left(now(), self(), gone);
   }
 
   template <class Hook>
   void call(Hook hook) {
     const at::NoGradGuard no_grad;
     hook();
-    flush();
+    node_.flush();
   }
-
   template <class Question>
   bool ask(Question question) {
     const at::NoGradGuard no_grad;
     const bool yes = question();
-    flush();
+    node_.flush();
     return yes;
   }
 
   template <class Aggregate>
-  void hand_over(const Aggregate& aggregate) {
-    if (inbox_.empty() || waits_for_first_) return;
-    double total = weight_;
+  void merge_inbox(const Aggregate& aggregate) {
+    if (inbox_.empty() || own_.waits_for_first()) return;
+    double total = weight();
     for (const auto& message : inbox_) total += message.weight;
     try {
       aggregate(std::span<const transport::Message>(inbox_));
     } catch (...) {  // half merged: whatever it was, the weight is this node's now
-      weight_ = total;
+      weight() = total;
       inbox_.clear();
-      outbox_.clear();
+      node_.unsay();
       throw;
     }
-    for (const auto& message : inbox_) status_.messages_merged += message.payload ? 1 : 0;
+    for (const auto& message : inbox_) node_.counters().messages_merged += message.payload ? 1 : 0;
     inbox_.clear();
-    flush();
+    node_.flush();
   }
 
   /// After all else, and once each: a rule may send a message again that comes back at once.
   void take_back() {
+    using Own = detail::JoinAndLeave;
     for (transport::Returned& returned : returned_) {
-      if (returned.message.kind == first_model) {
-        if (returned.reason == transport::Reason::queue_full) send(std::move(returned.message));
+      const transport::Message& message = returned.message;
+      const bool has_weight = message.kind != Own::first_model && message.kind != Own::join_request;
+      if (has_weight) {
+        node_.count_returned(message.to);
+        node_.log("message to peer ", message.to, " came back, weight ", message.weight, ": ",
+                  to_string(returned.reason));
+      }
+      if (detail::ModelAverage::is_own(message)) {
+        average_.take_back(std::move(returned.message));
         continue;
       }
-      if (returned.message.kind == join_request) {
-        ask_another(returned.message.to);
+      if (Own::is_reserved(message)) {
+        own_.take_back(std::move(returned));
         continue;
       }
-      ++status_.messages_returned;
-      health_.add(returned.message.to).first.count_returned();
-      log("message to peer ", returned.message.to, " came back, weight ", returned.message.weight,
-          ": ", to_string(returned.reason));
-      if (returned.message.kind == join_answer) {
-        rule::merge(*this, {&returned.message, 1});
-        if (returned.reason == transport::Reason::queue_full) owed_.push_back(returned.message.to);
-        continue;
-      }
-      rule_.on_returned(*this, returned.message);
+      if (!rule_->weight_follows_model()) rule::take_weights(node_, {&message, 1});
+      rule_->on_returned(node_, message);
     }
     returned_.clear();
-    flush();
+    node_.flush();
   }
 
-  void flush() {
-    for (auto& message : outbox_) {
-      message.from = self();
-      ++status_.messages_sent;
-      status_.bytes_sent += message.bytes();
-      health_.add(message.to).first.count_sent();
-      transport_.send(std::move(message));
-    }
-    outbox_.clear();
-  }
-
-  void publish() {
-    status_.weight = weight_;
-    transport_.publish(status_);
-  }
-
-  template <class... Parts>
-  void log(const Parts&... parts) const {
-    if (options_.logger() && options_.logger()->should_log(spdlog::level::debug)) {
-      options_.logger()->debug(c10::str("node ", self(), ": ", parts...));
+  void refuse_another(Archive& archive) {
+    std::string layout = model().layout().description();
+    std::string rule_name = rule_->name();
+    archive("layout", layout);
+    archive("rule_name", rule_name);
+    if (!archive.loading()) return;
+    const std::string difference =
+        transport::first_difference(model().layout().description(), layout);
+    if (!difference.empty()) throw CheckpointError("checkpoint: of another model: " + difference);
+    if (rule_name != rule_->name()) {
+      throw CheckpointError("checkpoint: of a run with rule " + rule_name + ", this one has " +
+                            rule_->name());
     }
   }
 
-  Transport transport_;
-  Rule rule_;
-  NodeOptions options_;
-  std::vector<PeerId> peers_;  // ascending
-  std::uint64_t members_;      // at the start
-  model::FlatModel model_;
-  model::SnapshotPool pool_;
-  Generator generator_;
-  double weight_;
-  bool waits_for_first_ = false;
+  detail::NodeContext node_;
+  rule::AnyRule rule_;
+  detail::JoinAndLeave own_{node_, *rule_};
+  detail::ModelAverage average_{node_};
+  std::uint64_t members_;  // at the start
   bool finishing_ = false;
-  std::uint64_t joined_at_ = 0;  // the step of a synchronous group at which it came
-  bool joining_ = false;         // it has not yet been given its weight
-  std::optional<PeerId> asked_;  // the member from whom it hopes for it
-  std::vector<PeerId> owed_;     // newcomers whose links had no room for the answer
-  transport::Counters status_;
-  transport::PeerMap<transport::PeerHealth> health_;
-  transport::Time last_step_ = transport_.now();
+  bool leaving_ = false;
   std::vector<transport::Message> inbox_;
   std::vector<transport::Returned> returned_;
-  std::vector<transport::Message> outbox_;
 };
 
 }  // namespace gossamer

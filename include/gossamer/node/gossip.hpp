@@ -27,19 +27,18 @@ namespace gossamer {
 ///
 /// Threads  one at a time. Throws ConfigError from the constructor: see `GossipNode`; also for a
 ///          rule that acts between gradient and apply, since a whole loop has no such place.
-template <class Transport, class Rule>
-class BasicGossip {
+class Gossip {
  public:
   template <model::Model ModelType>
-  BasicGossip(BasicContext<Transport, Rule> context, ModelType& model)
+  Gossip(Context context, ModelType& model)
       : engine_((refuse_halves(context), std::move(context)), model::detail::tensors_of(model)),
         exceptions_(std::uncaught_exceptions()) {
     engine_.start_equal();
   }
-  BasicGossip(const BasicGossip&) = delete;
-  BasicGossip& operator=(const BasicGossip&) = delete;
+  Gossip(const Gossip&) = delete;
+  Gossip& operator=(const Gossip&) = delete;
 
-  ~BasicGossip() {
+  ~Gossip() {
     if (std::uncaught_exceptions() > exceptions_) {
       engine_.fail();
       return;
@@ -68,17 +67,17 @@ class BasicGossip {
   }
 
   /// What to do when the rule begins a new stretch of training: see `GossipNode::on_restart()`.
-  void on_restart(std::function<void()> hook) { engine_.model().on_restart(std::move(hook)); }
+  void on_restart(std::function<void()> hook) { engine_.on_restart(std::move(hook)); }
 
   [[nodiscard]] PeerId id() const { return engine_.self(); }
   [[nodiscard]] double weight() const { return engine_.weight(); }
-  [[nodiscard]] const transport::Counters& counters() const { return engine_.counters(); }
+  [[nodiscard]] const Counters& counters() const { return engine_.counters(); }
   [[nodiscard]] const model::FlatModel& parameters() const { return engine_.model(); }
 
  private:
-  static void refuse_halves(const BasicContext<Transport, Rule>& context) {
-    if (context.rule.needs_gradient_hook()) {
-      throw ConfigError("Gossip: rule " + context.rule.name() +
+  static void refuse_halves(const Context& context) {
+    if (context.rule->needs_gradient_hook()) {
+      throw ConfigError("Gossip: rule " + context.rule->name() +
                         " acts between the gradient and its application; derive GradientNode");
     }
   }
@@ -89,12 +88,9 @@ class BasicGossip {
         [](const transport::Event&) {});
   }
 
-  Engine<Transport, Rule> engine_;
+  Engine engine_;
   int exceptions_;
 };
-
-/// Transport and rule chosen at run time.
-using Gossip = BasicGossip<transport::AnyTransport, rule::AnyRule>;
 
 /// Calls `loop(context)` in one thread per node, each with its own place in a group, and returns
 /// when all have returned. Throws NodeError, the original nested, if one threw; the others go on

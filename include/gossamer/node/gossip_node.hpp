@@ -18,7 +18,7 @@ namespace gossamer {
 enum class Progress {
   stepped,  ///< it worked; call again
   waiting,  ///< nothing to do until an event comes: `transport().wait(...)`
-  paused    ///< the budget is spent, or a stop was asked for; going on is possible
+  paused    ///< the condition holds, or a stop was asked for; going on is possible
 };
 
 /// One node. Derive it, write `local_step()`, and run it on any transport with any rule:
@@ -37,11 +37,10 @@ enum class Progress {
 ///          are for the thread that runs the node, but `request_stop()`, which any may call.
 /// Throws   ConfigError from the constructor: bad options, a model that cannot be averaged, a rule
 ///          that needs `GradientNode`, peers with another model.
-template <class ModelType, class Transport = transport::AnyTransport, class Rule = rule::AnyRule>
+template <class ModelType>
 class GossipNode {
  public:
   using Model = ModelType;
-  using Context = BasicContext<Transport, Rule>;
 
   GossipNode(Context context, Model model)
       : GossipNode(std::move(context), std::move(model), false) {}
@@ -52,10 +51,10 @@ class GossipNode {
   [[nodiscard]] Model& model() noexcept { return model_; }
   [[nodiscard]] PeerId id() const { return engine_.self(); }
   [[nodiscard]] double weight() const { return engine_.weight(); }
-  [[nodiscard]] const transport::Counters& counters() const { return engine_.counters(); }
+  [[nodiscard]] const Counters& counters() const { return engine_.counters(); }
   [[nodiscard]] const model::FlatModel& parameters() const { return engine_.model(); }
   [[nodiscard]] const NodeOptions& options() const { return engine_.options(); }
-  [[nodiscard]] Engine<Transport, Rule>& engine() noexcept { return engine_; }
+  [[nodiscard]] Engine& engine() noexcept { return engine_; }
 
   /// A stream of random numbers of this node's own, from the group's seed; `purpose` < 2^16 tells
   /// several apart. Equal for equal seed, node and purpose.
@@ -69,28 +68,30 @@ class GossipNode {
   [[nodiscard]] bool is_joining() const { return engine_.joining(); }
 
   /// Takes in what has arrived and does at most one step (or half of one). Never blocks. The state
-  /// of the node between two calls is whole: it can be paused, saved, looked at.
-  Progress advance(const StopCondition& budget, transport::Time begin) {
-    const Progress progress = prepare(budget, begin);
+  /// of the node between two calls is whole: it can be paused, saved, looked at. `begin` is the
+  /// moment from which the condition's duration counts.
+  Progress advance(const StopCondition& until, transport::Time begin) {
+    const Progress progress = prepare(until, begin);
     if (progress == Progress::stepped) work();
     return progress;
   }
 
   /// The first part of `advance()`: takes in what has arrived. `stepped` if the node may now
   /// `work()`.
-  Progress prepare(const StopCondition& budget, transport::Time begin) {
+  Progress prepare(const StopCondition& until, transport::Time begin) {
     if (!started_) {
       started_ = true;
       on_start();
     }
     receive();
-    const bool stop = stopping_ || engine_.time_up(budget, begin);
+    const bool stop = stopping_ || until.is_over(engine_.transport().now() - begin);
     if (engine_.joining()) return stop ? Progress::paused : Progress::waiting;
     const bool ready = halfway_ ? engine_.may_apply() : engine_.may_step();
-    const bool enough = !halfway_ && engine_.work_done(budget);
+    const bool enough = !halfway_ && engine_.work_done(until);
     if (!ready) {
       // One whose role is not to train rests with those who do; a synchronous one ends its round.
-      return stop || (enough && !engine_.rule().is_synchronous()) ? Progress::paused : Progress::waiting;
+      return stop || (enough && !engine_.rule().is_synchronous()) ? Progress::paused
+                                                                  : Progress::waiting;
     }
     return !halfway_ && (stop || enough) ? Progress::paused : Progress::stepped;
   }
@@ -108,27 +109,25 @@ class GossipNode {
     }
   }
 
-  /// Advances until the budget is spent or a stop is asked for; waits without spinning. The node
-  /// can go on afterwards, with another budget.
-  void run_until(const StopCondition& budget) {
-    const transport::Time begin = engine_.transport().now();
-    const bool limited = budget.duration().count() > 0;
+  /// Advances until the condition holds or a stop is asked for; waits without spinning. The node
+  /// can go on afterwards, under another condition. `before` is how long its group has run already.
+  void run_until(const StopCondition& until, transport::Time before = transport::Time(0)) {
+    auto& transport = engine_.transport();
+    const transport::Time begin = transport.now() - before;
     const transport::Time year = std::chrono::hours(24 * 365);
     while (true) {
-      const Progress progress = advance(budget, begin);
+      const Progress progress = advance(until, begin);
       if (progress == Progress::paused) return;
-      if (progress == Progress::waiting) {
-        engine_.transport().wait(begin + (limited ? budget.duration() : year));
-      }
+      if (progress == Progress::waiting) transport.wait(begin + until.duration().value_or(year));
     }
   }
 
-  /// Runs to the end: trains until the budget is spent or a stop is asked for, then answers the
+  /// Runs to the end: trains until the condition holds or a stop is asked for, then answers the
   /// others and lets their last messages land until everybody has finished, at most
   /// `drain_timeout` long. After a stop asked for by `request_leave()`, others go on: the weight is
   /// handed to one of them first. Calls `on_stop()` at the end.
-  void run(const StopCondition& budget) {
-    run_until(budget);
+  void run(const StopCondition& until) {
+    run_until(until);
     finish();
   }
 
@@ -159,6 +158,11 @@ class GossipNode {
     return engine_.transport().settled();
   }
 
+  /// The mean of all live nodes' models, for which all of them must ask: see `Group::mean`.
+  model::Flat mean(std::chrono::nanoseconds within) {
+    return engine_.mean(engine_.transport().now() + within, taker(), teller());
+  }
+
   /// Asks the node to stop before its next step. Any thread.
   void request_stop() {
     stopping_ = true;
@@ -181,8 +185,8 @@ class GossipNode {
     engine_.fail();
   }
 
-  /// Saves or restores the node; call it between runs, when nothing is under way. For `Restore::rejoin`
-  /// see `Engine`.
+  /// Saves or restores the node; call it between runs, when nothing is under way. For
+  /// `Restore::rejoin` see `Engine`.
   void checkpoint(Archive& archive, Restore restore = Restore::resume) {
     archive.within("node", [&] {
       archive("started", started_);
@@ -198,7 +202,7 @@ class GossipNode {
         engine_((refuse_whole_steps(context, has_halves), std::move(context)),
                 model::detail::tensors_of(model_)) {
     model::check_model<Model>();
-    engine_.model().on_restart([this] { on_restart(); });
+    engine_.on_restart([this] { on_restart(); });
   }
 
   /// One step of training, usually one mini-batch; returns its loss.
@@ -227,7 +231,7 @@ class GossipNode {
   virtual void on_error(const std::exception& /*error*/) {}
 
  private:
-  template <class, class, class>
+  template <class>
   friend class GradientNode;
 
   /// The halves of a step; `GradientNode` has them.
@@ -235,22 +239,25 @@ class GossipNode {
   virtual void apply() {}
 
   static void refuse_whole_steps(const Context& context, bool has_halves) {
-    if (context.rule.needs_gradient_hook() && !has_halves) {
-      throw ConfigError("GossipNode: rule " + context.rule.name() +
+    if (context.rule->needs_gradient_hook() && !has_halves) {
+      throw ConfigError("GossipNode: rule " + context.rule->name() +
                         " acts between the gradient and its application; derive GradientNode and "
                         "write gradient() and apply() in place of local_step()");
     }
   }
 
-  void receive() {
-    engine_.receive([this](std::span<const transport::Message> messages) { aggregate(messages); },
-                    [this](const transport::Event& event) {
-                      if (const auto* joined = std::get_if<transport::PeerJoined>(&event)) {
-                        on_peer_joined(joined->peer);
-                      } else if (const auto* gone = std::get_if<transport::PeerLeft>(&event)) {
-                        on_peer_left(gone->peer, gone->reason);
-                      }
-                    });
+  void receive() { engine_.receive(taker(), teller()); }
+  auto taker() {
+    return [this](std::span<const transport::Message> messages) { aggregate(messages); };
+  }
+  auto teller() {
+    return [this](const transport::Event& event) {
+      if (const auto* joined = std::get_if<transport::PeerJoined>(&event)) {
+        on_peer_joined(joined->peer);
+      } else if (const auto* gone = std::get_if<transport::PeerLeft>(&event)) {
+        on_peer_left(gone->peer, gone->reason);
+      }
+    };
   }
 
   void second_half() {
@@ -261,7 +268,7 @@ class GossipNode {
   }
 
   Model model_;
-  Engine<Transport, Rule> engine_;
+  Engine engine_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> leaving_{false};
   bool started_ = false;
@@ -271,12 +278,12 @@ class GossipNode {
 
 /// A node whose step is written in two halves, so that a rule can act between them (`rule::Sync`
 /// averages the gradients there). With all other rules, the halves run one after the other.
-template <class ModelType, class Transport = transport::AnyTransport, class Rule = rule::AnyRule>
-class GradientNode : public GossipNode<ModelType, Transport, Rule> {
-  using Base = GossipNode<ModelType, Transport, Rule>;
+template <class ModelType>
+class GradientNode : public GossipNode<ModelType> {
+  using Base = GossipNode<ModelType>;
 
  public:
-  GradientNode(typename Base::Context context, ModelType model)
+  GradientNode(Context context, ModelType model)
       : Base(std::move(context), std::move(model), true) {}
 
  protected:

@@ -23,7 +23,7 @@ using MpiGroupOptions = ProcessGroupOptions<transport::MpiOptions>;
 /// `finish()` it goes, so that nobody waits for it, and cannot run again; it tells the others so,
 /// at most `MpiOptions::linger` long. The destructor waits until all ranks have come to it.
 ///
-/// Threads  as `ProcessGroup`. All other calls of MPI must come from the thread that made it,
+/// Threads  as `Group`. All other calls of MPI must come from the thread that made it,
 ///          while it does not run; or MPI must allow MPI_THREAD_MULTIPLE.
 /// Throws   ConfigError if a rank does not come in time; NodeError from `run` if a hook threw. The
 ///          job should end in order then, since MPI ends it at once if a rank only dies.
@@ -35,15 +35,13 @@ class MpiGroup final : public ProcessGroup<Node, transport::Mpi> {
   /// `make` is called with the node's context and returns `std::unique_ptr<Node>`. `place` is the
   /// node's among those of this rank.
   template <class Factory>
-  MpiGroup(std::shared_ptr<transport::MpiCommunicator> communicator,
-            const MpiGroupOptions& options, const rule::AnyRule& rule, Factory make,
-            std::uint32_t place = 0)
+  MpiGroup(std::shared_ptr<transport::MpiCommunicator> communicator, const MpiGroupOptions& options,
+           const rule::AnyRule& rule, Factory make, std::uint32_t place = 0)
       : Base(options), linger_(options.transport().linger()) {
     const std::uint32_t nodes = communicator->nodes();
     transport::Mpi mpi(std::move(communicator), options.transport(), place);
     Base::gather(mpi, nodes - 1, options.rendezvous_timeout());
-    this->make_node(std::move(mpi), rule, options.node(), true, 1 / static_cast<double>(nodes),
-                    std::move(make));
+    this->make_node(std::move(mpi), rule, options.node(), nodes, true, std::move(make));
   }
 
  private:

@@ -4,6 +4,7 @@
 
 #include <gossamer/error.hpp>
 #include <gossamer/model/flat_model.hpp>
+#include <gossamer/observe/callback.hpp>
 #include <gossamer/rule/rule.hpp>
 #include <gossamer/transport/transport.hpp>
 
@@ -26,7 +27,7 @@ namespace gossamer {
 struct NodeOptions {
   /// The seed of the group; each node derives streams of its own from it.
   TORCH_ARG(std::uint64_t, seed) = 0;
-  /// Training samples per local step (the batch size), >= 1: for budgets and progress.
+  /// Training samples per local step (the batch size), >= 1: for stop conditions and progress.
   TORCH_ARG(std::uint64_t, samples_per_step) = 1;
   /// Copies of the model that may be on their way at once, >= 1. A push beyond them is left out,
   /// and its weight stays: receivers that slow are better served by the next one. What is in doubt
@@ -37,10 +38,12 @@ struct NodeOptions {
   TORCH_ARG(model::Buffers, buffers) = model::Buffers::average;
   /// Whether a loss that is not finite stops the node with an error.
   TORCH_ARG(bool, stop_on_bad_loss) = true;
-  /// How long a node that goes waits for what is under way; > 0.
+  /// How long a node that goes waits for what is in flight; > 0.
   TORCH_ARG(std::chrono::milliseconds, drain_timeout) = std::chrono::seconds(2);
   /// Where log lines go; `nullptr` keeps the node silent.
   TORCH_ARG(std::shared_ptr<spdlog::logger>, logger) = nullptr;
+  /// Told what happens; `nullptr`: nobody is.
+  TORCH_ARG(std::shared_ptr<observe::Callback>, callback) = nullptr;
 
  public:
   /// Throws ConfigError for a value that cannot work.
@@ -48,7 +51,9 @@ struct NodeOptions {
     if (samples_per_step_ == 0) {
       throw ConfigError("NodeOptions: samples_per_step must be at least 1, got 0");
     }
-    if (max_in_flight_ == 0) throw ConfigError("NodeOptions: max_in_flight must be at least 1, got 0");
+    if (max_in_flight_ == 0) {
+      throw ConfigError("NodeOptions: max_in_flight must be at least 1, got 0");
+    }
     if (drain_timeout_.count() <= 0) {
       throw ConfigError(c10::str("NodeOptions: drain_timeout must be positive, got ",
                                  drain_timeout_.count(), " ms"));
@@ -58,28 +63,12 @@ struct NodeOptions {
 
 /// A node's place in a group: its end of the transport, its rule, its options. Made by a group (or
 /// by hand), moved into the node.
-template <class Transport, class Rule>
-struct BasicContext {
-  Transport transport;
-  Rule rule;
+struct Context {
+  transport::AnyTransport transport;
+  rule::AnyRule rule;
   NodeOptions options = {};
   /// Weight at the start; 1 / M for each of M nodes that start together.
   double weight = 1;
-};
-
-/// The usual context: transport and rule chosen at run time.
-using Context = BasicContext<transport::AnyTransport, rule::AnyRule>;
-
-/// How long a group trains: until the first limit that is set (not 0) is reached. The limits are
-/// over the whole group and end for all nodes at about the same time, since a node that trains on
-/// alone drifts away; under a synchronous rule each node takes its exact share.
-struct StopCondition {
-  /// Samples over all nodes.
-  TORCH_ARG(std::uint64_t, samples) = 0;
-  /// Steps per node, on average.
-  TORCH_ARG(std::uint64_t, steps) = 0;
-  /// Time on the transport's clock, from the start of the run.
-  TORCH_ARG(std::chrono::nanoseconds, duration) = std::chrono::nanoseconds(0);
 };
 
 }  // namespace gossamer

@@ -7,6 +7,7 @@
 #include <gossamer/generator.hpp>
 #include <gossamer/model/archive.hpp>
 #include <gossamer/node/gossip_node.hpp>
+#include <gossamer/node/group.hpp>
 #include <gossamer/node/workers.hpp>
 #include <gossamer/transport/membership/membership.hpp>
 #include <gossamer/transport/membership/traffic.hpp>
@@ -18,6 +19,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -28,11 +30,13 @@ namespace gossamer {
 /// Options of a node in a process of its own.
 template <class TransportOptions>
 struct ProcessGroupOptions {
-  explicit ProcessGroupOptions(TransportOptions transport = {}) : transport_(std::move(transport)) {}
+  explicit ProcessGroupOptions(TransportOptions transport = {})
+      : transport_(std::move(transport)) {}
 
   TORCH_ARG(TransportOptions, transport);
   TORCH_ARG(NodeOptions, node) = {};
-  /// How long the world_size wait for each other, and a newcomer for a member; > 0.
+  /// How long the nodes that the run begins with wait for each other, and a newcomer for a member;
+  /// > 0.
   TORCH_ARG(std::chrono::milliseconds, rendezvous_timeout) = std::chrono::seconds(60);
   /// LibTorch's own threads.
   TORCH_ARG(int, threads) = 1;
@@ -55,44 +59,62 @@ struct ProcessGroupOptions {
   }
 };
 
-/// What `TcpGroup` and `MpiGroup` have in common; `Transport` is a `PeerTransport`.
+/// What `TcpGroup` and `MpiGroup` have in common: the group as one of its nodes sees it, the one
+/// that lives here. `Transport` is a `PeerTransport`.
 ///
-/// Threads  for the thread that made it, but for what says otherwise; the node runs in one of its
-///          own.
-/// Throws   NodeError from `run` and its parts if a hook threw.
+/// Threads  as `Group`; the node runs in a thread of its own.
 template <class Node, class Transport>
-class ProcessGroup {
+class ProcessGroup : public Group<Node> {
  public:
-  ProcessGroup(const ProcessGroup&) = delete;
-  ProcessGroup& operator=(const ProcessGroup&) = delete;
-
-  /// Trains until the budget is spent, or `leave_when` says so. Throws NodeError.
-  void run_until(const StopCondition& budget) {
-    work([this, &budget] {
-      if (!std::exchange(begun_, true)) begin();
-      node_->run_until(budget);
+  /// As `Group`, or until `leave_when` says so.
+  void run_until(const StopCondition& until) override {
+    const auto begin = endpoint_->now();
+    work([this, &until] {
+      if (!std::exchange(begun_, true)) this->begin();
+      node_->run_until(until, elapsed_);
     });
+    elapsed_ += endpoint_->now() - begin;
     after_run();
   }
-  /// The end: answers the others until all have finished, at most `NodeOptions::drain_timeout`. If
-  /// the node is leaving, its weight goes to another, and it goes when that has it: it cannot run
-  /// again. Throws NodeError.
-  void finish() {
+  /// Answers the others until all have finished, at most `NodeOptions::drain_timeout`. If the node
+  /// is leaving, its weight goes to another, and it goes when that has it: it cannot run again.
+  void finish() override {
     if (leave_when_ && leave_when_()) ask_to_leave();  // said after the run had ended
     work([this] { leaving_ ? leave() : node_->finish(); });
     after_finish();
   }
-  void run(const StopCondition& budget) {
-    run_until(budget);
-    finish();
+  void stop() override { node_->request_stop(); }
+
+  [[nodiscard]] std::size_t size() const override { return 1; }
+  [[nodiscard]] bool is_live(std::size_t) const override { return !failed_; }
+  [[nodiscard]] Node& operator[](std::size_t) override { return *node_; }
+  [[nodiscard]] const Node& operator[](std::size_t) const override { return *node_; }
+  [[nodiscard]] Node& node() noexcept { return *node_; }
+  [[nodiscard]] const Node& node() const noexcept { return *node_; }
+  [[nodiscard]] std::size_t nodes() const override { return nodes_; }
+  [[nodiscard]] Counters totals() const override {
+    return endpoint_->with([](transport::Membership& membership) {
+      Counters sum = membership.counters(membership.self());
+      for (const transport::MembershipView& peer : membership.view()) sum += peer.status;
+      return sum;
+    });
+  }
+  [[nodiscard]] std::chrono::duration<double> elapsed() const override { return elapsed_; }
+  [[nodiscard]] std::optional<double> weight_of_all() const override { return std::nullopt; }
+  /// Waits at most `rendezvous_timeout` for the others.
+  [[nodiscard]] model::Flat mean() override {
+    model::Flat result;
+    work([&] { result = node_->mean(rendezvous_timeout_); });
+    after_run();
+    return result;
   }
 
   /// Saves the node, between two runs, or restores one that has not run yet. What was saved goes on
-  /// in a new life: a founder keeps its parameters, and its weight begins at 1 / world_size again
-  /// (under a synchronous rule all go on from the first one's parameters and step); one that comes
-  /// back to a run that has gone on asks a member for weight and model, as a newcomer. Reconnect all
-  /// world_size, or none. Throws CheckpointError.
-  void checkpoint(Archive& archive) {
+  /// in a new incarnation: one of the nodes that the run begins with keeps its parameters, and its
+  /// weight begins at 1 / nodes again (under a synchronous rule all go on from the first one's
+  /// parameters and step); one that comes back to a run that has gone on asks a member for weight
+  /// and model, as a newcomer. Restore all that the run begins with, or none.
+  void checkpoint(Archive& archive) override {
     if (archive.loading() && begun_) {
       throw CheckpointError(
           "checkpoint: a node in a process of its own is restored before its first run, not after");
@@ -101,20 +123,10 @@ class ProcessGroup {
     restored_ = archive.loading();
   }
 
-  [[nodiscard]] Node& node() noexcept { return *node_; }
-  [[nodiscard]] const Node& node() const noexcept { return *node_; }
-  /// The counters of all members, this one included, as far as known. Any thread.
-  [[nodiscard]] transport::Counters totals() const {
-    return endpoint_->with([](transport::Membership& member) {
-      transport::Counters sum = member.counters(member.self());
-      for (const transport::MembershipView& peer : member.view()) sum += peer.status;
-      return sum;
-    });
-  }
   /// What is known of each peer. Any thread.
   [[nodiscard]] std::vector<transport::PeerView> peers() const { return endpoint_->view(); }
   [[nodiscard]] transport::MembershipCounts counts() const {
-    return endpoint_->with([](transport::Membership& member) { return member.counts(); });
+    return endpoint_->with([](transport::Membership& membership) { return membership.counts(); });
   }
 
  protected:
@@ -126,8 +138,8 @@ class ProcessGroup {
                      .stop_when(options.leave_when())
                      .on_tick(options.on_tick())
                      .tick(options.tick())),
-        leave_when_(options.leave_when()) {}
-  ~ProcessGroup() = default;
+        leave_when_(options.leave_when()),
+        rendezvous_timeout_(options.rendezvous_timeout()) {}
 
   /// What a transport without a thread of its own has still to do, at the end of both.
   virtual void after_run() {}
@@ -145,12 +157,15 @@ class ProcessGroup {
     if (!transport.find_peer(within)) refuse(transport, "nobody who is still there", within);
   }
 
-  /// Makes the node, with `make(Context)`. A founder begins with that weight, from its first run on
-  /// with the parameters of the first one; another asks a member for weight and model.
+  /// Makes the node, with `make(Context)`, in a run that `nodes` begin. One of these begins with an
+  /// equal weight, from its first run on with the parameters of the first one; another one asks a
+  /// member for weight and model.
   template <class Factory>
   void make_node(Transport transport, const rule::AnyRule& rule, const NodeOptions& options,
-                 bool founds, double weight, Factory make) {
-    founds_ = founds;
+                 std::size_t nodes, bool is_first_start, Factory make) {
+    nodes_ = nodes;
+    is_first_start_ = is_first_start;
+    const double weight = is_first_start ? 1 / static_cast<double>(nodes) : 0;
     endpoint_ = &transport.endpoint();
     met_.assign(transport.peers().begin(), transport.peers().end());
     node_ = make(Context{std::move(transport), rule, options, weight});
@@ -161,7 +176,7 @@ class ProcessGroup {
 
  private:
   void begin() {
-    if (founds_) {
+    if (is_first_start_) {
       const at::NoGradGuard no_grad;
       node_->engine().start_equal(restored_);
     } else {
@@ -199,19 +214,25 @@ class ProcessGroup {
 
   template <class Work>
   void work(Work what) {
-    const Workers::End end =
-        workers_.run([&](std::size_t) { what(); },
-                     [this](std::size_t, const std::exception& error) { node_->fail(error); },
-                     [this] { ask_to_leave(); });
+    const Workers::End end = workers_.run([&](std::size_t) { what(); },
+                                          [this](std::size_t, const std::exception& error) {
+                                            failed_ = true;
+                                            node_->fail(error);
+                                          },
+                                          [this] { ask_to_leave(); });
     if (end.error) rethrow_as_node_error(node_->id(), end.error);
   }
 
   Workers workers_;
   std::function<bool()> leave_when_;
   std::atomic<bool> leaving_{false};
-  bool founds_ = true;
+  std::chrono::milliseconds rendezvous_timeout_;
+  std::size_t nodes_ = 1;
+  bool is_first_start_ = true;
   std::vector<PeerId> met_;  // when the node was made
   bool begun_ = false;
+  bool failed_ = false;
+  transport::Time elapsed_{0};
   bool restored_ = false;
   Endpoint* endpoint_ = nullptr;  // the node's transport has it
   std::unique_ptr<Node> node_;

@@ -3,9 +3,9 @@
 /// part of gossamer.hpp.
 #pragma once
 
+#include <gossamer/launch/launcher_env.hpp>
 #include <gossamer/node/process_group.hpp>
 #include <gossamer/transport/tcp.hpp>
-#include <gossamer/launch/launcher_env.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -18,17 +18,18 @@ namespace gossamer {
 /// Options of a node on TCP.
 struct TcpGroupOptions : ProcessGroupOptions<transport::TcpOptions> {
   using ProcessGroupOptions::ProcessGroupOptions;
-  TcpGroupOptions(ProcessGroupOptions options)  // NOLINT(google-explicit-constructor): so they chain
+  TcpGroupOptions(
+      ProcessGroupOptions options)  // NOLINT(google-explicit-constructor): so they chain
       : ProcessGroupOptions(std::move(options)) {}
 
-  /// A number for a node that comes to a run that exists: so large that no founder has it, and so
-  /// random that no other newcomer has it, either.
+  /// A number for a node that comes to a run that exists: larger than any that a run
+  /// begins with, and so random that no other newcomer has it, either.
   static PeerId newcomers_number() {
     std::random_device random;
     return random() | (std::uint32_t{1} << 16U);
   }
 
-  /// What a launcher's environment says: number, world_size, and, where it says where the first node
+  /// What a launcher's environment says: number, world size and, where it says where the first node
   /// is, whom to dial. That one listens on `port`, if the launcher does not name another one.
   static transport::TcpOptions from(const transport::LaunchInfo& launch, std::uint16_t port,
                                     transport::TcpOptions options = transport::TcpOptions()) {
@@ -46,17 +47,17 @@ struct TcpGroupOptions : ProcessGroupOptions<transport::TcpOptions> {
   }
 };
 
-/// A node in its place. How it begins follows from what it finds:
+/// The node of this process, in its place among others. How it begins follows from what it finds:
 ///
-///     a founder (its number is below `world_size`)    waits for the others; weight 1 / world_size,
-///                                                   parameters of the first from its first run on
-///     one whose earlier life a member has met,      weight 0; asks a member for half of its
-///     or whose number is not a founder's            weight, with its model
-///     alone (no world_size, no contacts)              weight 1; others may come
+///     one of those that the run begins with      waits for the others; weight 1 / world_size,
+///     (its number is below `world_size`)         parameters of the first from its first run on
+///     one of whom a member has met an earlier    weight 0; asks a member for half of its weight,
+///     incarnation, or with a higher number       with its model
+///     alone (no world_size, no contacts)         weight 1; others may come
 ///
-/// Threads  as `ProcessGroup`.
-/// Throws   ConfigError if nobody is there in time, with the last reason; NodeError from `run` if a
-///          hook threw.
+/// Threads  as `Group`.
+/// Throws   ConfigError if nobody is there in time, with the last reason; NodeError if a hook
+/// threw.
 template <class Node>
 class TcpGroup final : public ProcessGroup<Node, transport::Tcp> {
   using Base = ProcessGroup<Node, transport::Tcp>;
@@ -67,29 +68,30 @@ class TcpGroup final : public ProcessGroup<Node, transport::Tcp> {
   TcpGroup(const TcpGroupOptions& options, const rule::AnyRule& rule, Factory make)
       : Base(options) {
     transport::Tcp tcp(options.transport());
-    const bool founds = is_first_life(tcp, options);
-    const std::uint32_t world_size = std::max<std::uint32_t>(options.transport().world_size(), 1);
-    const double weight = founds ? 1 / static_cast<double>(world_size) : 0;
-    this->make_node(std::move(tcp), rule, options.node(), founds, weight, std::move(make));
+    const bool is_first_start = rendezvous(tcp, options);
+    this->make_node(std::move(tcp), rule, options.node(),
+                    std::max<std::uint32_t>(options.transport().world_size(), 1), is_first_start,
+                    std::move(make));
   }
 
   /// Strangers, and what came of them. Any thread.
-  [[nodiscard]] transport::UnauthenticatedPeers::Record attempts() const { return this->endpoint().attempts(); }
+  [[nodiscard]] transport::UnauthenticatedPeers::Record attempts() const {
+    return this->endpoint().attempts();
+  }
   /// Where others dial this node.
   [[nodiscard]] const std::string& address() const { return this->endpoint().address(); }
 
  private:
-  static bool is_first_life(transport::Tcp& tcp, const TcpGroupOptions& options) {
-    const std::uint32_t world_size = options.transport().world_size();
-    const bool founder =
-        world_size == 0 ? options.transport().contacts().empty() : tcp.self() < world_size;
-    if (founder && world_size <= 1) return true;
-    Base::gather(tcp, 1, options.rendezvous_timeout());
-    if (founder && !tcp.had_earlier_life()) {
-      Base::gather(tcp, world_size - 1, options.rendezvous_timeout());
-    }
-    if (founder && !tcp.had_earlier_life()) return true;
-    Base::find_peer(tcp, options.rendezvous_timeout());
+  /// Meets whom it must meet first. True if the node begins the run with the others.
+  static bool rendezvous(transport::Tcp& tcp, const TcpGroupOptions& options) {
+    const std::uint32_t size = options.transport().world_size();
+    const auto within = options.rendezvous_timeout();
+    const bool is_first = size == 0 ? options.transport().contacts().empty() : tcp.self() < size;
+    if (is_first && size <= 1) return true;
+    Base::gather(tcp, 1, within);
+    if (is_first && !tcp.had_earlier_incarnation()) Base::gather(tcp, size - 1, within);
+    if (is_first && !tcp.had_earlier_incarnation()) return true;
+    Base::find_peer(tcp, within);
     return false;
   }
 };

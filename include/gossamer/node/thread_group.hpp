@@ -4,8 +4,8 @@
 #pragma once
 
 #include <gossamer/node/gossip_node.hpp>
+#include <gossamer/node/group.hpp>
 #include <gossamer/node/workers.hpp>
-#include <gossamer/observe/consensus.hpp>
 #include <gossamer/transport/threads.hpp>
 
 #include <chrono>
@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,9 +28,10 @@ namespace gossamer {
 ///     group.mean();
 ///
 /// Between two runs no node is running, every message has landed, and all may be looked at, from
-/// the thread that owns the group. `stop()` and `counters()` may be called from any thread, any time.
+/// the thread that owns the group. `stop()` and `counters()` may be called from any thread, any
+/// time.
 template <class Node>
-class ThreadGroup {
+class ThreadGroup final : public Group<Node> {
  public:
   /// Makes the nodes, in order, in the calling thread; `make` is called with each one's context and
   /// returns `std::unique_ptr<Node>`. Throws what it throws, and ConfigError for models that
@@ -57,15 +59,13 @@ class ThreadGroup {
       : ThreadGroup(options, rule,
                     [](Context context) { return std::make_unique<Node>(std::move(context)); }) {}
 
-  /// Trains until the budget is spent, somebody stops it, or a node fails; then lets every message
-  /// land. Can be called again and goes on. Throws NodeError, the original nested, if a hook threw:
-  /// the other nodes are then stopped and whole, and their weights and the failed node's add up.
-  void run_until(const StopCondition& budget) {
+  void run_until(const StopCondition& until) override {
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
       if (!failed_[i]) nodes_[i]->clear_stop();
     }
+    const auto before = std::chrono::duration_cast<transport::Time>(elapsed_);
     const auto work = [&](std::size_t i) {
-      if (!failed_[i]) nodes_[i]->run_until(budget);
+      if (!failed_[i]) nodes_[i]->run_until(until, before);
       // Those who only serve the others may rest, too, and do not know it yet.
       for (auto& node : nodes_) node->engine().transport().wake();
     };
@@ -80,57 +80,45 @@ class ThreadGroup {
     if (end.error) rethrow_as_node_error(end.failed, end.error);
   }
 
-  /// `run_until`, then the end: the nodes' `on_stop()` hooks.
-  void run(const StopCondition& budget) {
-    run_until(budget);
-    finish();
-  }
-
-  /// Calls each node's `on_stop()`, whatever the others' do. Throws NodeError, as `run_until`.
-  void finish() {
+  /// Calls each node's `on_stop()`, whatever the others' do.
+  void finish() override {
     each_whole_node([](Node& node) { node.end_finish(); });
   }
 
-  /// Asks all nodes to stop before their next step. Any thread.
-  void stop() {
+  void stop() override {
     for (auto& node : nodes_) node->request_stop();
   }
 
-  [[nodiscard]] std::size_t size() const noexcept { return nodes_.size(); }
-  [[nodiscard]] Node& operator[](std::size_t i) { return *nodes_[i]; }
+  [[nodiscard]] std::size_t size() const override { return nodes_.size(); }
+  [[nodiscard]] std::size_t nodes() const override { return nodes_.size(); }
+  [[nodiscard]] bool is_live(std::size_t i) const override { return !failed_[i]; }
+  [[nodiscard]] Node& operator[](std::size_t i) override { return *nodes_[i]; }
+  [[nodiscard]] const Node& operator[](std::size_t i) const override { return *nodes_[i]; }
   /// A node's counters, also while it is running. Any thread.
-  [[nodiscard]] transport::Counters counters(std::size_t i) const {
+  [[nodiscard]] Counters counters(std::size_t i) const {
     return hub_->counters(static_cast<PeerId>(i));
   }
-  /// The counters of all nodes, added up. Any thread.
-  [[nodiscard]] transport::Counters totals() const {
-    transport::Counters sum;
-    for (std::size_t i = 0; i < nodes_.size(); ++i) sum += status(i);
+  [[nodiscard]] Counters totals() const override {
+    Counters sum;
+    for (std::size_t i = 0; i < nodes_.size(); ++i) sum += counters(i);
     return sum;
   }
-  /// Time spent in `run_until`, all calls together.
-  [[nodiscard]] std::chrono::duration<double> elapsed() const noexcept { return elapsed_; }
+  [[nodiscard]] std::chrono::duration<double> elapsed() const override { return elapsed_; }
 
-  /// The nodes that have not failed, with their weights. Between runs.
-  [[nodiscard]] std::vector<observe::Replica> members() const {
-    std::vector<observe::Replica> members;
-    for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      if (!failed_[i]) members.push_back({&nodes_[i]->parameters(), nodes_[i]->weight()});
-    }
-    return members;
-  }
   /// Weight of all nodes, failed ones too, and of messages under way: 1. Between runs.
   [[nodiscard]] double total_weight() const {
     double weight = hub_->weight_in_flight() + hub_->weight_lost();
     for (const auto& node : nodes_) weight += node->weight();
     return weight;
   }
-  /// The plain mean of the nodes' models, and the weighted one. Between runs.
-  [[nodiscard]] model::Flat mean() const { return observe::mean(members()); }
-  [[nodiscard]] model::Flat weighted_mean() const { return observe::weighted_mean(members()); }
+  [[nodiscard]] std::optional<double> weight_of_all() const override { return total_weight(); }
+  /// What gossip conserves. Between runs.
+  [[nodiscard]] model::Flat weighted_mean() const {
+    return observe::weighted_mean(this->replicas());
+  }
 
   /// Saves or restores all nodes. Between runs.
-  void checkpoint(Archive& archive) {
+  void checkpoint(Archive& archive) override {
     std::uint64_t nodes = nodes_.size();
     archive("nodes", nodes);
     if (nodes != nodes_.size()) {

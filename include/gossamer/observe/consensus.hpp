@@ -30,8 +30,7 @@ inline model::Flat mean(std::span<const Replica> members) {
 /// (sum of a_m x_m) / (sum of a_m): what gossip conserves. Members without weight do not count; if
 /// nobody has weight, the first member's model.
 inline model::Flat weighted_mean(std::span<const Replica> members) {
-  model::Flat result = members.front().model->flat().zeros_like();
-  result.copy_from(members.front().model->flat());
+  model::Flat result = members.front().model->flat().clone();
   double weight = 0;
   for (const Replica& member : members) {
     if (!(member.weight > 0)) continue;
@@ -49,7 +48,9 @@ inline double consensus_error(std::span<const Replica> members) {
     std::vector<at::Tensor> xs;
     xs.reserve(members.size());
     for (const Replica& member : members) {
-      xs.push_back(slot.view(member.model->flat()).to(at::kCPU, at::kDouble));
+      at::Tensor x = slot.view(member.model->flat());
+      if (x.is_complex()) x = at::view_as_real(x);
+      xs.push_back(x.to(at::kCPU, at::kDouble));
     }
     at::Tensor centre = xs.front().clone();
     for (std::size_t i = 1; i < xs.size(); ++i)

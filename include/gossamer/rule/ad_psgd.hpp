@@ -38,23 +38,22 @@ namespace gossamer::rule {
 ///            that matters, take a topology in which some only ask and the others are only asked,
 ///            as the paper's bipartite graph (there it prevents deadlock, which cannot happen
 ///            here).
-class AdPsgd : public Neutral {
+class AdPsgd : public Rule {
  public:
   /// The paper's form: as often as possible.
   explicit AdPsgd(double probability = 1) : AdPsgd(schedule::Bernoulli(probability)) {}
   explicit AdPsgd(schedule::Any when, topology::Any whom = topology::Uniform{})
       : when_(std::move(when)), whom_(std::move(whom)) {}
 
-  [[nodiscard]] std::string name() const { return "ad_psgd"; }
+  [[nodiscard]] std::string name() const override { return "ad_psgd"; }
 
-  void after_step(RuleContext& context) {
+  void after_step(RuleContext& context) override {
     if (!when_(context) || exchange_.waiting() || !context.may_send()) return;
     if (const auto peer = whom_(context)) exchange_.ask(context, *peer);
   }
 
-  void on_messages(RuleContext& context, std::span<const Message> messages) {
+  void on_messages(RuleContext& context, std::span<const Message> messages) override {
     for (const Message& message : messages) {
-      if (inherit(context, message)) continue;
       if (message.kind != ElasticExchange::request) {
         exchange_.on_reply(context, message);
       } else if (context.weight() > 0 && message.payload) {
@@ -66,15 +65,12 @@ class AdPsgd : public Neutral {
     }
   }
 
-  void on_returned(RuleContext& context, const Message& message) {
-    if (!inherit(context, message)) exchange_.on_returned(context, message);
+  void on_returned(RuleContext& context, const Message& message) override {
+    exchange_.on_returned(context, message);
   }
-  void on_peer_left(RuleContext&, const PeerLeft& gone) { exchange_.on_peer_left(gone); }
-  void on_leave(RuleContext& context) { bequeath(context, bequest); }
+  void on_peer_left(RuleContext&, const PeerLeft& gone) override { exchange_.on_peer_left(gone); }
 
  private:
-  static constexpr std::uint32_t bequest = 4;
-
   schedule::Any when_;
   topology::Any whom_;
   ElasticExchange exchange_;

@@ -4,8 +4,8 @@
 
 #include <gossamer/error.hpp>
 #include <gossamer/rule/all_reduce_chunk.hpp>
-#include <gossamer/rule/merge.hpp>
 #include <gossamer/rule/context.hpp>
+#include <gossamer/rule/merge.hpp>
 
 #include <c10/util/StringUtil.h>
 
@@ -74,19 +74,17 @@ class AllReduce {
 
   void on_messages(RuleContext& context, std::span<const Message> messages) {
     for (const Message& message : messages) {
-      if (inherit(context, message)) continue;
-      act(piece_of(context, message), [&](AllReduceChunk& piece) { piece.on_message(context, message); });
+      act(piece_of(context, message),
+          [&](AllReduceChunk& piece) { piece.on_message(context, message); });
     }
     for (const Message& message : messages) {
-      if (message.weight > 0) continue;
       act(pieces_[message.chunk.index], [&](AllReduceChunk& piece) { piece.try_reduce(context); });
     }
   }
   void on_returned(RuleContext& context, const Message& message) {
-    if (inherit(context, message)) return;
-    act(pieces_[message.chunk.index], [&](AllReduceChunk& piece) { piece.on_returned(context, message); });
+    act(pieces_[message.chunk.index],
+        [&](AllReduceChunk& piece) { piece.on_returned(context, message); });
   }
-  void on_leave(RuleContext& context) { bequeath(context, 0); }
   void on_peer_joined(RuleContext& context, PeerId newcomer) {
     for (AllReduceChunk& each : pieces_) {
       act(each, [&](AllReduceChunk& piece) { piece.on_peer_joined(context, newcomer); });

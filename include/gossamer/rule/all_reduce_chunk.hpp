@@ -4,8 +4,8 @@
 #pragma once
 
 #include <gossamer/model/mix.hpp>
-#include <gossamer/rule/peer_queries.hpp>
 #include <gossamer/rule/context.hpp>
+#include <gossamer/rule/peer_queries.hpp>
 
 #include <algorithm>
 #include <cstdint>

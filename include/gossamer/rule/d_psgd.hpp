@@ -4,8 +4,8 @@
 
 #include <gossamer/error.hpp>
 #include <gossamer/model/vectors.hpp>
-#include <gossamer/rule/neighbourhoods.hpp>
 #include <gossamer/rule/merge.hpp>
+#include <gossamer/rule/neighbourhoods.hpp>
 #include <gossamer/rule/rounds.hpp>
 #include <gossamer/rule/rule.hpp>
 #include <gossamer/topology/ring.hpp>
@@ -46,46 +46,45 @@ enum class Mixing {
 ///            centralized algorithms?", NeurIPS 2017, arXiv:1705.09056, Algorithm 1.
 /// Differs    the paper leaves W open; the weights are those of Metropolis and Hastings, which on a
 ///            ring are its thirds.
-class DPsgd : public Neutral {
+class DPsgd : public Rule {
  public:
-  explicit DPsgd(Graph graph = topology::Ring(topology::Ring::Way::both),
+  explicit DPsgd(Neighbourhoods graph = topology::Ring(topology::Ring::Way::both),
                  Mixing mixing = Mixing::before_gradient)
       : graph_(std::move(graph)), mixing_(mixing) {}
 
-  [[nodiscard]] std::string name() const { return "d_psgd"; }
-  [[nodiscard]] bool is_synchronous() const { return true; }
+  [[nodiscard]] std::string name() const override { return "d_psgd"; }
+  [[nodiscard]] bool is_synchronous() const override { return true; }
 
-  bool may_step(RuleContext& context) {
+  bool may_step(RuleContext& context) override {
     rounds_.start(context);
     return !own_;
   }
-  void before_step(RuleContext& context) {
+  void before_step(RuleContext& context) override {
     if (mixing_ == Mixing::before_gradient) begin(context, context.step() + 1);
   }
-  void after_step(RuleContext& context) {
+  void after_step(RuleContext& context) override {
     if (round_ < context.step()) begin(context, context.step());
   }
 
-  void on_messages(RuleContext& context, std::span<const Message> messages) {
+  void on_messages(RuleContext& context, std::span<const Message> messages) override {
     rounds_.start(context);
     for (const Message& message : messages) {
-      if (inherit(context, message) || rounds_.on_message(context, message)) continue;
+      if (rounds_.on_message(context, message)) continue;
       rounds_.note(message);
       if (message.payload) inbox_.push_back(message);
     }
     try_mix(context);
   }
-  void on_returned(RuleContext& context, const Message& message) {
-    if (inherit(context, message) || rounds_.on_returned(context, message)) return;
+  void on_returned(RuleContext& context, const Message& message) override {
+    if (rounds_.on_returned(context, message)) return;
     if (is_live(context, message.to)) context.send(message);  // somebody waits for it
   }
-  void on_peer_joined(RuleContext& context, PeerId) { rounds_.on_peer_joined(context); }
-  void on_peer_left(RuleContext& context, const PeerLeft& gone) {
+  void on_peer_joined(RuleContext& context, PeerId) override { rounds_.on_peer_joined(context); }
+  void on_peer_left(RuleContext& context, const PeerLeft& gone) override {
     rounds_.on_peer_left(context, gone.peer);
     try_mix(context);
   }
-  void on_leave(RuleContext& context) { bequeath(context, first_kind); }
-  void checkpoint(Archive& archive) {
+  void checkpoint(Archive& archive) override {
     rounds_.checkpoint(archive);
     archive("last_round", round_);
   }
@@ -136,7 +135,7 @@ class DPsgd : public Neutral {
     return std::binary_search(neighbours_.begin(), neighbours_.end(), peer);
   }
 
-  Graph graph_;
+  Neighbourhoods graph_;
   Mixing mixing_;
   Rounds rounds_;
   std::uint64_t round_ = 0;         // the last that was begun

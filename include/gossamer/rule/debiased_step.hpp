@@ -25,7 +25,9 @@ class DebiasedStep {
     if (members_ == 0) members_ = context.peers().size() + 1;
   }
   /// `context.peers()` knows of the change already.
-  void on_peer_joined(const RuleContext& context) { members_ > 0 ? void(++members_) : start(context); }
+  void on_peer_joined(const RuleContext& context) {
+    members_ > 0 ? void(++members_) : start(context);
+  }
   void on_peer_left(const RuleContext& context, const PeerLeft& gone) {
     if (members_ == 0) members_ = context.peers().size() + 2;
     if (gone.reason == Reason::left && members_ > 1) --members_;

@@ -4,11 +4,11 @@
 
 #include <gossamer/error.hpp>
 #include <gossamer/model/pull.hpp>
-#include <gossamer/rule/parameter_server.hpp>
+#include <gossamer/rule/batch_norm_buffers.hpp>
 #include <gossamer/rule/one_request.hpp>
+#include <gossamer/rule/parameter_server.hpp>
 #include <gossamer/rule/peer_queries.hpp>
 #include <gossamer/rule/rule.hpp>
-#include <gossamer/rule/batch_norm_buffers.hpp>
 
 #include <cstdint>
 #include <span>
@@ -25,10 +25,10 @@ namespace gossamer::rule {
 ///     centre   c <- c + d
 ///     worker   x <- c
 ///
-/// The centre is the live node with the lowest number (see `ParameterServer`) and takes no steps. A worker
-/// whose centre is gone, or whose message comes back, trains on and sends it all the next time.
-/// Before anything else it fetches c, and does so again when it is resumed from a checkpoint: steps
-/// that were not sent then are lost.
+/// The centre is the live node with the lowest number (see `ParameterServer`) and takes no steps. A
+/// worker whose centre is gone, or whose message comes back, trains on and sends it all the next
+/// time. Before anything else it fetches c, and does so again when it is resumed from a checkpoint:
+/// steps that were not sent then are lost.
 ///
 /// Invariant  c, with all d under way and all that is not sent yet, is where the group began plus
 ///            all steps. What is not sent is lost with its worker, and c with a centre that is
@@ -44,15 +44,15 @@ namespace gossamer::rule {
 /// Differs    one centre, not shards of it, and plain sums of the workers' steps, not AdaGrad. Of
 ///            averaged buffers c goes towards the worker's by 1 / workers: sums of variances make
 ///            no sense.
-class Downpour : public Neutral {
+class Downpour : public Rule {
  public:
   explicit Downpour(std::uint64_t tau = 10) : tau_(tau) {
     if (tau == 0) throw ConfigError("Downpour: tau must be at least 1, got 0");
   }
 
-  [[nodiscard]] std::string name() const { return "downpour"; }
+  [[nodiscard]] std::string name() const override { return "downpour"; }
 
-  bool may_step(RuleContext& context) {
+  bool may_step(RuleContext& context) override {
     centre_.settle_in(context);
     if (ParameterServer::is(context)) return false;
     if (request_.open()) return false;
@@ -63,12 +63,10 @@ class Downpour : public Neutral {
     return false;
   }
 
-  void on_messages(RuleContext& context, std::span<const Message> messages) {
+  void on_messages(RuleContext& context, std::span<const Message> messages) override {
     for (const Message& message : messages) {
       if (message.kind == handover) {
         centre_.on_message(context, message);
-      } else if (inherit(context, message)) {
-        continue;
       } else if (message.kind == steps) {
         serve(context, message);
       } else if (message.round == request_.round()) {
@@ -81,21 +79,21 @@ class Downpour : public Neutral {
     }
   }
 
-  void on_returned(RuleContext& context, const Message& message) {
-    context.weight() += message.weight;
+  void on_returned(RuleContext& context, const Message& message) override {
     if (message.kind == steps) request_.end(message.to, message.round);
-    if (message.kind == variable && is_live(context, message.to)) context.send(message);  // it waits
+    if (message.kind == variable && is_live(context, message.to))
+      context.send(message);  // it waits
   }
 
-  void on_peer_joined(RuleContext& context, PeerId newcomer) {
+  void on_peer_joined(RuleContext& context, PeerId newcomer) override {
     if (!centre_.on_peer_joined(context, newcomer, handover)) return;
     fetched_ = context.snapshot();  // from here on it is a worker
   }
-  void on_peer_left(RuleContext&, const PeerLeft& gone) {
+  void on_peer_left(RuleContext&, const PeerLeft& gone) override {
     request_.on_peer_left(gone, /*is_patient=*/false);
   }
-  void on_leave(RuleContext& context) { centre_.on_leave(context, handover); }
-  void checkpoint(Archive& archive) {
+  void on_leave(RuleContext& context) override { centre_.on_leave(context, handover); }
+  void checkpoint(Archive& archive) override {
     once_.checkpoint(archive);
     centre_.checkpoint(archive);
   }

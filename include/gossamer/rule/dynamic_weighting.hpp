@@ -66,7 +66,7 @@ class DynamicWeights {
     // 0 at the threshold, 1 at 0.
     const double trust = std::clamp(1 - score(known.u) / options_.threshold(), 0.0, 1.0);
     const PullWeights weights{1 + (alpha - 1) * trust, alpha * trust};
-    known.chunk = weights.centre / weights.worker;
+    known.part = weights.centre / weights.worker;
     return weights;
   }
 

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <gossamer/error.hpp>
-#include <gossamer/rule/parameter_server.hpp>
 #include <gossamer/rule/elastic_exchange.hpp>
+#include <gossamer/rule/parameter_server.hpp>
 #include <gossamer/rule/peer_queries.hpp>
 #include <gossamer/rule/rule.hpp>
 
@@ -100,9 +100,9 @@ struct EqualWeights {
 };
 
 /// Elastic averaging SGD around a centre c, the parameters of the live node with the lowest number
-/// (see `ParameterServer` for what becomes of them when it goes). Each worker, before each of its steps
-/// 0, tau, 2 tau, ..., sends its x to the centre, takes the step while the answer is under way, and
-/// applies it after the step:
+/// (see `ParameterServer` for what becomes of them when it goes). Each worker, before each of its
+/// steps 0, tau, 2 tau, ..., sends its x to the centre, takes the step while the answer is under
+/// way, and applies it after the step:
 ///
 ///     x <- x - eta g(x) - alpha (x - c)
 ///     c <- c            + alpha (x - c)         alpha = beta / workers
@@ -131,17 +131,17 @@ struct EqualWeights {
 ///            centre computes the pull with c as it then is: as many vectors, and none is torn. A
 ///            worker whose last exchange is still under way lets the next one pass.
 template <class Weights>
-class BasicEasgd : public Neutral {
+class BasicEasgd : public Rule {
  public:
   explicit BasicEasgd(EasgdOptions options = {}, Weights weights = Weights())
       : options_((options.check(), std::move(options))), weights_(std::move(weights)) {}
 
-  [[nodiscard]] std::string name() const {
+  [[nodiscard]] std::string name() const override {
     return std::string(Weights::name) + (options_.synchronous() ? "_sync" : "");
   }
   [[nodiscard]] const EasgdOptions& options() const noexcept { return options_; }
 
-  bool may_step(RuleContext& context) {
+  bool may_step(RuleContext& context) override {
     centre_.settle_in(context);
     if (ParameterServer::is(context)) return false;
     if (options_.synchronous() && exchange_.waiting()) return false;
@@ -149,12 +149,10 @@ class BasicEasgd : public Neutral {
     return true;
   }
 
-  void on_messages(RuleContext& context, std::span<const Message> messages) {
+  void on_messages(RuleContext& context, std::span<const Message> messages) override {
     for (const Message& message : messages) {
       if (message.kind == handover) {
         centre_.on_message(context, message);
-      } else if (inherit(context, message)) {
-        continue;
       } else if (message.kind != ElasticExchange::request) {
         exchange_.on_reply(context, message);
       } else if (context.weight() == 0 || !message.payload) {
@@ -168,20 +166,19 @@ class BasicEasgd : public Neutral {
     serve_all(context);
   }
 
-  void on_returned(RuleContext& context, const Message& message) {
-    context.weight() += message.weight;
+  void on_returned(RuleContext& context, const Message& message) override {
     if (message.kind != handover) {
       exchange_.on_returned(context, message, weights_.part(message.to));
     }
   }
 
-  void on_peer_joined(RuleContext& context, PeerId newcomer) {
+  void on_peer_joined(RuleContext& context, PeerId newcomer) override {
     if (!centre_.on_peer_joined(context, newcomer, handover)) return;
     for (const Message& message : std::exchange(held_, {})) {
       ElasticExchange::refuse(context, message);
     }
   }
-  void on_peer_left(RuleContext& context, const PeerLeft& gone) {
+  void on_peer_left(RuleContext& context, const PeerLeft& gone) override {
     exchange_.on_peer_left(gone, !options_.synchronous());
     if (gone.reason != Reason::finished) {
       std::erase_if(held_, [&](const Message& message) { return message.from == gone.peer; });
@@ -189,13 +186,13 @@ class BasicEasgd : public Neutral {
     }
     serve_all(context);
   }
-  void on_leave(RuleContext& context) {
+  void on_leave(RuleContext& context) override {
     for (const Message& message : std::exchange(held_, {})) {
       ElasticExchange::refuse(context, message);
     }
     centre_.on_leave(context, handover);
   }
-  void checkpoint(Archive& archive) {
+  void checkpoint(Archive& archive) override {
     once_.checkpoint(archive);
     centre_.checkpoint(archive);
     weights_.checkpoint(archive);

@@ -3,10 +3,10 @@
 #pragma once
 
 #include <gossamer/model/pull.hpp>
+#include <gossamer/rule/batch_norm_buffers.hpp>
+#include <gossamer/rule/context.hpp>
 #include <gossamer/rule/one_request.hpp>
 #include <gossamer/rule/peer_queries.hpp>
-#include <gossamer/rule/context.hpp>
-#include <gossamer/rule/batch_norm_buffers.hpp>
 
 #include <cstdint>
 #include <optional>
@@ -51,7 +51,8 @@ class ElasticExchange {
 
   /// Answers requests, which all carry parameters, with this node's parameters as they were before
   /// the first of them.
-  static void reply(RuleContext& context, std::span<const Message> requests, double t, double part = 1) {
+  static void reply(RuleContext& context, std::span<const Message> requests, double t,
+                    double part = 1) {
     std::vector<model::Snapshot> differences;
     std::vector<model::Pull> pulls;
     for (const Message& one : requests) {
@@ -66,9 +67,9 @@ class ElasticExchange {
         d.neg_().add_(slot.view(*requests[i].payload));
       }
       context.send({.to = requests[i].from,
-                  .kind = answer,
-                  .round = requests[i].round,
-                  .payload = std::move(differences[i])});
+                    .kind = answer,
+                    .round = requests[i].round,
+                    .payload = std::move(differences[i])});
     }
     if (!requests.empty()) context.model().on_merged();
   }

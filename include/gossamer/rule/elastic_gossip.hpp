@@ -46,7 +46,7 @@ namespace gossamer::rule {
 ///            step; here k applies its own at once, between two of its steps. There a node that is
 ///            chosen by several meets all of them with one x, which overshoots when alpha times
 ///            their number exceeds 1; here it meets them in turn, or refuses.
-class ElasticGossip : public Neutral {
+class ElasticGossip : public Rule {
  public:
   explicit ElasticGossip(double probability = 0.03125, double alpha = 0.5)
       : ElasticGossip(schedule::Bernoulli(probability), topology::Uniform{}, alpha) {}
@@ -58,10 +58,10 @@ class ElasticGossip : public Neutral {
     }
   }
 
-  [[nodiscard]] std::string name() const { return "elastic_gossip"; }
+  [[nodiscard]] std::string name() const override { return "elastic_gossip"; }
   [[nodiscard]] double alpha() const noexcept { return alpha_; }
 
-  bool may_step(RuleContext& context) {
+  bool may_step(RuleContext& context) override {
     if (once_(context) && when_(context) && !exchange_.waiting() && context.may_send()) {
       if (const auto peer = whom_(context)) exchange_.ask(context, *peer);
       has_met_ = false;
@@ -69,9 +69,8 @@ class ElasticGossip : public Neutral {
     return true;
   }
 
-  void on_messages(RuleContext& context, std::span<const Message> messages) {
+  void on_messages(RuleContext& context, std::span<const Message> messages) override {
     for (const Message& message : messages) {
-      if (inherit(context, message) || message.kind == bequest) continue;
       if (message.kind != Exchange::request) {
         exchange_.on_reply(context, message);
       } else if (const double alpha = message.payload ? strength_for(context, message.from) : 0;
@@ -83,13 +82,11 @@ class ElasticGossip : public Neutral {
     }
   }
 
-  void on_returned(RuleContext& context, const Message& message) {
-    context.weight() += message.weight;
-    if (message.kind != bequest) exchange_.on_returned(context, message);
+  void on_returned(RuleContext& context, const Message& message) override {
+    exchange_.on_returned(context, message);
   }
-  void on_peer_left(RuleContext&, const PeerLeft& gone) { exchange_.on_peer_left(gone); }
-  void on_leave(RuleContext& context) { bequeath(context, bequest); }
-  void checkpoint(Archive& archive) { once_.checkpoint(archive); }
+  void on_peer_left(RuleContext&, const PeerLeft& gone) override { exchange_.on_peer_left(gone); }
+  void checkpoint(Archive& archive) override { once_.checkpoint(archive); }
 
  private:
   /// How strongly this node and one that asks may pull at each other; 0: not now.
@@ -101,7 +98,6 @@ class ElasticGossip : public Neutral {
   }
 
   using Exchange = ElasticExchange;
-  static constexpr std::uint32_t bequest = 4;
 
   schedule::Any when_;
   topology::Any whom_;

@@ -29,26 +29,28 @@ namespace gossamer::rule {
 /// Differs    never pushes to itself, so `probability` is the true rate of exchange; any schedule
 ///            and topology in place of the papers' Bernoulli and uniform ones; no push while
 ///            `NodeOptions::max_in_flight` earlier ones are not merged.
-class GoSgd : public Neutral {
+class GoSgd : public Rule {
  public:
   /// The papers' form. They use probabilities of 0.01 to 0.4.
   explicit GoSgd(double probability = 0.02) : GoSgd(schedule::Bernoulli(probability)) {}
   explicit GoSgd(schedule::Any when, topology::Any whom = topology::Uniform{})
       : when_(std::move(when)), whom_(std::move(whom)) {}
 
-  [[nodiscard]] std::string name() const { return "gosgd"; }
-  [[nodiscard]] bool merges_by_weighted_average() const { return true; }
+  [[nodiscard]] std::string name() const override { return "gosgd"; }
+  [[nodiscard]] bool merges_by_weighted_average() const override { return true; }
 
-  void after_step(RuleContext& context) {
+  void after_step(RuleContext& context) override {
     if (!when_(context) || !context.may_send()) return;
     if (const auto peer = whom_(context)) context.send(split(context, *peer, 0.5));
   }
 
-  void on_messages(RuleContext& context, std::span<const Message> messages) { merge(context, messages); }
+  void on_messages(RuleContext& context, std::span<const Message> messages) override {
+    merge(context, messages);
+  }
 
-  void on_returned(RuleContext& context, const Message& message) { merge(context, {&message, 1}); }
-
-  void on_leave(RuleContext& context) { bequeath(context, 0); }
+  void on_returned(RuleContext& context, const Message& message) override {
+    merge(context, {&message, 1});
+  }
 
  private:
   schedule::Any when_;

@@ -26,40 +26,40 @@ namespace gossamer::rule {
 /// Differs    the slides read x_j in shared memory, at once; here j answers between two of its
 ///            steps. One request in flight per initiator: while it waits for an answer it trains on
 ///            and asks nobody else.
-class GoSgdPull : public Neutral {
+class GoSgdPull : public Rule {
  public:
   explicit GoSgdPull(double probability = 0.02) : GoSgdPull(schedule::Bernoulli(probability)) {}
   explicit GoSgdPull(schedule::Any when, topology::Any whom = topology::Uniform{})
       : when_(std::move(when)), whom_(std::move(whom)) {}
 
-  [[nodiscard]] std::string name() const { return "gosgd_pull"; }
-  [[nodiscard]] bool merges_by_weighted_average() const { return true; }
+  [[nodiscard]] std::string name() const override { return "gosgd_pull"; }
+  [[nodiscard]] bool merges_by_weighted_average() const override { return true; }
 
-  void after_step(RuleContext& context) {
+  void after_step(RuleContext& context) override {
     if (!when_(context) || request_.open()) return;
     const auto peer = whom_(context);
     if (peer) request_.ask(context, {.to = *peer, .kind = request, .payload = {}});
   }
 
-  void on_messages(RuleContext& context, std::span<const Message> messages) {
+  void on_messages(RuleContext& context, std::span<const Message> messages) override {
     merge(context, messages);  // requests have no weight
-    model::Snapshot copy;    // one for all: an answer does not change the parameters
+    model::Snapshot copy;      // one for all: an answer does not change the parameters
     for (const Message& message : messages) {
       if (message.kind == request) {
         if (!copy) copy = context.snapshot();
         context.weight() /= 2;
         context.send({.to = message.from,
-                    .kind = answer,
-                    .round = message.round,
-                    .weight = context.weight(),
-                    .payload = copy});
+                      .kind = answer,
+                      .round = message.round,
+                      .weight = context.weight(),
+                      .payload = copy});
       } else {
         request_.end(message.from, message.round);
       }
     }
   }
 
-  void on_returned(RuleContext& context, const Message& message) {
+  void on_returned(RuleContext& context, const Message& message) override {
     if (message.kind == request) {
       request_.end(message.to, message.round);
     } else {
@@ -67,9 +67,7 @@ class GoSgdPull : public Neutral {
     }
   }
 
-  void on_peer_left(RuleContext&, const PeerLeft& gone) { request_.on_peer_left(gone); }
-
-  void on_leave(RuleContext& context) { bequeath(context, answer); }
+  void on_peer_left(RuleContext&, const PeerLeft& gone) override { request_.on_peer_left(gone); }
 
  private:
   enum Kind : std::uint32_t { answer = 0, request = 1 };

@@ -30,7 +30,7 @@ namespace gossamer::rule {
 /// Source     Jin, Yuan, Iandola, Keutzer, "How to scale distributed deep learning?", 2016,
 ///            arXiv:1611.04581. Written from memory of the paper: fidelity to it is not claimed.
 /// Differs    x_j arrives between two steps of i, not at once; one request in flight per node.
-class GossipingPull : public Neutral {
+class GossipingPull : public Rule {
  public:
   explicit GossipingPull(double probability = 1, double beta = 0.5)
       : GossipingPull(schedule::Bernoulli(probability), topology::Uniform{}, beta) {}
@@ -42,18 +42,18 @@ class GossipingPull : public Neutral {
     }
   }
 
-  [[nodiscard]] std::string name() const { return "gossiping_pull"; }
+  [[nodiscard]] std::string name() const override { return "gossiping_pull"; }
 
-  void after_step(RuleContext& context) {
+  void after_step(RuleContext& context) override {
     if (!when_(context) || request_.open()) return;
     const auto peer = whom_(context);
     if (peer) request_.ask(context, {.to = *peer, .kind = request, .payload = {}});
   }
 
-  void on_messages(RuleContext& context, std::span<const Message> messages) {
+  void on_messages(RuleContext& context, std::span<const Message> messages) override {
     MergeAccumulator mix(context);
     for (const Message& message : messages) {
-      if (inherit(context, message) || message.kind != answer) continue;
+      if (message.kind != answer) continue;
       if (message.payload) mix.add(*message.payload, beta_);
       request_.end(message.from, message.round);
     }
@@ -65,12 +65,10 @@ class GossipingPull : public Neutral {
       context.send({.to = message.from, .kind = answer, .round = message.round, .payload = copy});
     }
   }
-  void on_returned(RuleContext& context, const Message& message) {
-    if (!inherit(context, message) && message.kind == request)
-      request_.end(message.to, message.round);
+  void on_returned(RuleContext&, const Message& message) override {
+    if (message.kind == request) request_.end(message.to, message.round);
   }
-  void on_peer_left(RuleContext&, const PeerLeft& gone) { request_.on_peer_left(gone); }
-  void on_leave(RuleContext& context) { bequeath(context, answer); }
+  void on_peer_left(RuleContext&, const PeerLeft& gone) override { request_.on_peer_left(gone); }
 
  private:
   enum Kind : std::uint32_t { answer = 0, request = 1 };
@@ -94,33 +92,31 @@ class GossipingPull : public Neutral {
 /// Throws     ConfigError when the probability is outside [0, 1]; nothing after construction.
 /// Source     as the pull form, and as that one from memory.
 /// Differs    no push while `NodeOptions::max_in_flight` earlier ones have not arrived.
-class GossipingPush : public Neutral {
+class GossipingPush : public Rule {
  public:
   explicit GossipingPush(double probability = 1)
       : GossipingPush(schedule::Bernoulli(probability)) {}
   explicit GossipingPush(schedule::Any when, topology::Any whom = topology::Uniform{})
       : when_(std::move(when)), whom_(std::move(whom)) {}
 
-  [[nodiscard]] std::string name() const { return "gossiping_push"; }
+  [[nodiscard]] std::string name() const override { return "gossiping_push"; }
 
-  void before_step(RuleContext&) { received_ = 0; }
-  void after_step(RuleContext& context) {
+  void before_step(RuleContext&) override { received_ = 0; }
+  void after_step(RuleContext& context) override {
     if (!when_(context) || !context.may_send()) return;
     const auto peer = whom_(context);
     if (peer) context.send({.to = *peer, .payload = context.snapshot()});
   }
-  void on_messages(RuleContext& context, std::span<const Message> messages) {
+  void on_messages(RuleContext& context, std::span<const Message> messages) override {
     MergeAccumulator mix(context);
     for (const Message& message : messages) {
-      if (inherit(context, message) || !message.payload) continue;
+      if (!message.payload) continue;
       ++received_;
       mix.add(*message.payload,
               1 / (static_cast<double>(received_) + 1));  // the mean of all so far
     }
     mix.done();
   }
-  void on_returned(RuleContext& context, const Message& message) { inherit(context, message); }
-  void on_leave(RuleContext& context) { bequeath(context, 0); }
 
  private:
   schedule::Any when_;

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <gossamer/error.hpp>
-#include <gossamer/model/flat.hpp>
 #include <gossamer/model/archive.hpp>
+#include <gossamer/model/flat.hpp>
 #include <gossamer/rule/context.hpp>
 
 #include <cstdint>

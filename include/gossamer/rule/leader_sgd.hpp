@@ -59,7 +59,7 @@ class RecentLoss {
   /// Mean loss over the last `window` steps that are known, or more: over those since the reading
   /// before last, where readings are at least `window` steps apart. Infinite for a node of which no
   /// step is known, and for one whose loss is no number.
-  double operator()(PeerId peer, const transport::Counters& now) {
+  double operator()(PeerId peer, const Counters& now) {
     Readings& known = readings_.add(peer).first;
     if (now.steps < known.recent.steps) known = {};  // another life of that node
     const std::uint64_t steps = now.steps - known.older.steps;
@@ -95,7 +95,8 @@ class RecentLoss {
 ///
 /// The leader is not moved by its own pull: whoever finds itself in front asks nobody. A leader
 /// that is gone is no peer any more, so the next pull goes to the next best; a question to it is
-/// dropped. Losses ride on what nodes let each other know anyway (`RuleContext::counters`), a little stale.
+/// dropped. Losses ride on what nodes let each other know anyway (`RuleContext::counters`), a
+/// little stale.
 ///
 /// Invariant  equal nodes stay equal, bit for bit; x stays within what nodes had. Neither sum nor
 ///            mean is conserved.
@@ -109,15 +110,15 @@ class RecentLoss {
 /// Differs    there all workers stop to gather losses at a common count of steps, and the leader
 ///            broadcasts; here each asks at its own count and nobody stops. The authors' code also
 ///            pulls a little towards the last leaders at every step; this does not.
-class LeaderSgd : public Neutral {
+class LeaderSgd : public Rule {
  public:
   explicit LeaderSgd(LeaderSgdOptions options = {})
       : options_((options.check(), std::move(options))), loss_(options_.window()) {}
 
-  [[nodiscard]] std::string name() const { return "leader_sgd"; }
+  [[nodiscard]] std::string name() const override { return "leader_sgd"; }
   [[nodiscard]] const LeaderSgdOptions& options() const noexcept { return options_; }
 
-  bool may_step(RuleContext& context) {
+  bool may_step(RuleContext& context) override {
     if (context.step() == 0 || !once_(context)) return true;  // no losses to compare yet
     if (context.step() % options_.tau() == 0) ask(context, local_, group_of(context.self()));
     if (options_.group_of() && options_.tau_global() > 0 &&
@@ -127,18 +128,16 @@ class LeaderSgd : public Neutral {
     return true;
   }
 
-  void on_messages(RuleContext& context, std::span<const Message> messages) {
+  void on_messages(RuleContext& context, std::span<const Message> messages) override {
     model::Snapshot copy;  // one for all who ask at once
     for (const Message& message : messages) {
-      if (inherit(context, message) || message.kind == bequest) {
-        copy = {};
-      } else if (message.kind == local || message.kind == global) {
+      if (message.kind == local || message.kind == global) {
         // One without weight has no model yet, or goes.
         if (!copy && context.weight() > 0) copy = context.snapshot();
         context.send({.to = message.from,
-                    .kind = message.kind + to_answer,
-                    .round = message.round,
-                    .payload = copy});
+                      .kind = message.kind + to_answer,
+                      .round = message.round,
+                      .payload = copy});
       } else {
         Question& question = message.kind == global + to_answer ? global_ : local_;
         question.request.end(message.from, message.round);
@@ -150,23 +149,21 @@ class LeaderSgd : public Neutral {
     }
   }
 
-  void on_returned(RuleContext& context, const Message& message) {
-    context.weight() += message.weight;
+  void on_returned(RuleContext& context, const Message& message) override {
     if (message.kind == local || message.kind == global) {
       Question& question = message.kind == global ? global_ : local_;
       question.request.end(message.to, message.round);
-    } else if (message.kind != bequest && is_live(context, message.to)) {
+    } else if (is_live(context, message.to)) {
       // Its queue was full: it is at least told not to wait.
       context.send({.to = message.to, .kind = message.kind, .round = message.round, .payload = {}});
     }
   }
 
-  void on_peer_left(RuleContext&, const PeerLeft& gone) {
+  void on_peer_left(RuleContext&, const PeerLeft& gone) override {
     local_.request.on_peer_left(gone);
     global_.request.on_peer_left(gone);
   }
-  void on_leave(RuleContext& context) { bequeath(context, bequest); }
-  void checkpoint(Archive& archive) { once_.checkpoint(archive); }
+  void checkpoint(Archive& archive) override { once_.checkpoint(archive); }
 
   /// Who of a group, or of all, has the smallest recent loss; the lowest number of equals. Nobody
   /// if no loss is known.
@@ -187,7 +184,7 @@ class LeaderSgd : public Neutral {
   }
 
  private:
-  enum Kind : std::uint32_t { local = 0, global = 1, bequest = 4 };
+  enum Kind : std::uint32_t { local = 0, global = 1 };
   static constexpr std::uint32_t to_answer = 2;  // from a question's kind to its answer's
   struct Question {
     Kind kind;

@@ -72,25 +72,9 @@ inline Message split(RuleContext& context, PeerId to, double part, std::uint32_t
   return {.to = to, .kind = kind, .weight = moved, .payload = context.snapshot()};
 }
 
-/// Hands the weight of a node that goes to a live peer, with a copy of its model, so that it does
-/// not go with the leaver.
-inline void bequeath(RuleContext& context, std::uint32_t kind) {
-  const auto peers = context.peers();
-  if (peers.empty()) return;
-  const PeerId heir = peers[context.generator().below(static_cast<std::uint32_t>(peers.size()))];
-  context.send(split(context, heir, 1, kind));
-}
-/// For rules to which the weight is a node's share of the group and no factor of its model. True if
-/// the message was such a one, delivered or returned; then its weight is this node's now. One
-/// without weight has just come and has no model yet: it takes that one.
-inline bool inherit(RuleContext& context, const Message& message) {
-  if (!(message.weight > 0)) return false;
-  if (context.weight() == 0) {
-    merge(context, {&message, 1});
-  } else {
-    context.weight() += message.weight;
-  }
-  return true;
+/// Takes in the weight of messages whose parameters are somebody else's business.
+inline void take_weights(RuleContext& context, std::span<const Message> messages) {
+  for (const Message& message : messages) context.weight() += message.weight;
 }
 
 }  // namespace gossamer::rule

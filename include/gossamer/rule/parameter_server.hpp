@@ -2,8 +2,8 @@
 /// The role of a centre: which node it is, and how its variable stays with the group.
 #pragma once
 
-#include <gossamer/rule/peer_queries.hpp>
 #include <gossamer/rule/context.hpp>
+#include <gossamer/rule/peer_queries.hpp>
 
 #include <cstdint>
 #include <utility>
@@ -24,7 +24,9 @@ class ParameterServer {
  public:
   /// Whom to ask; this node itself if it is the centre.
   static PeerId of(const RuleContext& context) { return lowest_live(context); }
-  static bool is(const RuleContext& context) { return !context.peers().empty() && of(context) == context.self(); }
+  static bool is(const RuleContext& context) {
+    return !context.peers().empty() && of(context) == context.self();
+  }
   /// As many as take steps.
   static std::size_t workers(const RuleContext& context) {
     return context.peers().empty() ? 1 : context.peers().size();
@@ -39,15 +41,12 @@ class ParameterServer {
     for (const PeerId peer : context.peers()) {
       if (peer != newcomer && peer < context.self()) return false;
     }
-    context.send({.to = newcomer, .kind = kind, .round = served_, .payload = context.snapshot()});
+    send_variable(context, newcomer, kind);
     return true;
   }
-  /// From `on_leave`: the weight goes, too, and from a centre its variable.
+  /// From `on_leave`: a centre hands its variable to the next.
   void on_leave(RuleContext& context, std::uint32_t kind) const {
-    if (!is(context)) return bequeath(context, kind);
-    Message message = split(context, context.peers().front(), 1, kind);
-    message.round = served_;
-    context.send(std::move(message));
+    if (is(context)) send_variable(context, context.peers().front(), kind);
   }
   /// For messages of that kind, whoever sent them. A centre variable is taken by who has served
   /// less often than its sender: so a newcomer, or a worker, and not a centre that only seemed
@@ -55,24 +54,27 @@ class ParameterServer {
   void on_message(RuleContext& context, const Message& message) {
     if (message.round > served_ && message.payload) {
       served_ = message.round;
-      inherited_ = message.payload;
+      variable_ = message.payload;
     }
-    inherit(context, message);
     settle_in(context);
   }
   /// From `may_step`, and before this node serves: a newcomer has a model of its own by then, which
   /// the centre variable replaces.
   void settle_in(RuleContext& context) {
-    if (!inherited_ || context.weight() == 0) return;
-    context.model().flat().copy_from(*inherited_);
-    inherited_ = {};
+    if (!variable_ || context.weight() == 0) return;
+    context.model().flat().copy_from(*variable_);
+    variable_ = {};
   }
 
   void checkpoint(Archive& archive) { archive("served", served_); }
 
  private:
+  void send_variable(RuleContext& context, PeerId to, std::uint32_t kind) const {
+    context.send({.to = to, .kind = kind, .round = served_, .payload = context.snapshot()});
+  }
+
   std::uint64_t served_ = 0;
-  model::Snapshot inherited_;
+  model::Snapshot variable_;  // handed to this node, and not yet in place
 };
 
 }  // namespace gossamer::rule

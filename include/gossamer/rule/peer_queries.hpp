@@ -3,8 +3,8 @@
 #pragma once
 
 #include <gossamer/model/archive.hpp>
-#include <gossamer/rule/merge.hpp>
 #include <gossamer/rule/context.hpp>
+#include <gossamer/rule/merge.hpp>
 #include <gossamer/topology/uniform.hpp>
 
 #include <algorithm>

@@ -26,7 +26,7 @@ namespace gossamer::rule {
 /// of
 ///            parts.
 /// Source     "PerSyn" in Blot et al., arXiv:1804.01852. Compare at p = 1 / tau.
-class PerSyn : public Neutral {
+class PerSyn : public Rule {
  public:
   explicit PerSyn(std::uint64_t tau) : tau_(tau) {
     if (tau == 0) throw ConfigError("PerSyn: tau must be at least 1, got 0");
@@ -39,10 +39,10 @@ class PerSyn : public Neutral {
     return *this;
   }
 
-  [[nodiscard]] std::string name() const { return "persyn"; }
-  [[nodiscard]] bool is_synchronous() const { return true; }
+  [[nodiscard]] std::string name() const override { return "persyn"; }
+  [[nodiscard]] bool is_synchronous() const override { return true; }
 
-  bool may_step(RuleContext& context) {
+  bool may_step(RuleContext& context) override {
     const bool due = context.step() % tau_ == 0 && context.step() / tau_ > averaged_;
     if (due && !average_.waiting()) {
       average_.contribute(context, context.step() / tau_, context.snapshot());
@@ -50,21 +50,22 @@ class PerSyn : public Neutral {
     }
     return !average_.waiting();
   }
-  void on_messages(RuleContext& context, std::span<const Message> messages) {
+  void on_messages(RuleContext& context, std::span<const Message> messages) override {
     average_.on_messages(context, messages);
     take(context);
   }
-  void on_returned(RuleContext& context, const Message& message) {
+  void on_returned(RuleContext& context, const Message& message) override {
     average_.on_returned(context, message);
     take(context);
   }
-  void on_leave(RuleContext& context) { average_.on_leave(context); }
-  void on_peer_joined(RuleContext& context, PeerId peer) { average_.on_peer_joined(context, peer); }
-  void on_peer_left(RuleContext& context, const PeerLeft& gone) {
+  void on_peer_joined(RuleContext& context, PeerId peer) override {
+    average_.on_peer_joined(context, peer);
+  }
+  void on_peer_left(RuleContext& context, const PeerLeft& gone) override {
     average_.on_peer_left(context, gone);
     take(context);
   }
-  void checkpoint(Archive& archive) { archive("averaged", averaged_); }
+  void checkpoint(Archive& archive) override { archive("averaged", averaged_); }
 
  private:
   /// Puts the mean in place as soon as it is there.

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <gossamer/rule/persyn.hpp>
-#include <gossamer/rule/sync.hpp>
 #include <gossamer/rule/switch_after.hpp>
+#include <gossamer/rule/sync.hpp>
 
 #include <cstdint>
 

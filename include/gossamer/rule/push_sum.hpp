@@ -32,29 +32,29 @@ class PushSum : public GoSgd {
  public:
   using GoSgd::GoSgd;
 
-  [[nodiscard]] std::string name() const { return "push_sum"; }
+  [[nodiscard]] std::string name() const override { return "push_sum"; }
 
-  void before_step(RuleContext& context) {
+  void before_step(RuleContext& context) override {
     step_.start(context);
     step_.begin(context, context.weight());
   }
-  void after_step(RuleContext& context) {
+  void after_step(RuleContext& context) override {
     step_.end(context);
     GoSgd::after_step(context);
   }
-  void on_messages(RuleContext& context, std::span<const Message> messages) {
+  void on_messages(RuleContext& context, std::span<const Message> messages) override {
     step_.start(context);
     GoSgd::on_messages(context, messages);
   }
-  void on_peer_joined(RuleContext& context, PeerId peer) {
+  void on_peer_joined(RuleContext& context, PeerId peer) override {
     step_.on_peer_joined(context);
     GoSgd::on_peer_joined(context, peer);
   }
-  void on_peer_left(RuleContext& context, const PeerLeft& gone) {
+  void on_peer_left(RuleContext& context, const PeerLeft& gone) override {
     step_.on_peer_left(context, gone);
     GoSgd::on_peer_left(context, gone);
   }
-  void checkpoint(Archive& archive) { step_.checkpoint(archive); }
+  void checkpoint(Archive& archive) override { step_.checkpoint(archive); }
 
  private:
   DebiasedStep step_;

@@ -2,8 +2,8 @@
 /// Waiting for the messages of a round from those neighbours who send some.
 #pragma once
 
-#include <gossamer/rule/peer_queries.hpp>
 #include <gossamer/rule/context.hpp>
+#include <gossamer/rule/peer_queries.hpp>
 
 #include <algorithm>
 #include <cmath>

@@ -2,10 +2,10 @@
 /// Stochastic Gradient Push: push-sum by rounds on a directed graph, synchronous or overlapping.
 #pragma once
 
-#include <gossamer/rule/early_messages.hpp>
 #include <gossamer/rule/debiased_step.hpp>
-#include <gossamer/rule/neighbourhoods.hpp>
+#include <gossamer/rule/early_messages.hpp>
 #include <gossamer/rule/merge.hpp>
+#include <gossamer/rule/neighbourhoods.hpp>
 #include <gossamer/rule/rounds.hpp>
 #include <gossamer/rule/rule.hpp>
 #include <gossamer/topology/exponential.hpp>
@@ -43,32 +43,33 @@ namespace gossamer::rule {
 /// Differs    weights always travel; the authors' code leaves them out where they stay 1. Buffers
 ///            of momentum stay local, as theirs. The authors' default graph also goes through the
 ///            distances backwards.
-class Sgp : public Neutral {
+class Sgp : public Rule {
  public:
-  explicit Sgp(Graph graph = topology::OnePeerExponential(), std::uint64_t overlap = 0)
+  explicit Sgp(Neighbourhoods graph = topology::OnePeerExponential(), std::uint64_t overlap = 0)
       : graph_(std::move(graph)), overlap_(overlap) {}
 
-  [[nodiscard]] std::string name() const { return overlap_ > 0 ? "osgp" : "sgp"; }
-  [[nodiscard]] bool is_synchronous() const { return true; }
+  [[nodiscard]] std::string name() const override { return overlap_ > 0 ? "osgp" : "sgp"; }
+  [[nodiscard]] bool is_synchronous() const override { return true; }
+  [[nodiscard]] bool weight_follows_model() const override { return true; }
 
-  bool may_step(RuleContext& context) {
+  bool may_step(RuleContext& context) override {
     start(context);
     return context.step() <= overlap_ || rounds_.all_there(context.step() - overlap_);
   }
-  void before_step(RuleContext& context) {
+  void before_step(RuleContext& context) override {
     start(context);
     const double weight = ahead_.weight_without(context);
     ahead_.hide(context);
     step_.begin(context, weight);
   }
-  void after_step(RuleContext& context) {
+  void after_step(RuleContext& context) override {
     ahead_.take_out(context);
     step_.end(context);
     push(context);
     ahead_.show(context, context.step());
   }
 
-  void on_messages(RuleContext& context, std::span<const Message> messages) {
+  void on_messages(RuleContext& context, std::span<const Message> messages) override {
     start(context);
     step_.forget();
     // With an overlap, no message is too early.
@@ -78,7 +79,7 @@ class Sgp : public Neutral {
     }
     ahead_.merge(context, messages, round);
   }
-  void on_returned(RuleContext& context, const Message& message) {
+  void on_returned(RuleContext& context, const Message& message) override {
     if (rounds_.on_returned(context, message)) return;
     if (is_live(context, message.to)) {
       context.send(message);  // somebody waits for it
@@ -88,20 +89,17 @@ class Sgp : public Neutral {
       ahead_.merge(context, {&home, 1}, 0);
     }
   }
-  void on_peer_joined(RuleContext& context, PeerId) {
+  void on_peer_joined(RuleContext& context, PeerId) override {
     step_.on_peer_joined(context);
     rounds_.on_peer_joined(context);
   }
-  void on_peer_left(RuleContext& context, const PeerLeft& gone) {
+  void on_peer_left(RuleContext& context, const PeerLeft& gone) override {
     step_.on_peer_left(context, gone);
     rounds_.on_peer_left(context, gone.peer);
   }
-  void on_leave(RuleContext& context) {
-    ahead_.whole(context);
-    bequeath(context, share);
-  }
-  void on_replaced(RuleContext& context) { ahead_.replaced(context); }
-  void checkpoint(Archive& archive) {
+  void on_leave(RuleContext& context) override { ahead_.whole(context); }
+  void on_replaced(RuleContext& context) override { ahead_.replaced(context); }
+  void checkpoint(Archive& archive) override {
     step_.checkpoint(archive);
     rounds_.checkpoint(archive);
   }
@@ -129,7 +127,7 @@ class Sgp : public Neutral {
     rounds_.expect(context, round, near.from);
   }
 
-  Graph graph_;
+  Neighbourhoods graph_;
   std::uint64_t overlap_;
   DebiasedStep step_;
   Rounds rounds_;

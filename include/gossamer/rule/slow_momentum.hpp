@@ -5,11 +5,11 @@
 #include <gossamer/error.hpp>
 #include <gossamer/model/mix.hpp>
 #include <gossamer/model/vectors.hpp>
-#include <gossamer/rule/sub_rule_context.hpp>
 #include <gossamer/rule/all_reduce.hpp>
 #include <gossamer/rule/kept_flat.hpp>
 #include <gossamer/rule/merge.hpp>
 #include <gossamer/rule/rule.hpp>
+#include <gossamer/rule/sub_rule_context.hpp>
 
 #include <c10/util/StringUtil.h>
 
@@ -51,7 +51,7 @@ namespace gossamer::rule {
 ///            newcomer begins without slow momentum, and differs from the others by what of theirs
 ///            is left (beta^k after k outer steps). In somebody's own loop (`Gossip`) the first
 ///            stretch begins after the first step.
-class SlowMo : public Neutral {
+class SlowMo : public Rule {
  public:
   /// The paper's defaults; it has tau = 12 for local SGD and 48 for SGP, beta from 0.4 to 0.8.
   explicit SlowMo(AnyRule base, std::uint64_t tau = 12, double alpha = 1, double beta = 0.5)
@@ -61,7 +61,7 @@ class SlowMo : public Neutral {
     if (!(beta >= 0 && beta < 1)) {
       throw ConfigError(c10::str("SlowMo: beta must lie in [0, 1), got ", beta));
     }
-    name_ = "slowmo(" + base_.name() + ")";
+    name_ = "slowmo(" + base_->name() + ")";
   }
 
   /// False: each node goes on from its own parameters, and nobody waits for it.
@@ -80,19 +80,22 @@ class SlowMo : public Neutral {
     return *this;
   }
 
-  [[nodiscard]] std::string name() const { return name_; }
-  [[nodiscard]] bool needs_gradient_hook() const { return base_.needs_gradient_hook(); }
-  [[nodiscard]] bool is_synchronous() const { return averages_ || base_.is_synchronous(); }
+  [[nodiscard]] std::string name() const override { return name_; }
+  [[nodiscard]] bool needs_gradient_hook() const override { return base_->needs_gradient_hook(); }
+  [[nodiscard]] bool is_synchronous() const override {
+    return averages_ || base_->is_synchronous();
+  }
+  [[nodiscard]] bool weight_follows_model() const override { return base_->weight_follows_model(); }
 
-  bool may_step(RuleContext& context) {
+  bool may_step(RuleContext& context) override {
     start(context);
     if (!average_.waiting()) {
-      Channel base(context, 0);
-      if (!base_.may_step(base)) return false;
+      SubRuleContext base(context, 0);
+      if (!base_->may_step(base)) return false;
       const std::uint64_t round = context.step() / tau_;
       if (context.step() % tau_ == 0 && round > done_) {
         if (averages_) {
-          Channel own(context, 1);
+          SubRuleContext own(context, 1);
           average_.contribute(own, round, context.snapshot());
           take(context);
         } else {
@@ -102,74 +105,73 @@ class SlowMo : public Neutral {
     }
     return !average_.waiting();
   }
-  void before_step(RuleContext& context) {
-    Channel base(context, 0);
-    base_.before_step(base);
+  void before_step(RuleContext& context) override {
+    SubRuleContext base(context, 0);
+    base_->before_step(base);
   }
-  void after_gradient(RuleContext& context) {
-    Channel base(context, 0);
-    base_.after_gradient(base);
+  void after_gradient(RuleContext& context) override {
+    SubRuleContext base(context, 0);
+    base_->after_gradient(base);
   }
-  bool may_apply(RuleContext& context) {
-    Channel base(context, 0);
-    return base_.may_apply(base);
+  bool may_apply(RuleContext& context) override {
+    SubRuleContext base(context, 0);
+    return base_->may_apply(base);
   }
-  void before_apply(RuleContext& context) {
-    Channel base(context, 0);
-    base_.before_apply(base);
+  void before_apply(RuleContext& context) override {
+    SubRuleContext base(context, 0);
+    base_->before_apply(base);
   }
-  void after_step(RuleContext& context) {
+  void after_step(RuleContext& context) override {
     start(context);
-    Channel base(context, 0);
-    base_.after_step(base);
+    SubRuleContext base(context, 0);
+    base_->after_step(base);
   }
-  void on_messages(RuleContext& context, std::span<const Message> messages) {
+  void on_messages(RuleContext& context, std::span<const Message> messages) override {
     start(context);
-    if (const auto theirs = Channel::unmarked(messages, 0); !theirs.empty()) {
-      Channel base(context, 0);
-      base_.on_messages(base, theirs);
+    if (const auto theirs = SubRuleContext::unmarked(messages, 0); !theirs.empty()) {
+      SubRuleContext base(context, 0);
+      base_->on_messages(base, theirs);
     }
-    auto own = Channel::unmarked(messages, 1);
-    std::erase_if(own, [&context](const Message& message) { return inherit(context, message); });
+    const auto own = SubRuleContext::unmarked(messages, 1);
     if (own.empty()) return;
-    Channel channel(context, 1);
-    average_.on_messages(channel, own);
+    if (base_->weight_follows_model()) take_weights(context, own);
+    SubRuleContext sub_context(context, 1);
+    average_.on_messages(sub_context, own);
     take(context);
   }
-  void on_returned(RuleContext& context, const Message& message) {
-    Channel channel(context, Channel::part_of(message));
-    if (Channel::part_of(message) == 0) {
-      base_.on_returned(channel, Channel::unmarked(message));
-    } else if (!inherit(context, message)) {
-      average_.on_returned(channel, Channel::unmarked(message));
+  void on_returned(RuleContext& context, const Message& message) override {
+    SubRuleContext sub_context(context, SubRuleContext::sub_rule_of(message));
+    if (SubRuleContext::sub_rule_of(message) == 0) {
+      base_->on_returned(sub_context, SubRuleContext::unmarked(message));
+    } else {
+      if (base_->weight_follows_model()) take_weights(context, {&message, 1});
+      average_.on_returned(sub_context, SubRuleContext::unmarked(message));
       take(context);
     }
   }
-  void on_peer_joined(RuleContext& context, PeerId peer) {
-    Channel base(context, 0);
-    base_.on_peer_joined(base, peer);
-    Channel own(context, 1);
+  void on_peer_joined(RuleContext& context, PeerId peer) override {
+    SubRuleContext base(context, 0);
+    base_->on_peer_joined(base, peer);
+    SubRuleContext own(context, 1);
     average_.on_peer_joined(own, peer);
   }
-  void on_peer_left(RuleContext& context, const PeerLeft& gone) {
-    Channel base(context, 0);
-    base_.on_peer_left(base, gone);
-    Channel own(context, 1);
+  void on_peer_left(RuleContext& context, const PeerLeft& gone) override {
+    SubRuleContext base(context, 0);
+    base_->on_peer_left(base, gone);
+    SubRuleContext own(context, 1);
     average_.on_peer_left(own, gone);
     take(context);
   }
-  void on_leave(RuleContext& context) {
-    Channel base(context, 0);
-    base_.on_leave(base);
-    Channel own(context, 1);
-    if (context.weight() > 0) bequeath(own, 0);  // a base whose weights stay where they are
+  void on_leave(RuleContext& context) override {
+    SubRuleContext base(context, 0);
+    base_->on_leave(base);
   }
-  void on_replaced(RuleContext& context) {
-    Channel base(context, 0);
-    base_.on_replaced(base);
+  void on_replaced(RuleContext& context) override {
+    SubRuleContext base(context, 0);
+    base_->on_replaced(base);
   }
-  void checkpoint(Archive& archive) {
-    archive.within("base", [&] { base_.checkpoint(archive); });
+  void checkpoint(Archive& archive) override {
+    archive.within("base", [&] { base_->checkpoint(archive); });
     archive("done", done_);
     archive("last_eta", last_eta_);
     begin_.checkpoint(archive, "begin");
@@ -179,7 +181,8 @@ class SlowMo : public Neutral {
  private:
   /// Where the first tau steps begin; a newcomer has no parameters before it has weight.
   void start(RuleContext& context) {
-    if (!begin_.exists() && context.weight() > 0) begin_.get(context).copy_from(context.model().flat());
+    if (!begin_.exists() && context.weight() > 0)
+      begin_.get(context).copy_from(context.model().flat());
   }
 
   /// Goes on from the mean as soon as it is there.
@@ -211,7 +214,7 @@ class SlowMo : public Neutral {
     done_ = round;
     on_replaced(context);
     model.on_merged();
-    if (alpha_ != 1 || beta_ > 0) model.restarted();
+    if (alpha_ != 1 || beta_ > 0) context.restarted();
   }
 
   AnyRule base_;

@@ -25,7 +25,7 @@ namespace gossamer::rule {
 /// Threads    distinct objects: safe; one object from two threads: unsafe.
 /// Throws     ConfigError when parts is 0, and when a peer turns out to use another number.
 /// Needs      `GradientNode`, since it acts between gradient and apply.
-class Sync : public Neutral {
+class Sync : public Rule {
  public:
   /// Into how many pieces the gradients are cut, each reduced by another node; >= 1, on all nodes
   /// the same. 1 is right within one process, the number of nodes on a network: see `AllReduce`.
@@ -34,25 +34,32 @@ class Sync : public Neutral {
     return *this;
   }
 
-  [[nodiscard]] std::string name() const { return "sync"; }
-  [[nodiscard]] bool needs_gradient_hook() const { return true; }
-  [[nodiscard]] bool is_synchronous() const { return true; }
+  [[nodiscard]] std::string name() const override { return "sync"; }
+  [[nodiscard]] bool needs_gradient_hook() const override { return true; }
+  [[nodiscard]] bool is_synchronous() const override { return true; }
 
-  void after_gradient(RuleContext& context) {
+  void after_gradient(RuleContext& context) override {
     model::Snapshot gradients = context.blank();
     context.model().copy_gradients_to(gradients.writable());
     average_.contribute(context, context.step() + 1, gradients);
   }
-  bool may_apply(RuleContext&) { return !average_.waiting(); }
-  void before_apply(RuleContext& context) { context.model().set_gradients(average_.result()); }
+  bool may_apply(RuleContext&) override { return !average_.waiting(); }
+  void before_apply(RuleContext& context) override {
+    context.model().set_gradients(average_.result());
+  }
 
-  void on_messages(RuleContext& context, std::span<const Message> messages) {
+  void on_messages(RuleContext& context, std::span<const Message> messages) override {
     average_.on_messages(context, messages);
   }
-  void on_returned(RuleContext& context, const Message& message) { average_.on_returned(context, message); }
-  void on_leave(RuleContext& context) { average_.on_leave(context); }
-  void on_peer_joined(RuleContext& context, PeerId peer) { average_.on_peer_joined(context, peer); }
-  void on_peer_left(RuleContext& context, const PeerLeft& gone) { average_.on_peer_left(context, gone); }
+  void on_returned(RuleContext& context, const Message& message) override {
+    average_.on_returned(context, message);
+  }
+  void on_peer_joined(RuleContext& context, PeerId peer) override {
+    average_.on_peer_joined(context, peer);
+  }
+  void on_peer_left(RuleContext& context, const PeerLeft& gone) override {
+    average_.on_peer_left(context, gone);
+  }
 
  private:
   AllReduce average_;

@@ -28,7 +28,7 @@ class Bandwidth {
                                  bytes_per_second));
     }
   }
-  bool operator()(rule::RuleContext& context) const {
+  bool operator()(PeerContext& context) const {
     const std::chrono::duration<double> now = context.now();
     const std::chrono::duration<double> before = context.now() - context.since_last_step();
     return paid(context, now.count()) > paid(context, before.count());
@@ -36,10 +36,9 @@ class Bandwidth {
 
  private:
   /// Messages paid for by then.
-  [[nodiscard]] double paid(rule::RuleContext& context, double seconds) const {
+  [[nodiscard]] double paid(PeerContext& context, double seconds) const {
     constexpr double golden = 0.6180339887498949;  // its multiples spread evenly over [0, 1)
-    const auto bytes =
-        static_cast<double>(context.model().flat().bytes() + transport::Message::header_bytes);
+    const auto bytes = static_cast<double>(context.message_bytes());
     return std::floor(budget_ * seconds / bytes + golden * static_cast<double>(context.self()));
   }
 

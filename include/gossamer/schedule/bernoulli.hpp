@@ -18,7 +18,9 @@ class Bernoulli {
       throw ConfigError(c10::str("Bernoulli: probability must lie in [0, 1], got ", probability));
     }
   }
-  bool operator()(rule::RuleContext& context) const { return context.generator().uniform() < probability_; }
+  bool operator()(PeerContext& context) const {
+    return context.generator().uniform() < probability_;
+  }
 
  private:
   double probability_;

@@ -15,7 +15,7 @@ class Every {
   explicit Every(std::uint64_t tau) : tau_(tau) {
     if (tau == 0) throw ConfigError("Every: tau must be at least 1, got 0");
   }
-  bool operator()(rule::RuleContext& context) const { return context.step() % tau_ == 0; }
+  bool operator()(PeerContext& context) const { return context.step() % tau_ == 0; }
   [[nodiscard]] std::uint64_t tau() const noexcept { return tau_; }
 
  private:

@@ -24,7 +24,7 @@ class Poisson {
       throw ConfigError(c10::str("Poisson: rate must be finite and above 0, got ", rate));
     }
   }
-  bool operator()(rule::RuleContext& context) const {
+  bool operator()(PeerContext& context) const {
     const std::chrono::duration<double> passed = context.since_last_step();
     return context.generator().uniform() < -std::expm1(-rate_ * passed.count());
   }

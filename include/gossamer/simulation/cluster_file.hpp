@@ -3,8 +3,8 @@
 /// Needs toml++, hence not part of gossamer.hpp.
 #pragma once
 
-#include <gossamer/simulation/group_options.hpp>
 #include <gossamer/simulation/detail/toml_section.hpp>
+#include <gossamer/simulation/group_options.hpp>
 
 #include <chrono>
 #include <cstddef>

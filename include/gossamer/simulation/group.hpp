@@ -4,11 +4,11 @@
 
 #include <gossamer/error.hpp>
 #include <gossamer/model/archive.hpp>
+#include <gossamer/node/group.hpp>
 #include <gossamer/simulation/detail/fault_player.hpp>
 #include <gossamer/simulation/detail/node_slots.hpp>
-#include <gossamer/simulation/group_options.hpp>
 #include <gossamer/simulation/detail/step_scheduler.hpp>
-#include <gossamer/observe/consensus.hpp>
+#include <gossamer/simulation/group_options.hpp>
 #include <gossamer/simulation/transport.hpp>
 
 #include <chrono>
@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -38,11 +39,10 @@ namespace gossamer {
 ///     members   who is there           turns   what each node does, and when
 ///     faults    what a plan does       group   runs, looks, saves
 template <class Node, class Rules = transport::DeliveryRules>
-class SimulatedGroup {
+class SimulatedGroup final : public Group<Node> {
  public:
-  using World = transport::World<Rules>;
-  using Ctx = typename Node::Context;
-  using Factory = std::function<std::unique_ptr<Node>(Ctx)>;
+  using World = transport::SimulatedWorld<Rules>;
+  using Factory = std::function<std::unique_ptr<Node>(Context)>;
 
   /// `make` makes every node, newcomers too. Throws what it throws, and ConfigError.
   SimulatedGroup(const SimulatedGroupOptions& options, const rule::AnyRule& rule, Factory make)
@@ -54,18 +54,17 @@ class SimulatedGroup {
     announce();
   }
   SimulatedGroup(const SimulatedGroupOptions& options,
-                 const rule::AnyRule& rule) requires std::constructible_from<Node, Ctx>
+                 const rule::AnyRule& rule) requires std::constructible_from<Node, Context>
       : SimulatedGroup(options, rule,
-                       [](Ctx context) { return std::make_unique<Node>(std::move(context)); }) {}
-  SimulatedGroup(const SimulatedGroup&) = delete;
-  SimulatedGroup& operator=(const SimulatedGroup&) = delete;
-  ~SimulatedGroup() { world().on_event = nullptr; }
+                       [](Context context) { return std::make_unique<Node>(std::move(context)); }) {
+  }
+  ~SimulatedGroup() override { world().on_event = nullptr; }
 
   /// Trains until the budget is spent, somebody stops it, or a node fails; then lets every message
   /// land, or `settle_limit` pass. Can be called again and goes on. Throws NodeError, the original
   /// nested, if a hook threw, and std::runtime_error if all wait and nothing can happen any more.
-  void run_until(const StopCondition& budget) {
-    begin(budget);
+  void run_until(const StopCondition& until) override {
+    begin(until);
     go_on();
   }
   /// What `begin()` began, until `enough()` is true, asked after each event, or as `run_until` to
@@ -82,26 +81,22 @@ class SimulatedGroup {
       if (enough && is_training() && enough()) return false;
     }
     settle();
-    if (options_.observer()) options_.observer()->on_run_end(world().now());
+    if (callback() != nullptr) callback()->on_run_end(world().now());
     turns_.rethrow();
     return true;
   }
-  /// `run_until`, then the end: the nodes' `on_stop()` hooks.
-  void run(const StopCondition& budget) {
-    run_until(budget);
-    finish();
-  }
-  void finish() {
+  /// The nodes' `on_stop()` hooks.
+  void finish() override {
     for (std::size_t i = 0; i < size(); ++i) {
       if (members_[i].is_live()) members_[i].node->end_finish();
     }
   }
   /// Asks all nodes to stop before their next step. Any thread.
-  void stop() { turns_.stop(); }
+  void stop() override { turns_.stop(); }
 
   // A run event by event, for those who want to look between them.
 
-  void begin(const StopCondition& budget) { turns_.begin(budget); }
+  void begin(const StopCondition& until) { turns_.begin(until); }
   [[nodiscard]] bool is_training() const { return turns_.is_training(); }
   /// Lets one event happen; false if there is none.
   bool step() {
@@ -126,24 +121,26 @@ class SimulatedGroup {
   [[nodiscard]] World& world() noexcept { return members_.world(); }
   [[nodiscard]] const World& world() const noexcept { return members_.world(); }
   /// How many numbers there are; some nodes may be gone.
-  [[nodiscard]] std::size_t size() const noexcept { return members_.size(); }
-  [[nodiscard]] bool is_live(PeerId id) const { return members_[id].is_live(); }
-  [[nodiscard]] Node& operator[](std::size_t i) { return *members_[i].node; }
-  [[nodiscard]] const Node& operator[](std::size_t i) const { return *members_[i].node; }
-  [[nodiscard]] transport::Counters counters(std::size_t i) const {
+  [[nodiscard]] std::size_t size() const override { return members_.size(); }
+  [[nodiscard]] std::size_t nodes() const override { return options_.world().nodes(); }
+  [[nodiscard]] bool is_live(std::size_t i) const override { return members_[i].is_live(); }
+  [[nodiscard]] Node& operator[](std::size_t i) override { return *members_[i].node; }
+  [[nodiscard]] const Node& operator[](std::size_t i) const override { return *members_[i].node; }
+  [[nodiscard]] Counters counters(std::size_t i) const {
     return world().counters(static_cast<PeerId>(i));
   }
-  [[nodiscard]] transport::Counters totals() const {
-    transport::Counters sum;
-    for (std::size_t i = 0; i < size(); ++i) sum += status(i);
+  [[nodiscard]] Counters totals() const override {
+    Counters sum;
+    for (std::size_t i = 0; i < size(); ++i) sum += counters(i);
     return sum;
   }
   /// Virtual time since the beginning.
-  [[nodiscard]] std::chrono::duration<double> elapsed() const { return world().now(); }
-  /// The live nodes with their weights.
-  [[nodiscard]] std::vector<observe::Replica> members() const { return members_.live(); }
-  [[nodiscard]] model::Flat mean() const { return observe::mean(members()); }
-  [[nodiscard]] model::Flat weighted_mean() const { return observe::weighted_mean(members()); }
+  [[nodiscard]] std::chrono::duration<double> elapsed() const override { return world().now(); }
+  [[nodiscard]] std::optional<double> weight_of_all() const override { return total_weight(); }
+  /// What gossip conserves.
+  [[nodiscard]] model::Flat weighted_mean() const {
+    return observe::weighted_mean(this->replicas());
+  }
 
   /// Weight of all nodes and of all that is under way, by the ledgers of those who run, and of what
   /// went with the others: 1, at any time. O(links).
@@ -158,7 +155,7 @@ class SimulatedGroup {
   /// nodes that are gone, which they find out again; so a resumed run is as likely as the one that
   /// was cut off, but not the same to the bit. Throws CheckpointError, also when messages are under
   /// way (`world().is_calm()` is false), as behind a partition.
-  void checkpoint(Archive& archive) {
+  void checkpoint(Archive& archive) override {
     if (!archive.loading() && !world().is_calm()) {
       throw CheckpointError("checkpoint: messages are under way in the simulated network");
     }
@@ -167,7 +164,7 @@ class SimulatedGroup {
     transport::Time::rep now = world().now().count();
     archive("now", now);
     double gone = total_weight();
-    for (const observe::Replica& member : members()) gone -= member.weight;
+    for (const observe::Replica& member : this->replicas()) gone -= member.weight;
     archive("gone", gone);
     faults_.checkpoint(archive);
     if (archive.loading()) {
@@ -179,8 +176,8 @@ class SimulatedGroup {
     for (PeerId id = 0; id < size; ++id) {
       archive.within(std::to_string(id), [&] { members_.checkpoint(archive, id); });
     }
-    if (archive.loading() && options_.observer()) {
-      options_.observer()->on_restored(world().now());
+    if (archive.loading()) {
+      if (simulation_ != nullptr) simulation_->on_restored(world().now());
       announce();
     }
   }
@@ -193,17 +190,18 @@ class SimulatedGroup {
     options.world(transport::SimulatedOptions(options.world()).seed(options.node().seed()));
     return options;
   }
-  /// Tells the observer who is there.
+  [[nodiscard]] observe::Callback* callback() const { return options_.node().callback().get(); }
+  /// Tells the callback who is there.
   void announce() {
-    if (!options_.observer()) return;
+    if (callback() == nullptr) return;
     for (PeerId id = 0; id < size(); ++id) {
       if (!is_live(id)) continue;
-      options_.observer()->on_life(world().now(), id, world().life(id),
-                                   members_[id].node->weight());
+      callback()->on_start(world().now(), id, world().incarnation(id), members_[id].node->weight());
     }
   }
 
   SimulatedGroupOptions options_;
+  SimulationCallback* simulation_ = options_.simulation_callback();
   NodeSlots<Node, Rules> members_;
   StepScheduler<Node, Rules> turns_{options_, members_};
   FaultPlayer<Node, Rules> faults_{options_, members_, turns_, on_crash};

@@ -2,10 +2,10 @@
 /// What a simulated group is told when it is made.
 #pragma once
 
+#include <gossamer/node/options.hpp>
+#include <gossamer/simulation/callback.hpp>
 #include <gossamer/simulation/compute_cost.hpp>
 #include <gossamer/simulation/faults.hpp>
-#include <gossamer/node/options.hpp>
-#include <gossamer/simulation/observer.hpp>
 #include <gossamer/simulation/options.hpp>
 
 #include <torch/arg.h>
@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 namespace gossamer {
@@ -28,7 +29,7 @@ struct SimulatedGroupOptions {
   TORCH_ARG(NodeOptions, node) = {};
   /// How long each step takes, of every node, unless `cost_of` is set.
   TORCH_ARG(cost::Any, cost) = cost::Constant(std::chrono::milliseconds(10));
-  /// How long each step of a node takes; asked once per life.
+  /// How long each step of a node takes; asked once per incarnation.
   TORCH_ARG(std::function<cost::Any(PeerId)>, cost_of) = nullptr;
   /// What is going to happen.
   TORCH_ARG(std::vector<PlannedFault>, plan) = {};
@@ -36,8 +37,17 @@ struct SimulatedGroupOptions {
   TORCH_ARG(transport::Time, settle_limit) = std::chrono::seconds(30);
   /// Asked now and then; true stops the group.
   TORCH_ARG(std::function<bool()>, stop_when) = nullptr;
-  /// Told what happens; `nullptr`: nobody is.
-  TORCH_ARG(std::shared_ptr<SimulatedObserver>, observer) = nullptr;
+
+ public:
+  /// The same as `NodeOptions::callback`.
+  SimulatedGroupOptions& callback(std::shared_ptr<observe::Callback> callback) {
+    node_.callback(std::move(callback));
+    return *this;
+  }
+  /// The nodes' callback, if it wants to know what only a simulation knows; else null.
+  [[nodiscard]] SimulationCallback* simulation_callback() const {
+    return dynamic_cast<SimulationCallback*>(node_.callback().get());
+  }
 };
 
 }  // namespace gossamer

@@ -2,8 +2,8 @@
 /// Draws a simulated run: a lane per node, with what it does and what it says to whom.
 #pragma once
 
-#include <gossamer/simulation/observer.hpp>
 #include <gossamer/observe/chrome_trace.hpp>
+#include <gossamer/simulation/callback.hpp>
 #include <gossamer/simulation/detail/open_flows.hpp>
 
 #include <algorithm>
@@ -21,11 +21,11 @@ namespace gossamer::observe {
 /// A trace of a `SimulatedGroup`'s run in virtual time, to be opened in Perfetto:
 ///
 ///     auto trace = std::make_shared<observe::SimulatedTrace>("trace.json");
-///     SimulatedGroup<MyNode> group(SimulatedGroupOptions(8).observer(trace), rule::GoSgd(0.02));
+///     SimulatedGroup<MyNode> group(SimulatedGroupOptions(8).callback(trace), rule::GoSgd(0.02));
 ///     group.run(StopCondition().samples(500'000));
 ///     trace->close();
 ///
-/// Each life of a node has a lane. Its slices say what the node does:
+/// Each incarnation of a node has a lane. Its slices say what the node does:
 ///
 ///     compute    a step; cut short if the node dies      wait    for others
 ///     disk       a checkpoint, before the step           join    for its first weight
@@ -40,7 +40,7 @@ namespace gossamer::observe {
 /// Threads  the group's.
 /// Throws   std::runtime_error, from the constructor and from `close()` only, that names the file,
 ///          the operation and the system's reason. Without `close()` there is no file.
-class SimulatedTrace final : public SimulatedObserver {
+class SimulatedTrace final : public SimulationCallback {
  public:
   explicit SimulatedTrace(const std::filesystem::path& path) : trace_(path) {
     trace_.name_process(nodes, "nodes", 0);
@@ -50,47 +50,49 @@ class SimulatedTrace final : public SimulatedObserver {
   /// Ends all lanes and puts the file in place. The last call.
   void close() {
     drop_received();
-    for (Life& life : lives_) end_activity(life, now_);
+    for (Incarnation& one : incarnations_) end_activity(one, now_);
     trace_.close();
   }
 
-  void on_life(Time now, PeerId node, std::uint64_t number, double weight) override {
+  void on_start(Time now, PeerId node, std::uint64_t number, double weight) override {
     pass(now);
-    Life& life = life_of(node);
-    life = {};
-    life.number = number;
-    life.begin = now;
-    life.weight = weight;
+    Incarnation& one = incarnation_of(node);
+    one = {};
+    one.number = number;
+    one.begin = now;
+    one.weight = weight;
     if (!(weight > 0)) trace_.instant(lane(node), number > 1 ? "restart" : "join", now);
   }
-  void on_life_end(Time now, PeerId node, End how) override {
+  void on_end(Time now, PeerId node, End how) override {
     pass(now);
     drop_received();
     constexpr std::array<const char*, 3> names{"crash", "left", "failed"};
     const ChromeTrace::Lane on = lane(node);
-    end_activity(life_of(node), now);
+    end_activity(incarnation_of(node), now);
     trace_.instant(on, names.at(static_cast<std::size_t>(how)), now);
     show_weight(node, 0);
-    life_of(node) = {};
+    incarnation_of(node) = {};
   }
   void on_restored(Time now) override {
     pass(now);
-    lives_.clear();
+    incarnations_.clear();
   }
 
-  void on_step(Time now, PeerId node, Time disk, Time compute) override {
-    Life& life = begin(now, node, Activity::step);
-    life.disk_end = now + disk;
-    life.due = now + disk + compute;
+  void on_cost(Time now, PeerId node, Time disk, Time compute) override {
+    Incarnation& one = begin(now, node, Activity::step);
+    one.disk_end = now + disk;
+    one.due = now + disk + compute;
   }
-  void on_step_end(Time now, PeerId node) override { begin(now, node, Activity::none); }
+  void on_step_end(Time now, PeerId node, const Counters&) override {
+    begin(now, node, Activity::none);
+  }
   void on_wait(Time now, PeerId node, Wait what) override {
     begin(now, node, what == Wait::others ? Activity::wait : Activity::join);
   }
   void on_rest(Time now, PeerId node) override { begin(now, node, Activity::none); }
   void on_leaving(Time now, PeerId node) override { begin(now, node, Activity::leave); }
 
-  void on_merged(Time now, PeerId node, std::uint64_t messages, double weight) override {
+  void on_merge(Time now, PeerId node, std::uint64_t messages, double weight) override {
     pass(now);
     if (received_.empty()) take(now, node);
     draw_received("merge", {{"messages", messages}, {"weight", weight}});
@@ -101,7 +103,7 @@ class SimulatedTrace final : public SimulatedObserver {
     show_weight(node, weight);
   }
 
-  void on_sent(Time now, const transport::Message& message) override {
+  void on_send(Time now, const transport::Message& message) override {
     pass(now);
     const ChromeTrace::Lane on = lane(message.from);
     trace_.slice(on, "send", now, Time(0),
@@ -111,19 +113,22 @@ class SimulatedTrace final : public SimulatedObserver {
                   {"weight", message.weight}});
     trace_.flow_begin(on, "message", flows_.open(message), now);
   }
-  void on_polled(Time now, PeerId node, const transport::Event& event) override {
+  void on_deliver(Time now, const transport::Message& message) override {
     pass(now);
-    if (const auto* got = std::get_if<transport::Delivered>(&event)) {
-      take(now, node);
-      received_.push_back(flows_.close(got->message, false));
-    } else if (const auto* back = std::get_if<transport::Returned>(&event)) {
-      trace_.slice(lane(node), "returned", now, Time(0),
-                   {{"from", std::uint64_t{back->message.to}},
-                    {"weight", back->message.weight},
-                    {"reason", transport::to_string(back->reason)}});
-      end_flow(lane(node), flows_.close(back->message, true), now);
-    }
+    take(now, message.to);
+    received_.push_back(flows_.close(message, false));
   }
+  void on_return(Time now, const transport::Returned& back) override {
+    pass(now);
+    const ChromeTrace::Lane on = lane(back.message.from);
+    trace_.slice(on, "returned", now, Time(0),
+                 {{"from", std::uint64_t{back.message.to}},
+                  {"weight", back.message.weight},
+                  {"reason", transport::to_string(back.reason)}});
+    end_flow(on, flows_.close(back.message, true), now);
+  }
+  void on_peer_joined(Time now, PeerId, PeerId) override { pass(now); }
+  void on_peer_left(Time now, PeerId, const transport::PeerLeft&) override { pass(now); }
 
   void on_fault(Time now, const Fault& what) override {
     pass(now);
@@ -138,7 +143,7 @@ class SimulatedTrace final : public SimulatedObserver {
 
   enum class Activity { none, step, wait, join, leave };
 
-  struct Life {
+  struct Incarnation {
     std::uint32_t thread = 0;  // 0: nothing was drawn yet
     std::uint64_t number = 1;
     Time begin{0};
@@ -152,62 +157,62 @@ class SimulatedTrace final : public SimulatedObserver {
   };
 
   void pass(Time now) { now_ = std::max(now_, now); }
-  Life& life_of(PeerId node) {
-    if (node >= lives_.size()) lives_.resize(node + std::size_t{1});
-    return lives_[node];
+  Incarnation& incarnation_of(PeerId node) {
+    if (node >= incarnations_.size()) incarnations_.resize(node + std::size_t{1});
+    return incarnations_[node];
   }
-  /// The lane of the node's life, which has one from now on.
+  /// The lane of the node's incarnation, which has one from now on.
   ChromeTrace::Lane lane(PeerId node) {
-    Life& life = life_of(node);
-    if (life.thread == 0) {
-      life.thread = ++threads_;
+    Incarnation& one = incarnation_of(node);
+    if (one.thread == 0) {
+      one.thread = ++threads_;
       std::string name = "node " + std::to_string(node);
-      if (life.number > 1) name += ", life " + std::to_string(life.number);
-      trace_.name_lane({nodes, life.thread}, name, std::uint64_t{node} + 1);
-      trace_.counter(weights, "node " + std::to_string(node), life.begin, life.weight);
+      if (one.number > 1) name += ", incarnation " + std::to_string(one.number);
+      trace_.name_lane({nodes, one.thread}, name, std::uint64_t{node} + 1);
+      trace_.counter(weights, "node " + std::to_string(node), one.begin, one.weight);
     }
-    return {nodes, life.thread};
+    return {nodes, one.thread};
   }
   void show_weight(PeerId node, double weight) {
-    if (weight == life_of(node).weight) return;
+    if (weight == incarnation_of(node).weight) return;
     lane(node);
-    life_of(node).weight = weight;
+    incarnation_of(node).weight = weight;
     trace_.counter(weights, "node " + std::to_string(node), now_, weight);
   }
 
   /// The node does something else now, or still the same.
-  Life& begin(Time now, PeerId node, Activity activity) {
+  Incarnation& begin(Time now, PeerId node, Activity activity) {
     pass(now);
-    Life& life = life_of(node);
+    Incarnation& one = incarnation_of(node);
     if (activity != Activity::none) lane(node);
-    if (activity == life.activity && activity != Activity::step) return life;
-    end_activity(life, now);
-    life.activity = activity;
-    life.since = now;
-    return life;
+    if (activity == one.activity && activity != Activity::step) return one;
+    end_activity(one, now);
+    one.activity = activity;
+    one.since = now;
+    return one;
   }
   /// Draws what the node did until now.
-  void end_activity(Life& life, Time now) {
-    const bool steps = life.activity == Activity::step;
-    const Time disk_end = steps ? std::min(life.disk_end, now) : now;
-    const Time due = steps ? std::min(life.due, now) : now;
+  void end_activity(Incarnation& one, Time now) {
+    const bool steps = one.activity == Activity::step;
+    const Time disk_end = steps ? std::min(one.disk_end, now) : now;
+    const Time due = steps ? std::min(one.due, now) : now;
     if (steps) {
-      piece(life, "disk", life.since, disk_end);
-      piece(life, "compute", disk_end, due);
-    } else if (life.activity != Activity::none) {
+      piece(one, "disk", one.since, disk_end);
+      piece(one, "compute", disk_end, due);
+    } else if (one.activity != Activity::none) {
       constexpr std::array<const char*, 5> names{"", "", "wait", "join", "leave"};
-      piece(life, names.at(static_cast<std::size_t>(life.activity)), life.since, now);
+      piece(one, names.at(static_cast<std::size_t>(one.activity)), one.since, now);
     }
     // A pause lies within other slices, or after them.
-    const Time thawed = std::min(life.thaws, now);
-    piece(life, "paused", life.paused, std::min(thawed, disk_end));
-    piece(life, "paused", std::max(life.paused, disk_end), std::min(thawed, due));
-    piece(life, "paused", std::max(life.paused, due), thawed);
-    life.paused = std::max(life.paused, thawed);
-    life.activity = Activity::none;
+    const Time thawed = std::min(one.thaws, now);
+    piece(one, "paused", one.paused, std::min(thawed, disk_end));
+    piece(one, "paused", std::max(one.paused, disk_end), std::min(thawed, due));
+    piece(one, "paused", std::max(one.paused, due), thawed);
+    one.paused = std::max(one.paused, thawed);
+    one.activity = Activity::none;
   }
-  void piece(const Life& life, const char* name, Time begin, Time end) {
-    if (begin < end) trace_.slice({nodes, life.thread}, name, begin, end - begin);
+  void piece(const Incarnation& one, const char* name, Time begin, Time end) {
+    if (begin < end) trace_.slice({nodes, one.thread}, name, begin, end - begin);
   }
 
   /// From now on, what is received is this node's.
@@ -231,19 +236,19 @@ class SimulatedTrace final : public SimulatedObserver {
     if (id > 0) trace_.flow_end(on, "message", id, when);
   }
 
-  // Faults; a life's beginning and end are marked already, and a pause is drawn.
+  // Faults; a node's beginning and end are marked already, and a pause is drawn.
 
   void mark(Time now, const fault::Straggle& f) {
     trace_.instant(lane(f.node), "straggle", now, false, {{"factor", f.factor}});
   }
   void mark(Time now, const fault::Pause& f) {
     lane(f.node);
-    Life& life = life_of(f.node);
-    if (now > life.thaws) {
-      piece(life, "paused", life.paused, life.thaws);
-      life.paused = now;
+    Incarnation& one = incarnation_of(f.node);
+    if (now > one.thaws) {
+      piece(one, "paused", one.paused, one.thaws);
+      one.paused = now;
     }
-    life.thaws = std::max(life.thaws, now + f.length);
+    one.thaws = std::max(one.thaws, now + f.length);
   }
   void mark(Time now, const fault::SlowDisk& f) { trace_.instant(lane(f.node), "slow disk", now); }
   void mark(Time, const fault::Crash&) {}
@@ -275,7 +280,7 @@ class SimulatedTrace final : public SimulatedObserver {
 
   ChromeTrace trace_;
   OpenFlows flows_;
-  std::vector<Life> lives_;  // of each node, the one that goes on
+  std::vector<Incarnation> incarnations_;  // of each node, the one that goes on
   std::uint32_t threads_ = network;
   bool network_is_named_ = false;
   Time now_{0};

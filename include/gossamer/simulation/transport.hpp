@@ -22,12 +22,12 @@ namespace gossamer::transport {
 /// each node's `advance()` as an event (`SimulatedGroup`).
 ///
 /// `settled()` and `work_done()` know at once what real nodes would learn by and by; so does
-/// `counters()`, unless `SimulatedOptions::status_delay` is set. The end of a life that has crashed
-/// does nothing any more.
+/// `counters()`, unless `SimulatedOptions::status_delay` is set. The end of a incarnation that has
+/// crashed does nothing any more.
 template <class Rules = DeliveryRules>
-class BasicSimulated {
+class BasicSimulated final : public Transport {
  public:
-  using World = World<Rules>;
+  using World = SimulatedWorld<Rules>;
 
   BasicSimulated(BasicSimulated&& other) noexcept = default;
   BasicSimulated& operator=(BasicSimulated&&) = delete;
@@ -35,64 +35,64 @@ class BasicSimulated {
     if (world_) close(Reason::left);
   }
 
-  [[nodiscard]] PeerId self() const noexcept { return self_; }
-  [[nodiscard]] std::span<const PeerId> peers() const {
+  [[nodiscard]] PeerId self() const override { return self_; }
+  [[nodiscard]] std::span<const PeerId> peers() const override {
     if (!alive()) return {};
     return world_->cluster_.place(self_).peers;
   }
-  void set_model_layout(const std::string& model, const model::Flat& /*shape*/) {
+  void set_model_layout(const std::string& model, const model::Flat& /*shape*/) override {
     world_->set_model_layout(self_, model);
   }
-  void send(Message message) {
+  void send(Message message) override {
     message.from = self_;
     if (alive()) world_->send(self_, std::move(message));
   }
-  std::optional<Event> poll() { return alive() ? world_->poll(self_) : std::nullopt; }
-  bool wait(Time deadline) { return alive() && world_->wait(self_, deadline); }
-  void wake() { world_->cluster_.place(self_).woken = true; }
-  [[nodiscard]] Time now() const { return world_->now(); }
-  void publish(const Counters& status) {
+  std::optional<Event> poll() override { return alive() ? world_->poll(self_) : std::nullopt; }
+  bool wait(Time deadline) override { return alive() && world_->wait(self_, deadline); }
+  void wake() override { world_->cluster_.place(self_).woken = true; }
+  [[nodiscard]] Time now() const override { return world_->now(); }
+  void publish(const Counters& status) override {
     if (alive()) world_->publish(self_, status);
   }
-  [[nodiscard]] Counters counters(PeerId peer) const { return world_->known_status(peer); }
-  [[nodiscard]] double speed(PeerId peer) const { return world_->speed(self_, peer); }
-  [[nodiscard]] WorkDone work_done() const { return world_->work_done(); }
-  void finish() {
+  [[nodiscard]] Counters counters(PeerId peer) const override { return world_->known_status(peer); }
+  [[nodiscard]] double speed(PeerId peer) const override { return world_->speed(self_, peer); }
+  [[nodiscard]] WorkDone work_done() const override { return world_->work_done(); }
+  void finish() override {
     if (alive()) world_->finish(self_);
   }
-  bool settled() { return !alive() || world_->settled(self_); }
-  void close(Reason reason) {
+  bool settled() override { return !alive() || world_->settled(self_); }
+  void close(Reason reason) override {
     if (alive()) world_->close(self_, reason);
   }
 
  private:
   friend World;
-  BasicSimulated(std::shared_ptr<World> world, PeerId self, std::uint64_t life)
-      : world_(std::move(world)), self_(self), life_(life) {}
+  BasicSimulated(std::shared_ptr<World> world, PeerId self, std::uint64_t incarnation)
+      : world_(std::move(world)), self_(self), incarnation_(incarnation) {}
 
   [[nodiscard]] bool alive() const {
-    return world_->is_live(self_) && world_->life(self_) == life_;
+    return world_->is_live(self_) && world_->incarnation(self_) == incarnation_;
   }
 
   std::shared_ptr<World> world_;
   PeerId self_;
-  std::uint64_t life_;
+  std::uint64_t incarnation_;
 };
 
 /// The end of a node in the world as it is; other rules are for tests.
 using Simulated = BasicSimulated<>;
 
 template <class Rules>
-BasicSimulated<Rules> World<Rules>::endpoint(PeerId id) {
+BasicSimulated<Rules> SimulatedWorld<Rules>::endpoint(PeerId id) {
   if (id >= size()) {
     throw ConfigError("World: node must be below " + std::to_string(size()) + ", got " +
                       std::to_string(id));
   }
-  return {this->shared_from_this(), id, life(id)};
+  return {this->shared_from_this(), id, incarnation(id)};
 }
 
 template <class Rules>
-BasicSimulated<Rules> World<Rules>::join(PeerId id, std::vector<PeerId> peers) {
+BasicSimulated<Rules> SimulatedWorld<Rules>::join(PeerId id, std::vector<PeerId> peers) {
   if (id > size() || is_running(id)) {
     throw ConfigError("World: node " + std::to_string(id) +
                       (id > size() ? " is not the next one" : " is still there"));

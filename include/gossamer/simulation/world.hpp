@@ -3,16 +3,16 @@
 #pragma once
 
 #include <gossamer/error.hpp>
-#include <gossamer/transport/difference.hpp>
 #include <gossamer/simulation/detail/auditor.hpp>
-#include <gossamer/simulation/detail/weight_audit.hpp>
 #include <gossamer/simulation/detail/calm.hpp>
 #include <gossamer/simulation/detail/carrier.hpp>
 #include <gossamer/simulation/detail/clock.hpp>
 #include <gossamer/simulation/detail/cluster.hpp>
 #include <gossamer/simulation/detail/driver.hpp>
 #include <gossamer/simulation/detail/node_lifecycle.hpp>
+#include <gossamer/simulation/detail/weight_audit.hpp>
 #include <gossamer/simulation/options.hpp>
+#include <gossamer/transport/difference.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -50,20 +50,20 @@ class BasicSimulated;
 /// Cost     what the event queue and delivery take per frame; nothing is allocated in steady state.
 /// Threads  one; `BasicSimulated::wake()` from any.
 template <class Rules = DeliveryRules>
-class World : public std::enable_shared_from_this<World<Rules>> {
+class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>> {
  public:
   using Endpoint = BasicSimulated<Rules>;
 
-  static std::shared_ptr<World> make(const SimulatedOptions& options) {
-    return std::shared_ptr<World>(new World(options));
+  static std::shared_ptr<SimulatedWorld> make(const SimulatedOptions& options) {
+    return std::shared_ptr<SimulatedWorld>(new SimulatedWorld(options));
   }
 
   // Nodes.
 
   /// The end of a node that is a member from the start, to be taken once.
   [[nodiscard]] Endpoint endpoint(PeerId id);
-  /// A new life for node `id`, which is gone, or one that never was: the next number is `size()`.
-  /// It knows `peers` and says hello to them; they see PeerJoined.
+  /// A new incarnation for node `id`, which is gone, or one that never was: the next number is
+  /// `size()`. It knows `peers` and says hello to them; they see PeerJoined.
   Endpoint join(PeerId id, std::vector<PeerId> peers);
   /// The node dies: what it has, and its end of all links. The others do not know it yet.
   void crash(PeerId id) { lives_.crash(id); }
@@ -74,7 +74,7 @@ class World : public std::enable_shared_from_this<World<Rules>> {
   [[nodiscard]] const Counters& counters(PeerId id) const { return cluster_.place(id).status; }
   /// The same as the other nodes know it.
   [[nodiscard]] Counters known_status(PeerId id) const {
-    if (options_.status_delay().count() == 0) return status(id);
+    if (options_.status_delay().count() == 0) return counters(id);
     Counters known;
     for (const auto& [from, status] : cluster_.place(id).news_of_status) {
       if (from <= now()) known = status;
@@ -90,8 +90,10 @@ class World : public std::enable_shared_from_this<World<Rules>> {
   /// Messages of a node that are not known to have arrived, those in doubt with a peer that runs
   /// included.
   [[nodiscard]] std::size_t unconfirmed(PeerId id) const { return audit_.unconfirmed(id); }
-  /// Which life of the node it is, or was: 1, 2, ...
-  [[nodiscard]] std::uint64_t life(PeerId id) const { return cluster_.place(id).life; }
+  /// Which incarnation of the node it is, or was: 1, 2, ...
+  [[nodiscard]] std::uint64_t incarnation(PeerId id) const {
+    return cluster_.place(id).incarnation;
+  }
   /// Whether sessions are open with all live peers that the node has met.
   [[nodiscard]] bool is_in_touch(PeerId id) const { return lives_.is_in_touch(id); }
 
@@ -119,7 +121,7 @@ class World : public std::enable_shared_from_this<World<Rules>> {
   /// Cuts the link between two nodes, both ways; or mends it.
   void cut(PeerId a, PeerId b, bool is_cut = true) { cluster_.cut(a, b, is_cut); }
   /// No frame passes between nodes with different numbers; those of `heal()` are all the same.
-  void partition(PeerId id, std::uint32_t part) { cluster_.presence(id).chunk = part; }
+  void partition(PeerId id, std::uint32_t part) { cluster_.presence(id).part = part; }
   void heal() { cluster_.heal(); }
   [[nodiscard]] SimulatedNoise& noise() { return carrier_.noise(); }
 
@@ -186,7 +188,7 @@ class World : public std::enable_shared_from_this<World<Rules>> {
  private:
   friend Endpoint;
 
-  explicit World(const SimulatedOptions& options) : options_((options.check(), options)) {
+  explicit SimulatedWorld(const SimulatedOptions& options) : options_((options.check(), options)) {
     for (PeerId id = 0; id < options.nodes(); ++id) {
       cluster_.add();
       lives_.begin(id, options.peers_of() ? options.peers_of()(id) : all_but(id));

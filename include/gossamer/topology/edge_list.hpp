@@ -79,7 +79,7 @@ class EdgeList final : public Graph {
     find(place, all, out);
   }
 
-  [[nodiscard]] std::span<const PeerId> targets(const rule::RuleContext& context) const override {
+  [[nodiscard]] std::span<const PeerId> targets(const PeerContext& context) const override {
     const auto peers = context.peers();
     if (self_ != context.self() ||
         !std::equal(peers.begin(), peers.end(), peers_.begin(), peers_.end())) {

@@ -59,7 +59,7 @@ class Graph {
   }
 
   /// The peers to which this node sends in this turn; valid until the next call.
-  [[nodiscard]] virtual std::span<const PeerId> targets(const rule::RuleContext& context) const {
+  [[nodiscard]] virtual std::span<const PeerId> targets(const PeerContext& context) const {
     const Members members(context);
     const std::uint64_t turn = context.step() / steps_per_turn_ % period(members.size());
     if (place_ != members.place() || members_ != members.size() || turn_ != turn) {
@@ -73,7 +73,7 @@ class Graph {
     return ids_;
   }
 
-  std::optional<PeerId> operator()(rule::RuleContext& context) const {
+  std::optional<PeerId> operator()(PeerContext& context) const {
     const auto peers = targets(context);
     if (peers.empty()) return std::nullopt;
     if (peers.size() == 1) return peers.front();

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <gossamer/fwd.hpp>
-#include <gossamer/rule/context.hpp>
+#include <gossamer/peers.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -18,7 +18,7 @@ using Place = std::uint32_t;
 /// The members of a group as a node knows them; valid as long as `context.peers()` is.
 class Members {
  public:
-  explicit Members(const rule::RuleContext& context) : peers_(context.peers()), self_(context.self()) {
+  explicit Members(const PeerContext& context) : peers_(context.peers()), self_(context.self()) {
     place_ =
         static_cast<Place>(std::lower_bound(peers_.begin(), peers_.end(), self_) - peers_.begin());
   }

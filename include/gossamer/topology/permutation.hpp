@@ -32,7 +32,7 @@ class Permutation {
  public:
   explicit Permutation(std::uint64_t seed = 0) : seed_(seed) {}
 
-  std::optional<PeerId> operator()(rule::RuleContext& context) const {
+  std::optional<PeerId> operator()(PeerContext& context) const {
     const Members members(context);
     if (members.size() < 2) return std::nullopt;
     order_.resize(members.size());

@@ -22,7 +22,7 @@ class Sequence {
     if (steps == 0) throw ConfigError("Sequence: steps must be at least 1, got 0");
   }
 
-  std::optional<PeerId> operator()(rule::RuleContext& context) const {
+  std::optional<PeerId> operator()(PeerContext& context) const {
     return topologies_[context.step() / steps_ % topologies_.size()](context);
   }
 

@@ -50,7 +50,7 @@ class TwoChoices {
     if (choices == 0) throw ConfigError("TwoChoices: needs at least 1 choice, got 0");
   }
 
-  std::optional<PeerId> operator()(rule::RuleContext& context) const {
+  std::optional<PeerId> operator()(PeerContext& context) const {
     const auto peers = context.peers();
     const std::size_t draws = std::min(choices_, peers.size());
     std::optional<PeerId> lightest;

@@ -20,7 +20,7 @@
 namespace gossamer::topology {
 
 /// How much a peer counts in a choice, >= 0; nothing if that is not known.
-using Weight = std::function<std::optional<double>(const rule::RuleContext&, PeerId)>;
+using Weight = std::function<std::optional<double>(const PeerContext&, PeerId)>;
 
 /// Draws a peer with a probability proportional to its weight, among all or among the neighbours
 /// in a graph. Peers of unknown weight count as the mean of the others; if nobody has any weight,
@@ -29,13 +29,14 @@ using Weight = std::function<std::optional<double>(const rule::RuleContext&, Pee
 class Weighted {
  public:
   explicit Weighted(Weight weight)
-      : weight_(std::move(weight)), among_([](rule::RuleContext& context) { return context.peers(); }) {}
+      : weight_(std::move(weight)), among_([](PeerContext& context) { return context.peers(); }) {}
   template <std::derived_from<Graph> G>
   Weighted(Weight weight, G graph)
-      : weight_(std::move(weight)),
-        among_([graph = std::move(graph)](rule::RuleContext& context) { return graph.targets(context); }) {}
+      : weight_(std::move(weight)), among_([graph = std::move(graph)](PeerContext& context) {
+          return graph.targets(context);
+        }) {}
 
-  std::optional<PeerId> operator()(rule::RuleContext& context) const {
+  std::optional<PeerId> operator()(PeerContext& context) const {
     const std::span<const PeerId> peers = among_(context);
     if (peers.empty()) return std::nullopt;
     double sum = 0;
@@ -68,7 +69,7 @@ class Weighted {
   static constexpr double unknown = -1;
 
   Weight weight_;
-  std::function<std::span<const PeerId>(rule::RuleContext&)> among_;
+  std::function<std::span<const PeerId>(PeerContext&)> among_;
   mutable std::vector<double> weights_;
 };
 
@@ -79,7 +80,7 @@ inline Weight by_distance(std::function<double(PeerId, PeerId)> distance, double
   if (!(exponent >= 0)) {
     throw ConfigError(c10::str("by_distance: exponent must be at least 0, got ", exponent));
   }
-  return [distance = std::move(distance), exponent](const rule::RuleContext& context, PeerId peer) {
+  return [distance = std::move(distance), exponent](const PeerContext& context, PeerId peer) {
     const double far = distance(context.self(), peer);
     return std::optional<double>(far > 0 ? std::pow(far, -exponent) : 0);
   };
@@ -89,7 +90,7 @@ inline Weight by_distance(std::function<double(PeerId, PeerId)> distance, double
 /// was sent to yet as the mean of the others. Transports that do not measure (threads, which have
 /// no links) make all equal.
 inline Weight by_speed() {
-  return [](const rule::RuleContext& context, PeerId peer) -> std::optional<double> {
+  return [](const PeerContext& context, PeerId peer) -> std::optional<double> {
     const double speed = context.health(peer).bytes_per_second;
     if (speed > 0) return speed;
     return std::nullopt;
@@ -101,8 +102,8 @@ inline Weight by_speed() {
 /// messages all come back (its queue is full, or it is out of reach) at least 1/66: it is tried
 /// again.
 inline Weight by_health() {
-  return [](const rule::RuleContext& context, PeerId peer) {
-    const rule::PeerHealth health = context.health(peer);
+  return [](const PeerContext& context, PeerId peer) {
+    const PeerHealth health = context.health(peer);
     const auto sent = static_cast<double>(health.sent);
     const double arrived = std::max(0.0, sent - static_cast<double>(health.returned));
     return std::optional<double>((1 + arrived) / (2 + sent));

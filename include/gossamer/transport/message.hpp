@@ -13,7 +13,7 @@
 namespace gossamer::transport {
 
 /// One message of a rule to another node's rule. A transport looks at `from` and `to`, and carries
-/// of the payload what `part` says.
+/// of the payload what `chunk` says.
 struct Message {
   PeerId from = 0;
   PeerId to = 0;
@@ -23,10 +23,10 @@ struct Message {
   model::Snapshot payload;  ///< may be empty
   /// The piece of the payload that the receiver may read: a transport that shares memory passes the
   /// whole handle, any other one only that piece.
-  model::Chunk part = {};
+  model::Chunk chunk = {};
 
-  /// Bytes that the message would take on a wire: the payload's part and fixed fields.
-  [[nodiscard]] std::size_t bytes() const { return header_bytes + payload.bytes(part); }
+  /// Bytes that the message would take on a wire: the payload's chunk and fixed fields.
+  [[nodiscard]] std::size_t bytes() const { return header_bytes + payload.bytes(chunk); }
   static constexpr std::size_t header_bytes = 40;
 
   /// Called when it is in doubt whether the peer has it: it may stay here for long.
@@ -77,42 +77,6 @@ struct PeerLeft {
 
 /// What `poll()` returns.
 using Event = std::variant<Delivered, Returned, PeerJoined, PeerLeft>;
-
-/// What a node lets others know of itself. It may arrive late, and only ever goes forward.
-struct Counters {
-  std::uint64_t steps = 0;
-  std::uint64_t samples = 0;
-  double weight = 0;
-  double loss_sum = 0;  ///< over all steps: two readings give the mean loss between them
-  std::uint64_t messages_sent = 0;
-  std::uint64_t messages_merged = 0;
-  std::uint64_t messages_returned = 0;
-  std::uint64_t bytes_sent = 0;
-
-  /// What two nodes have done together.
-  Counters& operator+=(const Counters& other) {
-    steps += other.steps;
-    samples += other.samples;
-    weight += other.weight;
-    loss_sum += other.loss_sum;
-    messages_sent += other.messages_sent;
-    messages_merged += other.messages_merged;
-    messages_returned += other.messages_returned;
-    bytes_sent += other.bytes_sent;
-    return *this;
-  }
-  /// Saves or restores all but the weight, which is the node's own.
-  template <class Archive>
-  void checkpoint(Archive& archive) {
-    archive("steps", steps);
-    archive("samples", samples);
-    archive("loss_sum", loss_sum);
-    archive("messages_sent", messages_sent);
-    archive("messages_merged", messages_merged);
-    archive("messages_returned", messages_returned);
-    archive("bytes_sent", bytes_sent);
-  }
-};
 
 /// Work done by everybody, as far as this node knows, those who have left included.
 struct WorkDone {

@@ -5,8 +5,8 @@
 #include <gossamer/transport/membership/peer_transport.hpp>
 #include <gossamer/transport/mpi/communicator.hpp>
 #include <gossamer/transport/mpi/endpoint.hpp>
-#include <gossamer/transport/mpi/runtime.hpp>
 #include <gossamer/transport/mpi/options.hpp>
+#include <gossamer/transport/mpi/runtime.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -29,14 +29,16 @@ namespace gossamer::transport {
 /// Threads  the node's thread for all but `wake()`. MPI must allow MPI_THREAD_SERIALIZED, and the
 ///          program must not call it from another thread at the same time; else
 ///          MPI_THREAD_MULTIPLE.
-/// Errors   ConfigError from the constructor, `set_model_layout()` and `gather()`; std::invalid_argument
+/// Errors   ConfigError from the constructor, `set_model_layout()` and `gather()`;
+/// std::invalid_argument
 ///          from `send()`; std::runtime_error if ranks run different programs.
-class Mpi : public PeerTransport<MpiEndpoint> {
+class Mpi final : public PeerTransport<MpiEndpoint> {
  public:
   /// The node at `place` of this rank, of `MpiCommunicator::nodes_per_rank()`.
   explicit Mpi(std::shared_ptr<MpiCommunicator> communicator, const MpiOptions& options = {},
                std::uint32_t place = 0)
-      : PeerTransport("Mpi", std::make_unique<MpiEndpoint>(std::move(communicator), place, options)),
+      : PeerTransport("Mpi",
+                      std::make_unique<MpiEndpoint>(std::move(communicator), place, options)),
         linger_(options.linger()) {}
   Mpi(Mpi&&) noexcept = default;
   Mpi& operator=(Mpi&&) = delete;
@@ -44,7 +46,7 @@ class Mpi : public PeerTransport<MpiEndpoint> {
   /// waits for all ranks (`MpiCommunicator`).
   ~Mpi() { leave(linger_); }
 
-  bool settled() { return PeerTransport::settled() && endpoint().is_settled(); }
+  bool settled() override { return PeerTransport::settled() && endpoint().is_settled(); }
 
  private:
   std::chrono::nanoseconds linger_;

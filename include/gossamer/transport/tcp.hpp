@@ -20,14 +20,15 @@ namespace gossamer::transport {
 /// bytes have arrived, and its payload goes from the sender's snapshot to the socket, and from the
 /// socket into a snapshot of a pool, without a copy between them.
 ///
-/// `settled()` is found out by a round of questions once all have finished (`TerminationDetector`). It looks
-/// at the peers that this node has met.
+/// `settled()` is found out by a round of questions once all have finished (`TerminationDetector`).
+/// It looks at the peers that this node has met.
 ///
 /// Threads  the node's thread for all but `wake()`; the endpoint has one thread of its own.
-/// Errors   ConfigError from the constructor (options, an address to listen on), `set_model_layout()` and
+/// Errors   ConfigError from the constructor (options, an address to listen on),
+/// `set_model_layout()` and
 ///          `gather()`; std::invalid_argument from `send()`. What the network does is an event, and
 ///          a line in the log.
-class Tcp : public PeerTransport<TcpEndpoint> {
+class Tcp final : public PeerTransport<TcpEndpoint> {
  public:
   explicit Tcp(const TcpOptions& options)
       : PeerTransport("Tcp", std::make_unique<TcpEndpoint>(options)), linger_(options.linger()) {}

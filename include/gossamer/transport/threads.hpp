@@ -244,7 +244,7 @@ class ThreadHub : public std::enable_shared_from_this<ThreadHub> {
 /// The transport between threads of one process; see `Transport` for what each operation promises.
 /// A message is a handle to the sender's snapshot: nothing is copied or locked but the mailbox's
 /// few pointers.
-class Threads {
+class Threads final : public Transport {
  public:
   Threads(Threads&& other) noexcept = default;
   Threads& operator=(Threads&&) = delete;
@@ -252,18 +252,18 @@ class Threads {
     if (hub_ && !closed_) close(Reason::left);
   }
 
-  [[nodiscard]] PeerId self() const noexcept { return self_; }
-  [[nodiscard]] std::span<const PeerId> peers() const noexcept { return peers_; }
-  void set_model_layout(const std::string& model, const model::Flat& /*shape*/) {
+  [[nodiscard]] PeerId self() const override { return self_; }
+  [[nodiscard]] std::span<const PeerId> peers() const override { return peers_; }
+  void set_model_layout(const std::string& model, const model::Flat& /*shape*/) override {
     hub_->set_model_layout(self_, model);
   }
 
-  void send(Message message) {
+  void send(Message message) override {
     message.from = self_;
     hub_->send(std::move(message));
   }
 
-  std::optional<Event> poll() {
+  std::optional<Event> poll() override {
     std::optional<Event> event;
     {
       ThreadHub::Mailbox& box = *hub_->boxes_[self_];
@@ -276,7 +276,7 @@ class Threads {
     return event;
   }
 
-  bool wait(Time deadline) {
+  bool wait(Time deadline) override {
     all_dealt_with();
     ThreadHub::Mailbox& box = *hub_->boxes_[self_];
     std::unique_lock lock(box.mutex);
@@ -287,25 +287,27 @@ class Threads {
     return box.count > 0;
   }
 
-  void wake() { hub_->wake(self_); }
-  [[nodiscard]] Time now() const { return std::chrono::steady_clock::now() - hub_->begin_; }
-  void publish(const Counters& status) { hub_->publish(self_, status); }
-  [[nodiscard]] Counters counters(PeerId peer) const { return hub_->counters(peer); }
-  [[nodiscard]] WorkDone work_done() const { return hub_->work_done(); }
+  void wake() override { hub_->wake(self_); }
+  [[nodiscard]] Time now() const override {
+    return std::chrono::steady_clock::now() - hub_->begin_;
+  }
+  void publish(const Counters& status) override { hub_->publish(self_, status); }
+  [[nodiscard]] Counters counters(PeerId peer) const override { return hub_->counters(peer); }
+  [[nodiscard]] WorkDone work_done() const override { return hub_->work_done(); }
 
-  void finish() {
+  void finish() override {
     if (std::exchange(finished_, true)) return;
     hub_->tell_others(self_, Reason::finished);
     hub_->active_.fetch_sub(1);
     hub_->done(0);
   }
 
-  bool settled() {
+  bool settled() override {
     all_dealt_with();
     return hub_->active_.load() == 0 && hub_->under_way_.load() == 0;
   }
 
-  void close(Reason reason) {
+  void close(Reason reason) override {
     if (std::exchange(closed_, true)) return;
     all_dealt_with();
     hub_->close(self_, reason, finished_);

@@ -164,7 +164,7 @@ struct Step {
 
 /// Two nodes, the frames between them, and what became of each message, as nobody in it can know.
 template <class Rules>
-class World {
+class SimulatedWorld {
  public:
   using Node = BasicDelivery<Parcel, Seen<Rules>>;
   using Frame = typename Node::Frame;
@@ -585,7 +585,7 @@ class Search {
   explicit Search(const Bounds& bounds) : bounds_(bounds) {}
 
   Found run() {
-    visit(World<Rules>(bounds_), {});
+    visit(SimulatedWorld<Rules>(bounds_), {});
     while (!path_.empty() && found_.broken.empty() && found_.complete) {
       Place& here = path_.back();
       if (here.next == here.steps.size()) {
@@ -593,7 +593,7 @@ class Search {
         continue;
       }
       const Step step = here.steps[here.next++];
-      World<Rules> world = here.world;
+      SimulatedWorld<Rules> world = here.world;
       world.take(step);
       visit(std::move(world), step);
     }
@@ -603,20 +603,20 @@ class Search {
  private:
   /// A state on the way to the present one, and the steps that lead on from it.
   struct Place {
-    World<Rules> world;
+    SimulatedWorld<Rules> world;
     std::vector<Step> steps;
     std::size_t next;
     Step came_by;
   };
 
-  void visit(World<Rules> world, const Step& came_by) {
+  void visit(SimulatedWorld<Rules> world, const Step& came_by) {
     const std::uint64_t hash = world.hash();
     if (world.broken().empty() && !seen_.insert(hash).second) return;
     found_.complete = ++found_.states < bounds_.most_states;
     world.check();
     found_.broken = world.broken();
     if (found_.broken.empty() && hash % bounds_.heal_every == 0) {
-      World<Rules> healed = world;
+      SimulatedWorld<Rules> healed = world;
       healed.heal();
       ++found_.healed;
       if (!healed.broken().empty()) found_.broken = healed.broken() + ", when all has healed";

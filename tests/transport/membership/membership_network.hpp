@@ -316,7 +316,7 @@ class Endpoint {
   void wake() { woken_ = true; }
   [[nodiscard]] Time now() const { return network_->now(); }
   void publish(const Counters& status) { member().publish(status); }
-  [[nodiscard]] Counters counters(PeerId peer) const { return member().counters(peer); }
+  [[nodiscard]] gossamer::Counters counters(PeerId peer) const { return member().counters(peer); }
   [[nodiscard]] WorkDone totals() const { return member().totals(); }
   [[nodiscard]] double speed(PeerId peer) const { return member().speed(peer); }
   void finish() {

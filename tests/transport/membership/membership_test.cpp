@@ -303,8 +303,8 @@ TEST_CASE("A number that a live node has is refused, and free when that is gone"
   (void)swarm.events(2);
   CHECK(swarm.ends[0]->peers().size() == 1);
   CHECK(swarm.ends[2]->peers().size() == 1);
-  CHECK(swarm.network.member(2).had_earlier_life());
-  CHECK_FALSE(swarm.network.member(0).had_earlier_life());
+  CHECK(swarm.network.member(2).had_earlier_incarnation());
+  CHECK_FALSE(swarm.network.member(0).had_earlier_incarnation());
 }
 
 TEST_CASE("An earlier life is not believed once a later one was met", "[transport][member]") {

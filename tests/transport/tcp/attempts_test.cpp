@@ -2,8 +2,8 @@
 /// Who may knock, how often, and where a node without security may be.
 #include <gossamer/error.hpp>
 #include <gossamer/transport/tcp/address_policy.hpp>
-#include <gossamer/transport/tcp/unauthenticated_peers.hpp>
 #include <gossamer/transport/tcp/security.hpp>
+#include <gossamer/transport/tcp/unauthenticated_peers.hpp>
 
 #include <asio/ip/address.hpp>
 #include <tests/support.hpp>
@@ -15,16 +15,17 @@ namespace {
 
 using asio::ip::make_address;
 using gossamer::ConfigError;
-using gossamer::transport::UnauthenticatedPeerLimits;
-using gossamer::transport::UnauthenticatedPeers;
 using gossamer::transport::check_address;
 using gossamer::transport::may_use;
 using gossamer::transport::SecureError;
 using gossamer::transport::Security;
+using gossamer::transport::UnauthenticatedPeerLimits;
+using gossamer::transport::UnauthenticatedPeers;
 using tests::contains;
 using namespace std::chrono_literals;
 
-int begun(UnauthenticatedPeers& attempts, const std::string& address, UnauthenticatedPeers::Time now, int tries = 100) {
+int begun(UnauthenticatedPeers& attempts, const std::string& address,
+          UnauthenticatedPeers::Time now, int tries = 100) {
   int count = 0;
   for (int i = 0; i < tries; ++i) count += attempts.begin(make_address(address), now) ? 1 : 0;
   return count;

@@ -2,8 +2,8 @@
 /// Whose a simulated world's weight is, by the nodes' ledgers.
 #pragma once
 
-#include <gossamer/simulation/detail/weight_audit.hpp>
 #include <gossamer/simulation/detail/cluster.hpp>
+#include <gossamer/simulation/detail/weight_audit.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -80,13 +80,14 @@ class Auditor {
     const Flows past = here.delivery->past(y);
     double gone = past.confirmed.weight() + past.lost_with_peer.weight() - past.delivered.weight();
     const auto* theirs = link_of(y, x);
-    if (!cluster_.is_running(y) || cluster_.place(y).life != Look::life(*link_of(x, y))) {
+    if (!cluster_.is_running(y) ||
+        cluster_.place(y).incarnation != Look::incarnation(*link_of(x, y))) {
       gone += ledger.surplus();
-    } else if (theirs != nullptr && Look::life(*theirs) == here.life) {
+    } else if (theirs != nullptr && Look::incarnation(*theirs) == here.incarnation) {
       const double way = ledger.given() - Look::flows(*theirs).delivered.weight();
       books.on_the_way += way;
       books.least_on_the_way = std::min(books.least_on_the_way, way);
-    } else {  // y has not met this life of x
+    } else {  // y has not met this incarnation of x
       books.on_the_way += ledger.given();
     }
     books.with_the_gone += gone;

@@ -3,10 +3,10 @@
 #pragma once
 
 #include <gossamer/generator.hpp>
-#include <gossamer/simulation/detail/weight_audit.hpp>
 #include <gossamer/simulation/detail/clock.hpp>
 #include <gossamer/simulation/detail/cluster.hpp>
 #include <gossamer/simulation/detail/packet_fate.hpp>
+#include <gossamer/simulation/detail/weight_audit.hpp>
 
 #include <algorithm>
 #include <cstddef>

@@ -2,8 +2,8 @@
 /// The nodes of a simulated world and the links between them.
 #pragma once
 
-#include <gossamer/simulation/options.hpp>
 #include <gossamer/simulation/detail/node_state.hpp>
+#include <gossamer/simulation/options.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -86,7 +86,7 @@ class SimulatedCluster {
     sides_[at].cut = sides_[at ^ 1U].cut = is_cut;
   }
   void heal() {
-    for (SimulatedPresence& one : presence_) one.chunk = 0;
+    for (SimulatedPresence& one : presence_) one.part = 0;
     for (Side& side : sides_) side.cut = false;
   }
   [[nodiscard]] bool is_apart(const Side& side) const {

@@ -4,9 +4,9 @@
 
 #include <gossamer/generator.hpp>
 #include <gossamer/model/archive.hpp>
-#include <gossamer/simulation/faults.hpp>
 #include <gossamer/simulation/detail/node_slots.hpp>
 #include <gossamer/simulation/detail/step_scheduler.hpp>
+#include <gossamer/simulation/faults.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -25,12 +25,13 @@ class FaultPlayer {
 
   /// `on_crash` is called before a node dies.
   FaultPlayer(const SimulatedGroupOptions& options, Members& members, Turns& turns,
-                  const std::function<void(const Node&)>& on_crash)
+              const std::function<void(const Node&)>& on_crash)
       : options_(options),
         members_(members),
         turns_(turns),
         world_(members.world()),
-        observer_(options.observer().get()),
+        callback_(options.node().callback().get()),
+        simulation_(options.simulation_callback()),
         on_crash_(on_crash),
         random_(options.node().seed(), group_stream) {
     for (std::uint32_t i = 0; i < options_.plan().size(); ++i) plan(i);
@@ -42,7 +43,7 @@ class FaultPlayer {
   void apply(const Fault& what) {
     const bool has_happened =
         std::visit([this](const auto& one) { return this->inflict(one); }, what);
-    if (has_happened && observer_ != nullptr) observer_->on_fault(world_.now(), what);
+    if (has_happened && simulation_ != nullptr) simulation_->on_fault(world_.now(), what);
   }
 
   // Restoring.
@@ -94,8 +95,8 @@ class FaultPlayer {
     turns_.pause(member);
     world_.crash(f.node);
     member.node.reset();
-    if (lived && observer_ != nullptr) {
-      observer_->on_life_end(world_.now(), f.node, SimulatedObserver::End::crashed);
+    if (lived && callback_ != nullptr) {
+      callback_->on_end(world_.now(), f.node, observe::Callback::End::crashed);
     }
     return true;
   }
@@ -136,11 +137,11 @@ class FaultPlayer {
     if (live.empty()) return false;
     const bool trains = turns_.is_training();
     members_.join(id, live);
-    if (observer_ != nullptr) observer_->on_life(world_.now(), id, world_.life(id), 0);
+    if (callback_ != nullptr) callback_->on_start(world_.now(), id, world_.incarnation(id), 0);
     const PeerId contact = live[random_.below(static_cast<std::uint32_t>(live.size()))];
     members_[id].node->join(contact);
-    if (observer_ != nullptr) {
-      observer_->on_wait(world_.now(), id, SimulatedObserver::Wait::first_weight);
+    if (callback_ != nullptr) {
+      callback_->on_wait(world_.now(), id, observe::Callback::Wait::first_weight);
     }
     if (trains) {
       turns_.start(id);
@@ -154,7 +155,8 @@ class FaultPlayer {
   Members& members_;
   Turns& turns_;
   typename Members::World& world_;
-  SimulatedObserver* observer_;
+  observe::Callback* callback_;
+  SimulationCallback* simulation_;
   const std::function<void(const Node&)>& on_crash_;
   Generator random_;
 };

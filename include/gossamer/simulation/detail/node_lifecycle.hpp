@@ -25,7 +25,7 @@ class NodeLifecycle {
   using State = typename Cluster::State;
 
   NodeLifecycle(const SimulatedOptions& options, Cluster& cluster, SimulatedCalm<Rules>& calm,
-                 SimulatedDriver<Rules>& driver)
+                SimulatedDriver<Rules>& driver)
       : options_(options), cluster_(cluster), calm_(calm), driver_(driver) {}
 
   void begin(PeerId id, std::vector<PeerId> peers) {

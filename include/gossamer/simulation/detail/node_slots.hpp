@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/// Who is in a simulated group: the nodes, their lives, and the weight of all.
+/// Who is in a simulated group: the nodes, their incarnations, and the weight of all.
 #pragma once
 
 #include <gossamer/generator.hpp>
 #include <gossamer/model/archive.hpp>
 #include <gossamer/node/gossip_node.hpp>
-#include <gossamer/simulation/group_options.hpp>
 #include <gossamer/observe/consensus.hpp>
+#include <gossamer/simulation/group_options.hpp>
 #include <gossamer/simulation/transport.hpp>
 
 #include <algorithm>
@@ -29,7 +29,7 @@ struct NodeSlot {
   cost::Any cost;
   std::uint64_t costs = 0;  // drawn so far
   double slowness = 1;
-  std::uint32_t ticket = 0;  // of the life
+  std::uint32_t ticket = 0;  // of the incarnation
   Role role = Role::idle;
   bool planned = false;  // its next turn is among the events
   bool halfway = false;  // of a step in two halves
@@ -49,20 +49,20 @@ struct NodeSlot {
 template <class Node, class Rules>
 class NodeSlots {
  public:
-  using World = transport::World<Rules>;
-  using Membership = NodeSlot<Node>;
-  using Ctx = typename Node::Context;
-  using Factory = std::function<std::unique_ptr<Node>(Ctx)>;
+  using World = transport::SimulatedWorld<Rules>;
+  using Slot = NodeSlot<Node>;
+  using Factory = std::function<std::unique_ptr<Node>(Context)>;
 
   /// Makes the world and its nodes, with equal weights and node 0's parameters.
   NodeSlots(const SimulatedGroupOptions& options, const rule::AnyRule& rule, Factory make)
       : options_(options),
         rule_(rule),
         make_(std::move(make)),
+        node_options_(NodeOptions(options.node()).callback(nullptr)),
         world_(World::make(options.world())) {
     const std::size_t nodes = world_->size();
     for (PeerId id = 0; id < nodes; ++id)
-      begin_life(id, world_->endpoint(id), 1.0 / static_cast<double>(nodes));
+      begin(id, world_->endpoint(id), 1.0 / static_cast<double>(nodes));
     const at::NoGradGuard no_grad;
     for (auto& member : members_) {
       if (member != members_.front()) {
@@ -75,13 +75,13 @@ class NodeSlots {
   [[nodiscard]] const World& world() const { return *world_; }
   /// How many numbers there are; some nodes may be gone.
   [[nodiscard]] std::size_t size() const { return members_.size(); }
-  [[nodiscard]] Membership& operator[](std::size_t id) { return *members_[id]; }
-  [[nodiscard]] const Membership& operator[](std::size_t id) const { return *members_[id]; }
+  [[nodiscard]] Slot& operator[](std::size_t id) { return *members_[id]; }
+  [[nodiscard]] const Slot& operator[](std::size_t id) const { return *members_[id]; }
   [[nodiscard]] bool has(std::size_t id) const { return id < size() && members_[id]->is_live(); }
 
-  /// The next life of a node that is gone, or the first of the next number.
+  /// The next incarnation of a node that is gone, or the first of the next number.
   void join(PeerId id, std::vector<PeerId> peers) {
-    begin_life(id, world_->join(id, std::move(peers)), 0);
+    begin(id, world_->join(id, std::move(peers)), 0);
   }
   /// Those whom a newcomer could ask.
   [[nodiscard]] std::vector<PeerId> live_nodes() const {
@@ -97,14 +97,6 @@ class NodeSlots {
     });
   }
 
-  /// The live nodes with their weights.
-  [[nodiscard]] std::vector<observe::Replica> live() const {
-    std::vector<observe::Replica> all;
-    for (const auto& member : members_) {
-      if (member->is_live()) all.push_back({&member->node->parameters(), member->node->weight()});
-    }
-    return all;
-  }
   /// Weight of all nodes and of all that is under way, by the ledgers of those who run, and of what
   /// went with the others.
   [[nodiscard]] double total_weight(const transport::WeightAudit& books) const {
@@ -112,8 +104,9 @@ class NodeSlots {
     for (PeerId id = 0; id < size(); ++id) {
       if (members_[id]->node && world_->is_running(id)) total += members_[id]->node->weight();
     }
-    for (const Life& life : lives_) {
-      if (!world_->is_running(life.id) || world_->life(life.id) != life.number) total += life.start;
+    for (const Incarnation& one : incarnations_) {
+      if (!world_->is_running(one.id) || world_->incarnation(one.id) != one.number)
+        total += one.start;
     }
     return total;
   }
@@ -125,17 +118,17 @@ class NodeSlots {
     while (members_.size() < size) {
       join(static_cast<PeerId>(members_.size()), live_nodes());
     }
-    lives_.clear();
+    incarnations_.clear();
     gone_ = gone;
   }
   /// Saves or restores one of them.
   void checkpoint(Archive& archive, PeerId id) {
-    Membership& member = *members_[id];
+    Slot& member = *members_[id];
     bool is_here = member.is_live();
     archive("is_here", is_here);
     archive("slowness", member.slowness);
     archive("costs", member.costs);
-    transport::Counters status = world_->counters(id);
+    Counters status = world_->counters(id);
     archive.within("status", [&] { status.checkpoint(archive); });
     if (!is_here && archive.loading()) {
       member.node->engine().transport().publish(status);
@@ -145,11 +138,11 @@ class NodeSlots {
     if (is_here) member.node->checkpoint(archive);
     if (!archive.loading()) return;
     for (std::uint64_t i = 0; i < member.costs; ++i) member.cost(member.random);
-    if (is_here) lives_.push_back({id, world_->life(id), member.node->weight()});
+    if (is_here) incarnations_.push_back({id, world_->incarnation(id), member.node->weight()});
   }
 
  private:
-  struct Life {
+  struct Incarnation {
     PeerId id;
     std::uint64_t number;
     double start;
@@ -158,24 +151,25 @@ class NodeSlots {
   /// The stream of the seed that belongs to the costs of computing.
   static constexpr std::uint64_t cost_stream = std::uint64_t{2} << 48U;
 
-  void begin_life(PeerId id, typename World::Endpoint endpoint, double weight) {
-    if (id == members_.size()) members_.push_back(std::make_unique<Membership>());
-    auto fresh = std::make_unique<Membership>();
+  void begin(PeerId id, typename World::Endpoint endpoint, double weight) {
+    if (id == members_.size()) members_.push_back(std::make_unique<Slot>());
+    auto fresh = std::make_unique<Slot>();
     fresh->ticket = members_[id]->ticket + 1;
     fresh->random =
         Generator(options_.node().seed(), cost_stream + id + (std::uint64_t{fresh->ticket} << 32U));
     fresh->cost = options_.cost_of() ? options_.cost_of()(id) : options_.cost();
     members_[id] = std::move(fresh);
-    lives_.push_back({id, world_->life(id), weight});
-    members_[id]->node = make_(Ctx{std::move(endpoint), rule_, options_.node(), weight});
+    incarnations_.push_back({id, world_->incarnation(id), weight});
+    members_[id]->node = make_(Context{std::move(endpoint), rule_, node_options_, weight});
   }
 
   const SimulatedGroupOptions& options_;
   rule::AnyRule rule_;
   Factory make_;
+  NodeOptions node_options_;  // the group tells what happens, at its virtual times
   std::shared_ptr<World> world_;
-  std::vector<std::unique_ptr<Membership>> members_;
-  std::vector<Life> lives_;
+  std::vector<std::unique_ptr<Slot>> members_;
+  std::vector<Incarnation> incarnations_;
   double gone_ = 0;  // weight that was gone when the group was restored
 };
 

@@ -3,9 +3,9 @@
 /// memory, so what is asked most often lies together.
 #pragma once
 
+#include <gossamer/simulation/detail/packet_fate.hpp>
 #include <gossamer/transport/delivery/delivery.hpp>
 #include <gossamer/transport/delivery/look_inside.hpp>
-#include <gossamer/simulation/detail/packet_fate.hpp>
 #include <gossamer/transport/speed_gauge.hpp>
 
 #include <algorithm>
@@ -61,7 +61,7 @@ struct SimulatedSide {
   SimulatedLink link;
   SimulatedChannel channel;
 
-  /// The node begins a new life.
+  /// The node begins a new incarnation.
   void restart() {
     SimulatedSide fresh;
     fresh.from = from;
@@ -86,7 +86,7 @@ struct NodeState {
   bool ready = false;    // it has an event
   bool holding = false;  // what it sends waits in the outbox
   std::atomic<bool> woken{false};
-  std::uint64_t life = 0;
+  std::uint64_t incarnation = 0;
   Reason reason = Reason::left;                         // why it leaves, if it does
   std::optional<Delivery> delivery;                     // while it runs
   std::vector<PeerId> peers;                            // as the node was told, ascending
@@ -107,7 +107,7 @@ struct NodeState {
   void begin(PeerId id, std::vector<PeerId> known, const DeliveryLimits& limits) {
     std::sort(known.begin(), known.end());
     peers = std::move(known);
-    delivery.emplace(id, ++life, limits);
+    delivery.emplace(id, ++incarnation, limits);
     finished = false;
     reason = Reason::left;
     status = {};

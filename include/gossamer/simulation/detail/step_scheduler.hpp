@@ -2,8 +2,8 @@
 /// When each node of a simulated group has its turn, and what it does then.
 #pragma once
 
-#include <gossamer/simulation/detail/node_slots.hpp>
 #include <gossamer/node/workers.hpp>
+#include <gossamer/simulation/detail/node_slots.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -20,14 +20,14 @@ namespace gossamer {
 /// The turns of a `SimulatedGroup`, which is made of it; users do not need it.
 ///
 /// A node that trains has its next turn when its step's time is over; one that waits, when it has
-/// an event. Turns, faults and the end of a budget's time are events of the world, whose `value`
-/// and `ticket` say whose turn it is, in which life.
+/// an event. Turns, faults and the end of a condition's time are events of the world, whose `value`
+/// and `ticket` say whose turn it is, in which incarnation.
 template <class Node, class Rules>
 class StepScheduler {
  public:
   using Members = NodeSlots<Node, Rules>;
-  using Membership = typename Members::Membership;
-  using Role = typename Membership::Role;
+  using Slot = typename Members::Slot;
+  using Role = typename Slot::Role;
   using Time = transport::Time;
   enum Tag : std::uint32_t { tag_turn, tag_fault, tag_alarm, tag_probe };
 
@@ -35,18 +35,14 @@ class StepScheduler {
       : options_(options),
         members_(members),
         world_(members.world()),
-        observer_(options.observer().get()) {
+        callback_(options.node().callback().get()),
+        simulation_(options.simulation_callback()) {
     world_.on_ready = [this](PeerId id) { wake(id); };
-    if (observer_ == nullptr) return;
+    if (callback_ == nullptr) return;
     world_.on_send = [this](const transport::Message& message) {
-      observer_->on_sent(world_.now(), message);
+      callback_->on_send(world_.now(), message);
     };
-    world_.on_poll = [this](PeerId id, const transport::Event& event) {
-      if (const auto* got = std::get_if<transport::Delivered>(&event)) {
-        delivered_ += got->message.weight;
-      }
-      observer_->on_polled(world_.now(), id, event);
-    };
+    world_.on_poll = [this](PeerId id, const transport::Event& event) { tell(id, event); };
   }
   StepScheduler(const StepScheduler&) = delete;
   StepScheduler& operator=(const StepScheduler&) = delete;
@@ -56,26 +52,26 @@ class StepScheduler {
     world_.on_poll = nullptr;
   }
 
-  /// All nodes train, until the budget is spent.
-  void begin(const StopCondition& budget) {
-    budget_ = over_all(budget);
-    begin_ = last_turn_ = world_.now();
+  /// All nodes train, until the condition holds.
+  void begin(const StopCondition& until) {
+    until_ = over_all(until);
+    last_turn_ = world_.now();
     stopping_ = false;
     training_ = 0;
     for (PeerId id = 0; id < members_.size(); ++id) {
-      Membership& member = members_[id];
+      Slot& member = members_[id];
       if (!member.is_live() || member.role == Role::leaves) continue;
       member.node->clear_stop();
       start(id);
     }
-    if (budget.duration().count() > 0) plan(begin_ + budget.duration(), tag_alarm, 0, 0);
+    if (until.duration()) plan(std::max(*until.duration(), world_.now()), tag_alarm, 0, 0);
   }
   void start(PeerId id) {
     members_[id].role = Role::trains;
     ++training_;
     wake(id);
   }
-  void pause(Membership& member) {
+  void pause(Slot& member) {
     if (member.role == Role::trains) --training_;
     member.role = Role::idle;
   }
@@ -93,7 +89,7 @@ class StepScheduler {
   }
   /// Plans a turn for a node that has none planned.
   void wake(PeerId id) {
-    const Membership& member = members_[id];
+    const Slot& member = members_[id];
     if (!member.is_live() || member.planned) return;
     // Whoever would join or leave tries again after a pause, should all that it says come back.
     const bool insists = member.role == Role::leaves || member.node->is_joining();
@@ -115,7 +111,7 @@ class StepScheduler {
       for (PeerId id = 0; id < members_.size(); ++id) wake(id);
       return false;
     }
-    Membership& member = members_[value];
+    Slot& member = members_[value];
     if (member.ticket != ticket || !member.is_live()) return false;
     if (tag == tag_probe) {
       ask_around(value, member);
@@ -140,12 +136,12 @@ class StepScheduler {
 
  private:
   /// Samples and steps of the group, for nodes that know only a few of it.
-  [[nodiscard]] StopCondition over_all(StopCondition budget) const {
-    if (budget.steps() == 0 || !options_.world().peers_of()) return budget;
+  [[nodiscard]] StopCondition over_all(StopCondition until) const {
+    if (!until.steps() || !options_.world().peers_of()) return until;
     const std::uint64_t samples =
-        budget.steps() * options_.world().nodes() * options_.node().samples_per_step();
-    if (budget.samples() == 0 || samples < budget.samples()) budget.samples(samples);
-    return budget.steps(0);
+        *until.steps() * options_.world().nodes() * options_.node().samples_per_step();
+    until.samples(std::min(samples, until.samples().value_or(samples)));
+    return until.steps(std::nullopt);
   }
 
   void plan_turn(PeerId id, Time when) {
@@ -153,9 +149,9 @@ class StepScheduler {
     plan(when, tag_turn, id, members_[id].ticket);
   }
 
-  void have_turn(PeerId id, Membership& member) {
-    if (std::exchange(member.works, false) && observer_ != nullptr) {
-      observer_->on_step_end(world_.now(), id);
+  void have_turn(PeerId id, Slot& member) {
+    if (std::exchange(member.works, false) && callback_ != nullptr) {
+      callback_->on_step_end(world_.now(), id, member.node->counters());
     }
     // It counts as planned until its turn is over: what comes back meanwhile is no reason for
     // another one.
@@ -179,12 +175,12 @@ class StepScheduler {
   }
 
   /// Returns when the next turn is, if it does not depend on others.
-  std::optional<Time> turn(PeerId id, Membership& member) {
+  std::optional<Time> turn(PeerId id, Slot& member) {
     Node& node = *member.node;
     if (member.wants_leave && member.role != Role::leaves) {
       pause(member);
       member.role = Role::leaves;
-      if (observer_ != nullptr) observer_->on_leaving(world_.now(), id);
+      if (callback_ != nullptr) callback_->on_leaving(world_.now(), id);
       node.request_leave();
       node.begin_finish();
     }
@@ -193,20 +189,20 @@ class StepScheduler {
       if (member.role != Role::leaves || try_to_leave(id, member)) return std::nullopt;
       return world_.now() + options_.world().resend_after();
     }
-    const Progress progress = take_in(id, node, [&] { return node.prepare(budget_, begin_); });
+    const Progress progress = take_in(id, node, [&] { return node.prepare(until_, Time(0)); });
     if (progress == Progress::stepped) return step(id, member);
     if (progress == Progress::paused) {
       pause(member);
       if (!node.engine().rule().is_synchronous()) wake_waiting();
-      if (observer_ != nullptr) observer_->on_rest(world_.now(), id);
+      if (callback_ != nullptr) callback_->on_rest(world_.now(), id);
       return std::nullopt;
     }
     member.waits = true;
     if (!std::exchange(member.listed, true)) waiting_.push_back(id);
     watch(id, member);
-    if (observer_ != nullptr) {
-      using Wait = SimulatedObserver::Wait;
-      observer_->on_wait(world_.now(), id, node.is_joining() ? Wait::first_weight : Wait::others);
+    if (callback_ != nullptr) {
+      using Wait = observe::Callback::Wait;
+      callback_->on_wait(world_.now(), id, node.is_joining() ? Wait::first_weight : Wait::others);
     }
     return std::nullopt;
   }
@@ -214,18 +210,36 @@ class StepScheduler {
   /// Lets the node take in what has come, and says what it was.
   template <class TakeIn>
   auto take_in(PeerId id, const Node& node, TakeIn take_in_now) {
-    if (observer_ == nullptr) return take_in_now();
+    if (callback_ == nullptr) return take_in_now();
     const std::uint64_t before = node.counters().messages_merged;
     delivered_ = 0;
     const auto result = take_in_now();
     const std::uint64_t merged = node.counters().messages_merged - before;
-    if (merged > 0) observer_->on_merged(world_.now(), id, merged, delivered_);
-    observer_->on_weight(world_.now(), id, node.weight());
+    if (merged > 0) callback_->on_merge(world_.now(), id, merged, delivered_);
+    callback_->on_weight(world_.now(), id, node.weight());
     return result;
   }
 
+  void tell(PeerId id, const transport::Event& event) {
+    const Time now = world_.now();
+    if (const auto* got = std::get_if<transport::Delivered>(&event)) {
+      delivered_ += got->message.weight;
+      callback_->on_deliver(now, got->message);
+    } else if (const auto* back = std::get_if<transport::Returned>(&event)) {
+      callback_->on_return(now, *back);
+    } else if (const auto* joined = std::get_if<transport::PeerJoined>(&event)) {
+      callback_->on_peer_joined(now, id, joined->peer);
+    } else if (const auto* gone = std::get_if<transport::PeerLeft>(&event)) {
+      callback_->on_peer_left(now, id, *gone);
+    }
+  }
+  void tell_step(PeerId id, Time disk, Time compute) {
+    callback_->on_step(world_.now(), id);
+    if (simulation_ != nullptr) simulation_->on_cost(world_.now(), id, disk, compute);
+  }
+
   /// A step, or half of one. Returns when its time is over.
-  Time step(PeerId id, Membership& member) {
+  Time step(PeerId id, Slot& member) {
     Node& node = *member.node;
     const std::uint64_t steps = node.counters().steps;
     world_.hold(id);
@@ -237,7 +251,7 @@ class StepScheduler {
     const Time compute = Time(static_cast<Time::rep>(cost * member.slowness));
     const Time disk = std::exchange(member.busy, Time(0));
     member.works = true;
-    if (observer_ != nullptr) observer_->on_step(world_.now(), id, disk, compute);
+    if (callback_ != nullptr) tell_step(id, disk, compute);
     return world_.now() + disk + compute;
   }
 
@@ -250,11 +264,11 @@ class StepScheduler {
   }
 
   /// A node that waits asks from time to time whether those are there for whom it may be waiting.
-  void watch(PeerId id, Membership& member) {
+  void watch(PeerId id, Slot& member) {
     if (std::exchange(member.watched, true)) return;
     plan(world_.now() + options_.world().dead_after() / 2, tag_probe, id, member.ticket);
   }
-  void ask_around(PeerId id, Membership& member) {
+  void ask_around(PeerId id, Slot& member) {
     member.watched = false;
     if (!member.waits) return;
     world_.probe(id);
@@ -262,7 +276,7 @@ class StepScheduler {
   }
 
   /// A leaver goes when all that it had is known to be somebody else's.
-  bool try_to_leave(PeerId id, Membership& member) {
+  bool try_to_leave(PeerId id, Slot& member) {
     if (member.node->weight() > 0 || world_.unconfirmed(id) > 0 || world_.has_event(id) ||
         !world_.is_in_touch(id)) {
       return false;
@@ -270,15 +284,15 @@ class StepScheduler {
     member.node->engine().transport().close(transport::Reason::left);
     member.node->end_finish();
     member.node.reset();
-    if (observer_ != nullptr) {
-      observer_->on_life_end(world_.now(), id, SimulatedObserver::End::left);
+    if (callback_ != nullptr) {
+      callback_->on_end(world_.now(), id, observe::Callback::End::left);
     }
     return true;
   }
 
   /// Called in the handler of the error. The others stop.
   void fail(PeerId id, const std::exception& error) {
-    Membership& member = members_[id];
+    Slot& member = members_[id];
     pause(member);
     member.failed = true;
     if (!error_) {
@@ -286,8 +300,8 @@ class StepScheduler {
       failed_node_ = id;
     }
     member.node->fail(error);
-    if (observer_ != nullptr) {
-      observer_->on_life_end(world_.now(), id, SimulatedObserver::End::failed);
+    if (callback_ != nullptr) {
+      callback_->on_end(world_.now(), id, observe::Callback::End::failed);
     }
     stop();
   }
@@ -295,10 +309,10 @@ class StepScheduler {
   const SimulatedGroupOptions& options_;
   Members& members_;
   typename Members::World& world_;
-  SimulatedObserver* observer_;
+  observe::Callback* callback_;
+  SimulationCallback* simulation_;
   double delivered_ = 0;  // weight, in this turn
-  StopCondition budget_;
-  Time begin_{0};
+  StopCondition until_;
   std::size_t training_ = 0;
   std::vector<PeerId> waiting_;  // and perhaps some who do not any more
   std::size_t due_ = 0;          // events of the group's own that are planned, but for probes

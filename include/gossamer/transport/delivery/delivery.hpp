@@ -3,11 +3,11 @@
 #pragma once
 
 #include <gossamer/error.hpp>
-#include <gossamer/transport/delivery/frame.hpp>
 #include <gossamer/transport/delivery/event_queue.hpp>
-#include <gossamer/transport/delivery/session.hpp>
-#include <gossamer/transport/delivery/rules.hpp>
+#include <gossamer/transport/delivery/frame.hpp>
 #include <gossamer/transport/delivery/ledger.hpp>
+#include <gossamer/transport/delivery/rules.hpp>
+#include <gossamer/transport/delivery/session.hpp>
 #include <gossamer/transport/message.hpp>
 #include <gossamer/transport/peer_map.hpp>
 
@@ -39,7 +39,7 @@ namespace gossamer::transport {
 /// answered a hello, which both sides' `resend()` repeats.
 ///
 /// Invariant  Each message is polled at most once, and never both by its receiver and, returned, by
-///            its sender. Weight of a live node is lost only if granted to a life of a peer that is
+///            its sender. Weight of a live node is lost only if granted to a incarnation of a peer that is
 ///            over. PeerLeft comes before what that peer returns. Messages of one sender come in
 ///            their order.
 /// Cost       Four frames per message, of which three can ride on others; O(log peers) per call
@@ -64,7 +64,7 @@ class BasicDelivery {
   using Returned = typename Home::Events::Returned;
   using Event = typename Home::Events::Event;
 
-  /// Node `self` in its life `incarnation` >= 1, a number larger than in any life before: the time
+  /// Node `self` in its incarnation `incarnation` >= 1, a number larger than in any incarnation before: the time
   /// of its start will do, or a count that is kept on disk.
   BasicDelivery(PeerId self, std::uint64_t incarnation, DeliveryLimits limits = {})
       : incarnation_(incarnation), home_{self, limits} {
@@ -124,7 +124,7 @@ class BasicDelivery {
   }
 
   /// Declares a peer dead that is known to be gone for good. What is in doubt is booked as lost
-  /// with it, its memory freed, and this life of the peer never heard again: if it lives after all,
+  /// with it, its memory freed, and this incarnation of the peer never heard again: if it lives after all,
   /// that weight is lost with a live node, so a time-out is no reason.
   void forget(PeerId peer) {
     if (Link* link = find(peer)) {
@@ -192,7 +192,7 @@ class BasicDelivery {
     return sum;
   }
 
-  /// The books with the life of the peer that was last met. O(messages that wait here).
+  /// The books with the incarnation of the peer that was last met. O(messages that wait here).
   [[nodiscard]] Ledger ledger(PeerId peer) const {
     const Link* link = find(peer);
     if (link == nullptr) return {};

@@ -11,7 +11,7 @@
 
 namespace gossamer::transport {
 
-/// One side's name for a session: which life of the node it is, and which session of that life
+/// One side's name for a session: which incarnation of the node it is, and which session of that incarnation
 /// with this peer. Both count from 1 and only grow; all zero means unknown. A session is a pair of
 /// these, one chosen by each side, so that nobody has to agree on a number and no pair comes twice.
 struct SessionSide {
@@ -111,7 +111,7 @@ struct FrameError {
 /// What became of a frame that came in.
 enum class FrameFate {
   taken,   ///< it was of the present session, or leads to one
-  old,     ///< of a session or a life that is over: ignored
+  old,     ///< of a session or a incarnation that is over: ignored
   refused  ///< `FrameError` says why; nothing has changed
 };
 

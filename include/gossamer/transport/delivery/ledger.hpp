@@ -48,10 +48,11 @@ class CompensatedSum {
 /// What has passed between a node and a peer, since they met.
 struct Flows {
   // Messages to the peer.
-  CompensatedSum sent;            ///< all that the node wanted to send
-  CompensatedSum confirmed;       ///< delivered by the peer
-  CompensatedSum returned;        ///< came home
-  CompensatedSum lost_with_peer;  ///< granted to a life that ended; whether delivered or not, they were its
+  CompensatedSum sent;       ///< all that the node wanted to send
+  CompensatedSum confirmed;  ///< delivered by the peer
+  CompensatedSum returned;   ///< came home
+  CompensatedSum
+      lost_with_peer;  ///< granted to a incarnation that ended; whether delivered or not, they were its
   // Messages from the peer.
   CompensatedSum delivered;  ///< granted by the peer, hence this node's
   CompensatedSum discarded;  ///< were held, and given up: they are the peer's, for ever
@@ -67,7 +68,7 @@ struct Flows {
   }
 };
 
-/// The books of one node with one life (incarnation) of one peer: what has passed, and where the
+/// The books of one node with one incarnation (incarnation) of one peer: what has passed, and where the
 /// rest is now.
 ///
 /// Every message that was sent is in exactly one place:
@@ -84,9 +85,10 @@ struct Flows {
 /// A node that died held what it began with plus the sum of `surplus()` over the survivors' ledgers
 /// for it, the part that was granted to it and in doubt included; nobody needs to ask it.
 struct Ledger : Flows {
-  CompensatedSum offered;    ///< this node's own still, and comes home if the peer dies
-  CompensatedSum granted;    ///< the peer's from here on; it may or may not have delivered them
-  CompensatedSum in_doubt;   ///< granted, and then the session ended; settled when the two meet again
+  CompensatedSum offered;  ///< this node's own still, and comes home if the peer dies
+  CompensatedSum granted;  ///< the peer's from here on; it may or may not have delivered them
+  CompensatedSum
+      in_doubt;  ///< granted, and then the session ended; settled when the two meet again
   CompensatedSum returning;  ///< of those returned, the ones that the node has not polled
   CompensatedSum held;       ///< arrived and accepted, the peer's still
   CompensatedSum waiting;    ///< of those delivered, the ones that the node has not polled

@@ -52,12 +52,12 @@ struct LookInside : Rules {
   [[nodiscard]] static std::uint64_t accepted(const Link& link) {
     return link.out_.granted;
   }
-  /// The life of the peer that `ledger(peer)` is of; 0: they have not met.
+  /// The incarnation of the peer that `ledger(peer)` is of; 0: they have not met.
   template <class Link>
-  [[nodiscard]] static std::uint64_t life(const Link& link) {
-    return link.life_;
+  [[nodiscard]] static std::uint64_t incarnation(const Link& link) {
+    return link.incarnation_;
   }
-  /// What has passed between this node and that life.
+  /// What has passed between this node and that incarnation.
   template <class Link>
   [[nodiscard]] static const Flows& flows(const Link& link) {
     return link.flows_;

@@ -40,7 +40,7 @@ struct DeliveryRules {
   static constexpr bool returns_undelivered = true;
   /// That report is kept until the peer has been heard in the next session: it may need it still.
   static constexpr bool keeps_report = true;
-  /// A new life of a peer remembers nothing of the one before: it cannot say what that delivered.
+  /// A new incarnation of a peer remembers nothing of the one before: it cannot say what that delivered.
   static constexpr bool tells_lives_apart = true;
 
   /// A leaver gives back what it has not handed to its rule,

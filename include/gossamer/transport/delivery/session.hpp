@@ -2,11 +2,11 @@
 /// One link of a node: the protocol by which messages change hands between it and one peer.
 #pragma once
 
-#include <gossamer/transport/delivery/frame.hpp>
 #include <gossamer/transport/delivery/event_queue.hpp>
+#include <gossamer/transport/delivery/frame.hpp>
+#include <gossamer/transport/delivery/ledger.hpp>
 #include <gossamer/transport/delivery/queues.hpp>
 #include <gossamer/transport/delivery/rules.hpp>
-#include <gossamer/transport/delivery/ledger.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -36,7 +36,7 @@ namespace gossamer::transport {
 /// A frame to my present side shows that the peer knows that side, so it has left the old session
 /// too, and the count of what it delivered there, which the frame carries, is final. With this,
 /// what was in doubt is settled: confirmed, or Returned, or lost with the peer if that is a new
-/// life. It does not matter who suspected whom, who calls first, or whether two hellos cross.
+/// incarnation. It does not matter who suspected whom, who calls first, or whether two hellos cross.
 ///
 /// The report is about the last session in which both sides were heard. One is enough: whoever
 /// opens a session has settled all before it, and in a session in which the peer was not heard
@@ -128,7 +128,7 @@ class Session {
     dirty_ = true;
   }
 
-  /// After `end_session()`: this life of the peer is never heard again.
+  /// After `end_session()`: this incarnation of the peer is never heard again.
   void forget() {
     lose_doubt();
     forgotten_ = true;
@@ -197,7 +197,7 @@ class Session {
 
   /// What a frame is to a link.
   enum class Meaning {
-    old,     ///< of a session or a life that is over
+    old,     ///< of a session or a incarnation that is over
     news,    ///< the peer has a new side, and does not know mine
     opens,   ///< the peer knows my present side: the session begins
     present  ///< of the session that is open
@@ -269,7 +269,7 @@ class Session {
     return {};
   }
 
-  /// Whether the peer lives the life in which it was granted what is in doubt.
+  /// Whether the peer lives the incarnation in which it was granted what is in doubt.
   [[nodiscard]] bool same_life(const Frame& frame) const {
     return last_theirs_.incarnation == frame.from.incarnation || !Rules::tells_lives_apart;
   }
@@ -314,9 +314,9 @@ class Session {
       Carried message = out_.pop();
       if (Rules::returns_undelivered) give_back(home, std::move(message), Reason::lost);
     }
-    if (life_ != theirs_.incarnation) {
-      if (life_ != 0) past_ += std::exchange(flows_, Flows{});
-      life_ = theirs_.incarnation;
+    if (incarnation_ != theirs_.incarnation) {
+      if (incarnation_ != 0) past_ += std::exchange(flows_, Flows{});
+      incarnation_ = theirs_.incarnation;
     }
     out_.restart();
     in_.restart();
@@ -382,7 +382,7 @@ class Session {
   bool asks_ = false;          // and an answer is wanted
   bool peer_leaves_ = false;   // it takes no more messages
   bool leaving_seen_ = false;  // it knows that this node leaves
-  bool forgotten_ = false;     // this life of the peer is not heard
+  bool forgotten_ = false;     // this incarnation of the peer is not heard
   unsigned news_ = 0;          // PeerJoined and PeerLeft that were not polled
   SessionSide mine_;           // of the session that is open, or will be
   SessionSide theirs_;         // the newest that was heard of
@@ -392,7 +392,7 @@ class Session {
   DeliveryIncoming<Carried> in_;
   Flows flows_;
   Flows past_;
-  std::uint64_t life_ = 0;  // the peer's incarnation that `flows_` are of
+  std::uint64_t incarnation_ = 0;  // the peer's incarnation that `flows_` are of
   SessionSide last_mine_;   // the last session that was open here
   SessionSide last_theirs_;
 };

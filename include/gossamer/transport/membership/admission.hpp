@@ -217,8 +217,8 @@ class Admission {
     if (RosterEntry* entry = m_.roster.find(hello.node); entry->presence == wire::Presence::lost) {
       entry->presence = wire::Presence::live;
     }
-    if (hello.earlier_life != m_.options.incarnation) {
-      m_.earlier_life = std::max(m_.earlier_life, hello.earlier_life);
+    if (hello.earlier_incarnation != m_.options.incarnation) {
+      m_.earlier_incarnation = std::max(m_.earlier_incarnation, hello.earlier_incarnation);
     }
     line.state = Connection::State::up;
     line.welcome = true;
@@ -277,7 +277,7 @@ class Admission {
 
   [[nodiscard]] std::string different(PeerId peer, const std::string& difference) const {
     return MembershipState::printable(m_.name() + " and node " + std::to_string(peer) +
-                                  " have different models: " + difference);
+                                      " have different models: " + difference);
   }
 
   MembershipState& m_;

@@ -43,7 +43,7 @@ struct Connection {
 
   LineId id = 0;
   bool dialed = false;  ///< by this side
-  DialAttempt dial;      ///< if so
+  DialAttempt dial;     ///< if so
   State state = State::greeting;
   bool welcome = false;  ///< the peer was let in, or had only come to look
   wire::Hello hello;     ///< the peer's
@@ -89,10 +89,10 @@ struct KnownPeer {
   std::uint64_t progress = 0;  ///< of the link, when it was last looked at
   Time moved{0};               ///< when that last changed
 
-  bool calm = false;           ///< as it said last,
-  std::uint64_t activity_epoch = 0;   ///< and how often it was not
-  std::uint64_t expected = 0;  ///< the same when the question was put
-  bool confirmed = false;      ///< and still so afterwards
+  bool calm = false;                 ///< as it said last,
+  std::uint64_t activity_epoch = 0;  ///< and how often it was not
+  std::uint64_t expected = 0;        ///< the same when the question was put
+  bool confirmed = false;            ///< and still so afterwards
 
   std::uint64_t pinged = 0;  ///< the number of the last ping to it
   Time pinged_at{0};

@@ -18,7 +18,8 @@ namespace gossamer::transport {
 /// is taken for dead, right or wrong: `Delivery` copes with both.
 class FailureDetector {
  public:
-  FailureDetector(MembershipState& state, Admission& handshake) : m_(state), handshake_(handshake) {}
+  FailureDetector(MembershipState& state, Admission& handshake)
+      : m_(state), handshake_(handshake) {}
 
   /// The next frame of `Delivery` for the peer of a line.
   std::optional<wire::DeliveryBody> next(Connection& line, Time now) {
@@ -70,7 +71,8 @@ class FailureDetector {
                                      : receipt.error.text());
     }
     const auto& link = m_.inner(id);
-    peer->speed.accepted(MembershipState::Look::epoch(link), MembershipState::Look::accepted(link), now);
+    peer->speed.accepted(MembershipState::Look::epoch(link), MembershipState::Look::accepted(link),
+                         now);
     m_.mark_dirty(id);
     if (!body.finished && !body.finished_seen) return;
     if (receipt.fate != FrameFate::taken || !peer->known || !m_.delivery.is_open(id)) return;

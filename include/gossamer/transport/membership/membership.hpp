@@ -4,12 +4,12 @@
 
 #include <gossamer/error.hpp>
 #include <gossamer/transport/delivery/ledger.hpp>
-#include <gossamer/transport/membership/termination_detector.hpp>
-#include <gossamer/transport/membership/dialer.hpp>
 #include <gossamer/transport/membership/admission.hpp>
+#include <gossamer/transport/membership/dialer.hpp>
 #include <gossamer/transport/membership/failure_detector.hpp>
 #include <gossamer/transport/membership/options.hpp>
 #include <gossamer/transport/membership/state.hpp>
+#include <gossamer/transport/membership/termination_detector.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -108,7 +108,8 @@ class Membership {
   /// Messages to others that are still this node's: for these it must be heard once more.
   [[nodiscard]] std::size_t not_accepted() const {
     std::size_t sum = 0;
-    for (const auto& [id, peer] : m_.links) sum += MembershipState::Look::not_accepted(m_.inner(id));
+    for (const auto& [id, peer] : m_.links)
+      sum += MembershipState::Look::not_accepted(m_.inner(id));
     return sum;
   }
 
@@ -211,11 +212,12 @@ class Membership {
     if (line == nullptr) return;
     ++m_.counts.malformed;
     const bool other_run = error.rule == wire::WireRule::run;
-    handshake_.refuse(*line, other_run ? wire::Refusal::Code::run : wire::Refusal::Code::protocol,
-                      other_run ? "it is of run \"" + m_.options.run + "\", " + who +
-                                      " of another; start all nodes of a run with the same run name"
-                                : who + ": " + error.text(),
-                      MembershipTopic{MembershipTopic::What::malformed, static_cast<int>(error.rule)});
+    handshake_.refuse(
+        *line, other_run ? wire::Refusal::Code::run : wire::Refusal::Code::protocol,
+        other_run ? "it is of run \"" + m_.options.run + "\", " + who +
+                        " of another; start all nodes of a run with the same run name"
+                  : who + ": " + error.text(),
+        MembershipTopic{MembershipTopic::What::malformed, static_cast<int>(error.rule)});
   }
   /// The peer of a line has not taken what was written to it for long. Unless it has another one,
   /// it is taken for dead, for what waits for it would wait for ever; the line is to be cut.
@@ -332,7 +334,7 @@ class Membership {
   [[nodiscard]] const std::string& last_refusal() const { return m_.last_refusal; }
   [[nodiscard]] const std::string& last_failure() const { return dialer_.last_failure; }
   /// Whether a peer has met an earlier life of this node.
-  [[nodiscard]] bool had_earlier_life() const { return m_.earlier_life != 0; }
+  [[nodiscard]] bool had_earlier_incarnation() const { return m_.earlier_incarnation != 0; }
   [[nodiscard]] const MembershipOptions& options() const { return m_.options; }
   /// How many others have taken part, those who have left included.
   [[nodiscard]] std::size_t met() const {
@@ -520,8 +522,9 @@ class Membership {
     const bool known = !line.dialed || line.dial.why == DialAttempt::Why::member;
     const RosterEntry* peer = m_.roster.find(line.dialed ? line.dial.node : line.hello.node);
     if (known && peer != nullptr) {
-      hello.earlier_life =
-          peer->incarnation != line.hello.incarnation ? peer->incarnation : peer->earlier_life;
+      hello.earlier_incarnation = peer->incarnation != line.hello.incarnation
+                                      ? peer->incarnation
+                                      : peer->earlier_incarnation;
     }
     return hello;
   }

@@ -56,7 +56,7 @@ struct MembershipTimers {
 struct MembershipOptions {
   PeerId number = 0;
   std::uint64_t incarnation = 1;      ///< larger in each life of the node, such as its start's time
-  std::uint32_t world_size = 0;         ///< how many nodes the run begins with; 0: not known
+  std::uint32_t world_size = 0;       ///< how many nodes the run begins with; 0: not known
   std::string run = "gossamer";       ///< only nodes of the same run meet
   std::string address;                ///< where others dial this node; empty: they cannot
   std::vector<std::string> contacts;  ///< addresses of members; any one will do

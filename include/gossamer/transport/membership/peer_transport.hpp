@@ -32,17 +32,20 @@ namespace gossamer::transport {
 ///     unlocked(), view()      the member as it is, for what never changes; its peers
 ///
 /// Threads  the node's thread for all but `wake()`.
-/// Errors   ConfigError from `set_model_layout()` and `gather()`; std::invalid_argument from `send()`.
+/// Errors   ConfigError from `set_model_layout()` and `gather()`; std::invalid_argument from
+/// `send()`.
 template <class Endpoint>
-class PeerTransport {
+class PeerTransport : public Transport {
  public:
   // The contract.
 
-  [[nodiscard]] PeerId self() const { return endpoint_->unlocked().self(); }
-  [[nodiscard]] std::span<const PeerId> peers() const { return endpoint_->unlocked().peers(); }
+  [[nodiscard]] PeerId self() const override { return endpoint_->unlocked().self(); }
+  [[nodiscard]] std::span<const PeerId> peers() const override {
+    return endpoint_->unlocked().peers();
+  }
 
   /// The shape must be in this machine's memory.
-  void set_model_layout(const std::string& model, const model::Flat& shape) {
+  void set_model_layout(const std::string& model, const model::Flat& shape) override {
     std::string text = model;
     for (const at::Tensor& segment : shape.segments()) {
       if (!segment.is_cpu()) {
@@ -56,14 +59,14 @@ class PeerTransport {
     endpoint_->with([&](Membership& member) { member.set_model_layout(text); });
   }
 
-  void send(Message message) {
+  void send(Message message) override {
     if (message.payload && message.payload.bytes() != bytes_) {
       throw std::invalid_argument(c10::str(name_, ": a payload must have the model's ", bytes_,
                                            " bytes, got ", message.payload.bytes()));
     }
     endpoint_->with([&](Membership& member) { member.send(std::move(message)); });
   }
-  std::optional<Event> poll() {
+  std::optional<Event> poll() override {
     if (!early_.empty()) {
       std::optional<Event> event = std::move(early_.front());
       early_.pop_front();
@@ -71,33 +74,33 @@ class PeerTransport {
     }
     return endpoint_->with([](Membership& member) { return member.poll(); });
   }
-  bool wait(Time deadline) {
+  bool wait(Time deadline) override {
     if (!early_.empty()) return true;
     endpoint_->with([](Membership& member) { member.dealt_with(); });
     return endpoint_->wait(deadline);
   }
-  void wake() { endpoint_->wake(); }
-  [[nodiscard]] Time now() const { return endpoint_->now(); }
-  void publish(const Counters& status) {
+  void wake() override { endpoint_->wake(); }
+  [[nodiscard]] Time now() const override { return endpoint_->now(); }
+  void publish(const Counters& status) override {
     endpoint_->with([&](Membership& member) { member.publish(status); });
   }
-  [[nodiscard]] Counters counters(PeerId peer) const {
+  [[nodiscard]] Counters counters(PeerId peer) const override {
     return endpoint_->with([&](Membership& member) { return member.counters(peer); });
   }
-  [[nodiscard]] WorkDone work_done() const {
+  [[nodiscard]] WorkDone work_done() const override {
     return endpoint_->with([](Membership& member) { return member.work_done(); });
   }
-  [[nodiscard]] double speed(PeerId peer) const {
+  [[nodiscard]] double speed(PeerId peer) const override {
     return endpoint_->with([&](Membership& member) { return member.speed(peer); });
   }
-  void finish() {
+  void finish() override {
     endpoint_->with([](Membership& member) { member.finish(); });
   }
-  bool settled() {
+  bool settled() override {
     return early_.empty() && endpoint_->with([](Membership& member) { return member.settled(); });
   }
   /// Returns at once; the destructor waits for the farewell.
-  void close(Reason reason) {
+  void close(Reason reason) override {
     early_.clear();
     endpoint_->with([&](Membership& member) { member.close(reason); });
   }
@@ -105,8 +108,8 @@ class PeerTransport {
   // What only these have.
 
   /// Waits until this node has met at least `others` peers, so that a group starts together. False
-  /// if they are not there in time; `last_connect_error()` may say why. Throws ConfigError for what waiting
-  /// does not mend: another run, another model, a wrong address.
+  /// if they are not there in time; `last_connect_error()` may say why. Throws ConfigError for what
+  /// waiting does not mend: another run, another model, a wrong address.
   bool gather(std::size_t others, std::chrono::nanoseconds within) {
     return gather_until(now() + within,
                         [others](const Membership& member) { return member.met() >= others; });
@@ -127,8 +130,8 @@ class PeerTransport {
     });
   }
   /// Whether a peer has met an earlier life of this node, whose weight is gone.
-  [[nodiscard]] bool had_earlier_life() const {
-    return endpoint_->with([](Membership& member) { return member.had_earlier_life(); });
+  [[nodiscard]] bool had_earlier_incarnation() const {
+    return endpoint_->with([](Membership& member) { return member.had_earlier_incarnation(); });
   }
 
   /// All members that were ever heard of.

@@ -16,7 +16,8 @@ namespace gossamer::transport {
 
 /// One member in the roster of another.
 struct RosterEntry : wire::Entry {
-  std::uint64_t earlier_life = 0;  ///< the latest incarnation before this one; 0: none is known
+  std::uint64_t earlier_incarnation =
+      0;  ///< the latest incarnation before this one; 0: none is known
 
   // When this node dials it.
   bool dialing = false;
@@ -57,7 +58,7 @@ class Roster {
       static_cast<wire::Entry&>(entry) = news;
       entry.report = {};
       hear(entry, news.report);
-      if (earlier != 0) entry.earlier_life = earlier;
+      if (earlier != 0) entry.earlier_incarnation = earlier;
       entry.tries = 0;
       entry.due = Time(0);
       return Change::presence;

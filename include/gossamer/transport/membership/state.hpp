@@ -4,10 +4,10 @@
 
 #include <gossamer/generator.hpp>
 #include <gossamer/transport/delivery/delivery.hpp>
+#include <gossamer/transport/delivery/look_inside.hpp>
 #include <gossamer/transport/membership/connection.hpp>
 #include <gossamer/transport/membership/options.hpp>
 #include <gossamer/transport/membership/roster.hpp>
-#include <gossamer/transport/delivery/look_inside.hpp>
 #include <gossamer/transport/wire/body.hpp>
 
 #include <compare>
@@ -66,8 +66,8 @@ struct MembershipState {
   Roster roster;
   std::map<LineId, Connection> lines;
   std::map<PeerId, KnownPeer> links;  // those whom `delivery` has met
-  std::vector<PeerId> peers;           // as the node was told, ascending
-  std::deque<PeerLeft> news;           // of peers that have finished
+  std::vector<PeerId> peers;          // as the node was told, ascending
+  std::deque<PeerLeft> news;          // of peers that have finished
   Generator random;
 
   std::string model;             // description; empty: none yet
@@ -79,8 +79,8 @@ struct MembershipState {
   bool finished = false;
   bool closing = false;
   Reason reason = Reason::left;
-  double left_behind = 0;          // weight that came home after `close()`
-  std::uint64_t earlier_life = 0;  // of this node, that a peer has heard of
+  double left_behind = 0;                 // weight that came home after `close()`
+  std::uint64_t earlier_incarnation = 0;  // of this node, that a peer has heard of
   std::uint64_t pings = 0;
 
   MembershipCounts counts;

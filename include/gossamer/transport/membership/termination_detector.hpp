@@ -17,10 +17,10 @@ namespace gossamer::transport {
 /// one moment at which all are calm, nothing will ever come again.
 ///
 /// To find such a moment, a node that has heard of all others that they are calm asks each once
-/// more. If all are, and none was activity_epoch since it said so before, all were calm at the moment at
-/// which the questions went out (a double collect: Mattern, "Algorithms for distributed termination
-/// detection", 1987). That is true for all, so it tells them: none depends on the answers of one
-/// that is settled already.
+/// more. If all are, and none was activity_epoch since it said so before, all were calm at the
+/// moment at which the questions went out (a double collect: Mattern, "Algorithms for distributed
+/// termination detection", 1987). That is true for all, so it tells them: none depends on the
+/// answers of one that is settled already.
 class TerminationDetector {
  public:
   explicit TerminationDetector(MembershipState& state) : m_(state) {}

@@ -7,13 +7,13 @@
 #include <gossamer/transport/membership/membership.hpp>
 #include <gossamer/transport/membership/traffic.hpp>
 #include <gossamer/transport/tcp/address_policy.hpp>
-#include <gossamer/transport/tcp/unauthenticated_peers.hpp>
 #include <gossamer/transport/tcp/connection.hpp>
 #include <gossamer/transport/tcp/host_port.hpp>
 #include <gossamer/transport/tcp/input.hpp>
 #include <gossamer/transport/tcp/listener.hpp>
 #include <gossamer/transport/tcp/options.hpp>
 #include <gossamer/transport/tcp/stream.hpp>
+#include <gossamer/transport/tcp/unauthenticated_peers.hpp>
 #include <gossamer/transport/wire/parse.hpp>
 
 #include <asio/awaitable.hpp>
@@ -45,8 +45,8 @@
 
 namespace gossamer::transport {
 
-/// One thread that does all input and output, and a mutex around the `Membership`. The node's thread
-/// never waits for the network: it changes the member and wakes the other one.
+/// One thread that does all input and output, and a mutex around the `Membership`. The node's
+/// thread never waits for the network: it changes the member and wakes the other one.
 class TcpEndpoint {
  public:
   /// Listens from now on. Throws ConfigError if it cannot.

@@ -57,7 +57,9 @@ class UnauthenticatedPeers {
     std::array<std::uint64_t, secure_error_kinds> failed{};  ///< by kind of SecureError; 0: other
   };
 
-  explicit UnauthenticatedPeers(UnauthenticatedPeerLimits limits = {}) : limits_(limits) { limits_.check(); }
+  explicit UnauthenticatedPeers(UnauthenticatedPeerLimits limits = {}) : limits_(limits) {
+    limits_.check();
+  }
 
   /// Whether a handshake may begin; then `succeeded` or `failed` must follow. `now` never falls.
   [[nodiscard]] bool begin(const asio::ip::address& from, Time now) {

@@ -40,12 +40,12 @@ struct Hello {
 
   PeerId node = 0;
   std::uint64_t incarnation = 0;
-  std::uint32_t world_size = 0;      ///< how many nodes the run began with; 0: unknown
-  bool probe = false;              ///< only to see whether the address is right
-  std::uint64_t model = 0;         ///< fingerprint of its model; 0: it has none yet
-  std::uint64_t earlier_life = 0;  ///< the latest life of the receiver, before this one, that the
-                                   ///< sender has heard of; 0: none
-  std::string address;             ///< where others may dial it; empty in a probe
+  std::uint32_t world_size = 0;           ///< how many nodes the run began with; 0: unknown
+  bool probe = false;                     ///< only to see whether the address is right
+  std::uint64_t model = 0;                ///< fingerprint of its model; 0: it has none yet
+  std::uint64_t earlier_incarnation = 0;  ///< the latest life of the receiver, before this one,
+                                          ///< that the sender has heard of; 0: none
+  std::string address;  ///< where others may dial it; empty in a probe
 
   template <class Self, class Io>
   static void walk(Self& self, Io& io) {
@@ -54,7 +54,7 @@ struct Hello {
     io(self.world_size);
     io(self.probe);
     io(self.model);
-    io(self.earlier_life);
+    io(self.earlier_incarnation);
     io.text(self.address, most_address);
   }
 };
@@ -145,7 +145,7 @@ struct Ping {
   std::uint64_t number = 0;  ///< the sender's own count; an answer has the one that it answers
   bool answer = false;
   Report report;
-  bool calm = false;          ///< the sender has finished, and nothing is under way from it
+  bool calm = false;                 ///< the sender has finished, and nothing is under way from it
   std::uint64_t activity_epoch = 0;  ///< how often it was calm, and then not
   /// The sender knows a moment at which all were calm, the receiver when its count was `expected`.
   bool settled = false;

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+/// How a node begins, joins and leaves: the messages of the engine's own, which no rule sees.
+#pragma once
+
+#include <gossamer/node/detail/node_context.hpp>
+#include <gossamer/rule/merge.hpp>
+#include <gossamer/rule/rule.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace gossamer::detail {
+
+/// Four reserved kinds of messages:
+///
+///     first_model    a group starts equal: the first node's parameters
+///     join_request   a newcomer asks a member,
+///     join_answer    which gives it half of its weight with its parameters
+///     hand_over      a node that leaves gives all of its weight, with its parameters, to a peer
+///
+/// If a rule's weights follow its models, a hand-over is merged as any message of it; else the
+/// receiver takes the weight, and the parameters only if it has no weight of its own yet.
+/// Threads: as the engine.
+class JoinAndLeave {
+ public:
+  JoinAndLeave(NodeContext& node, rule::Rule& rule) : node_(node), rule_(rule) {}
+
+  enum Kind : std::uint32_t {
+    first_model = 0xffffffffU,
+    join_request = 0xfffffffeU,
+    join_answer = 0xfffffffdU,
+    hand_over = 0xfffffffcU,
+    first_reserved = 0xfffffff0U  ///< a rule's kinds are below
+  };
+
+  // Starting together.
+
+  /// The node takes the parameters of the first one, when they come.
+  void wait_for_first() { waits_for_first_ = true; }
+  [[nodiscard]] bool waits_for_first() const noexcept { return waits_for_first_; }
+  /// True if it did not have to: it may be the first.
+  bool stop_waiting() { return std::exchange(waits_for_first_, false); }
+  void send_first_model() {
+    const model::Snapshot first = node_.snapshot();
+    for (const PeerId peer : node_.peers()) {
+      node_.send({.to = peer, .kind = first_model, .round = node_.step(), .payload = first});
+    }
+    node_.flush();
+  }
+
+  // Joining.
+
+  void join(PeerId member) {
+    joining_ = true;
+    ask_for_share(rule_.is_synchronous() && !node_.peers().empty() ? node_.peers().front()
+                                                                   : member);
+  }
+  [[nodiscard]] bool joining() const noexcept { return joining_; }
+  void on_peer_joined(PeerId peer) {
+    if (joining_ && !asked_) ask_for_share(peer);
+  }
+  void on_peer_gone(PeerId peer) { ask_another(peer); }
+  /// Gives those their share for whom there was no room.
+  void pay_debts() {
+    for (const PeerId newcomer : std::exchange(owed_, {})) share_with(newcomer);
+  }
+
+  // Leaving.
+
+  /// All weight goes to a live peer, if there is one.
+  void leave() {
+    if (auto message = give_all(node_)) node_.send(std::move(*message));
+    node_.flush();
+  }
+  /// The message that hands everything over; nothing without a peer, or without weight.
+  static std::optional<transport::Message> give_all(rule::RuleContext& node) {
+    const auto peers = node.peers();
+    if (peers.empty() || !(node.weight() > 0)) return std::nullopt;
+    const PeerId to = peers[node.generator().below(static_cast<std::uint32_t>(peers.size()))];
+    return rule::split(node, to, 1, hand_over);
+  }
+  /// Takes in what another one hands over, or what has come back.
+  static void take_over(rule::RuleContext& node, const rule::Rule& rule,
+                        const transport::Message& message) {
+    const bool has_no_model = node.weight() == 0 && message.from != node.self();
+    if (rule.weight_follows_model() || has_no_model) {
+      rule::merge(node, {&message, 1});
+    } else {
+      node.weight() += message.weight;
+    }
+  }
+
+  // Messages.
+
+  static bool is_reserved(const transport::Message& message) {
+    return message.kind >= first_reserved;
+  }
+  /// A message of a reserved kind has come; all that came before it is merged.
+  void receive(transport::Message message) {
+    if (message.kind == first_model) {
+      if (message.payload && std::exchange(waits_for_first_, false)) take_first(message);
+    } else if (message.kind == join_request) {
+      share_with(message.from);
+    } else if (waits_for_first_) {
+      early_.push_back(std::move(message));  // its parameters are not to be written over
+      return;
+    } else if (message.kind == join_answer) {
+      take_share(message);
+    } else {
+      take_over(node_, rule_, message);
+      node_.counters().messages_merged += message.payload ? 1 : 0;
+    }
+    if (!waits_for_first_) {
+      for (transport::Message& early : std::exchange(early_, {})) receive(std::move(early));
+    }
+  }
+  /// One of ours is back.
+  void take_back(transport::Returned returned) {
+    const bool had_no_room = returned.reason == transport::Reason::queue_full;
+    if (returned.message.kind == first_model) {
+      if (had_no_room) node_.send(std::move(returned.message));
+    } else if (returned.message.kind == join_request) {
+      ask_another(returned.message.to);
+    } else if (returned.message.kind == join_answer) {
+      rule::merge(node_, {&returned.message, 1});
+      if (had_no_room) owed_.push_back(returned.message.to);
+    } else {
+      take_over(node_, rule_, returned.message);
+    }
+  }
+  /// The weight of what has come and is not merged.
+  [[nodiscard]] double waiting_weight() const {
+    double weight = 0;
+    for (const auto& message : early_) weight += message.weight;
+    return weight;
+  }
+  void forget() { early_.clear(); }
+
+ private:
+  void take_first(const transport::Message& message) {
+    node_.model().flat().copy_from(*message.payload);
+    if (rule_.is_synchronous()) {
+      node_.joined_at = message.round - node_.counters().steps;  // modulo 2^64
+    }
+  }
+
+  void ask_for_share(PeerId member) {
+    asked_ = member;
+    node_.send({.to = member, .kind = join_request, .payload = {}});
+    node_.flush();
+  }
+  /// The newcomer will hear nothing from `member`.
+  void ask_another(PeerId member) {
+    if (!joining_ || asked_ != member) return;
+    asked_.reset();
+    const auto all = node_.peers();
+    if (all.empty()) return;
+    const auto peers = static_cast<std::uint32_t>(rule_.is_synchronous() ? 1 : all.size());
+    ask_for_share(all[node_.generator().below(peers)]);
+  }
+  void share_with(PeerId newcomer) {
+    if (node_.weight() > 0) {
+      transport::Message answer = rule::split(node_, newcomer, 0.5, join_answer);
+      answer.round = node_.step();
+      node_.send(std::move(answer));
+    } else {
+      node_.send({.to = newcomer, .kind = join_answer, .payload = {}});
+    }
+    node_.flush();
+  }
+  void take_share(const transport::Message& answer) {
+    if (!(answer.weight > 0)) return ask_another(answer.from);
+    joining_ = false;
+    if (rule_.is_synchronous()) node_.joined_at = answer.round;
+    rule::merge(node_, {&answer, 1});
+    ++node_.counters().messages_merged;
+  }
+  NodeContext& node_;
+  rule::Rule& rule_;
+  bool waits_for_first_ = false;
+  bool joining_ = false;                   // it has not yet been given its weight
+  std::optional<PeerId> asked_;            // the member from whom it hopes for it
+  std::vector<PeerId> owed_;               // newcomers whose links had no room for the answer
+  std::vector<transport::Message> early_;  // came before the first model
+};
+
+}  // namespace gossamer::detail
