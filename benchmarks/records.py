@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""Records, and what is made of them.
+
+    records.py add QUESTION NAME FROM    a line of records/QUESTION.jsonl: of a run folder of cifar10,
+                                         or of the file that a benchmark has written
+    records.py tables [QUESTION...]      the tables (Markdown, CSV), in pages, too; all without names
+    records.py plot QUESTION...          the figures (needs python3-matplotlib)
+    records.py held [NAME...]            fails if a figure of speed misses its limit
+    records.py check                     fails if a table is not what its record says
+
+A page has a table between the lines `<!-- FILE.md -->` and `<!-- end -->`, where FILE.md is the table
+in records/; `FILE.md 2` is its second.
+"""
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+here = Path(__file__).parent
+sys.path.append(str(here))
+import speed
+from record_io import FOLDER, add, read, save_figure, write
+
+PAGES = (here / "README.md", here.parent / "README.md")
+
+
+def load(name):
+    """benchmarks/NAME/NAME.py, which has record, texts and often draw."""
+    spec = importlib.util.spec_from_file_location(name, here / name / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+QUESTIONS = {**{name: load(name) for name in
+                ("cluster", "dynamic_weighting", "figure", "methods", "mnist")},
+             **speed.QUESTIONS}
+
+
+def runs_of(question):
+    if question not in QUESTIONS:
+        sys.exit(f"records.py: no question is called {question}; there are: {', '.join(QUESTIONS)}")
+    return read(FOLDER / f"{question}.jsonl")
+
+
+def texts(questions):
+    """{file: what it must hold}"""
+    result = {}
+    for question in questions:
+        if runs := runs_of(question):
+            result.update({here / name: text
+                           for name, text in QUESTIONS[question].texts(runs).items()})
+    return result
+
+
+def filled(page, made):
+    """The page with its tables as they must be."""
+
+    def put_in(match):
+        name, _, number = match[1].partition(" ")
+        path = FOLDER / name
+        tables = re.findall(r"(?:^\|.*\n)+", made.get(path) or path.read_text(), re.M)
+        return f"<!-- {match[1]} -->\n{tables[int(number or 1) - 1]}<!-- end -->\n"
+
+    return re.sub(r"<!-- (\w+\.md(?: \d+)?) -->\n(?:\|.*\n)*<!-- end -->\n", put_in,
+                  page.read_text())
+
+
+def make_tables(questions):
+    made = texts(questions)
+    made.update({page: filled(page, made) for page in PAGES if page.exists()})
+    for path, text in made.items():
+        if not path.exists() or path.read_text() != text:
+            write(path, text)
+    return made
+
+
+def tables(*questions):
+    made = make_tables(questions or QUESTIONS)
+    if questions:
+        print("\n".join(text for path, text in made.items()
+                        if path.suffix == ".md" and path not in PAGES), end="")
+
+
+def plot(*questions):
+    import matplotlib
+    matplotlib.use("Agg")
+
+    tables(*questions)
+    for question in questions:
+        runs = runs_of(question)
+        if not runs:
+            sys.exit(f"records.py: there is no record; run benchmarks/{question}/run.sh first")
+        save_figure(QUESTIONS[question].draw(runs), here / question / f"{question}.png")
+
+
+def check():
+    made = texts(QUESTIONS)
+    made.update({page: filled(page, made) for page in PAGES if page.exists()})
+    wrong = [str(path.relative_to(here.parent)) for path, text in made.items()
+             if not path.exists() or path.read_text() != text]
+    if wrong:
+        sys.exit(f"not what the records say, see benchmarks/records.py tables: {', '.join(wrong)}")
+    print(f"{len(made)} files are what the records say")
+
+
+def add_line(question, name, source):
+    runs_of(question)  # refuses what is no question
+    add(FOLDER / f"{question}.jsonl", name, QUESTIONS[question].record(name, source))
+
+
+if __name__ == "__main__":
+    commands = {"add": add_line, "tables": tables, "plot": plot, "check": check,
+                "held": lambda *names: speed.held(names)}
+    if len(sys.argv) < 2 or sys.argv[1] not in commands:
+        sys.exit(__doc__)
+    commands[sys.argv[1]](*sys.argv[2:])
