@@ -5,7 +5,7 @@
                                          or of the file that a benchmark has written
     records.py tables [QUESTION...]      the tables (Markdown, CSV), in pages, too; all without names
     records.py plot QUESTION...          the figures (needs python3-matplotlib)
-    records.py held [NAME...]            fails if a figure of speed misses its limit
+    records.py held [NAME...]            prints figures of speed; fails if one misses its limit
     records.py check                     fails if a table is not what its record says
 
 A page has a table between the lines `<!-- FILE.md -->` and `<!-- end -->`, where FILE.md is the table

@@ -87,15 +87,14 @@ case ${1-} in
     sed -n '3,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     exit
     ;;
-  --table)
-    python3 "$root/benchmarks/records.py" tables
-    exit
+  --table) shift ;;
+  *)
+    need_packages "${build_packages[@]}" libbenchmark-dev libgloo-dev iperf3
+    configure release
+    mkdir -p "$out"
+    (($#)) || set -- "${questions[@]}"
+    for question in "$@"; do measure "$question"; done
     ;;
 esac
-need_packages "${build_packages[@]}" libbenchmark-dev libgloo-dev iperf3
-configure release
-mkdir -p "$out"
-(($#)) || set -- "${questions[@]}"
-for question in "$@"; do measure "$question"; done
 python3 "$root/benchmarks/records.py" tables
 python3 "$root/benchmarks/records.py" held "$@"

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# shellcheck shell=bash
 # Sourced by the benchmarks that train for long, beside cmake/setup.sh: each run goes on where it was
 # cut off, and leaves one line in benchmarks/records/QUESTION.jsonl. CIFAR10_OPTIONS may add options
 # of the example to every run, such as --channels-last.

@@ -129,7 +129,7 @@ case ${1-} in
   --plot) plot ;;
   --list)
     runs | while read -r run args; do
-      if recorded "$run"; then state=done; else state=todo; fi
+      if recorded "$run"; then state="done"; else state=todo; fi
       echo "$state $run $args"
     done
     ;;
