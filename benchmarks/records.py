@@ -8,8 +8,8 @@
     records.py held [NAME...]            prints figures of speed; fails if one misses its limit
     records.py check                     fails if a table is not what its record says
 
-A page has a table between the lines `<!-- FILE.md -->` and `<!-- end -->`, where FILE.md is the table
-in records/; `FILE.md 2` is its second.
+Between the lines `<!-- FILE.md -->` and `<!-- end -->` a page has what is in records/FILE.md, and with
+`<!-- FILE.md 2 -->` only the second table of it.
 """
 
 import importlib.util
@@ -58,13 +58,14 @@ def filled(page, made):
     """The page with its tables as they must be."""
 
     def put_in(match):
-        name, _, number = match[1].partition(" ")
-        path = FOLDER / name
-        tables = re.findall(r"(?:^\|.*\n)+", made.get(path) or path.read_text(), re.M)
-        return f"<!-- {match[1]} -->\n{tables[int(number or 1) - 1]}<!-- end -->\n"
+        name, number = match[1], match[2]
+        text = made.get(FOLDER / name) or (FOLDER / name).read_text()
+        if number:
+            text = re.findall(r"(?:^\|.*\n)+", text, re.M)[int(number) - 1]
+        return f"{match[0].splitlines()[0]}\n{text}<!-- end -->\n"
 
-    return re.sub(r"<!-- (\w+\.md(?: \d+)?) -->\n(?:\|.*\n)*<!-- end -->\n", put_in,
-                  page.read_text())
+    return re.sub(r"^<!-- (\w+\.md)(?: (\d+))? -->\n(?:(?!<!--).*\n)*<!-- end -->\n", put_in,
+                  page.read_text(), flags=re.M)
 
 
 def make_tables(questions):
