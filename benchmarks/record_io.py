@@ -52,15 +52,15 @@ def read(path):
     return dict(sorted(runs.items()))
 
 
-def add(path, name, run):
-    """Adds a line, or replaces that of the same name. Writers wait for each other; who is cut off
-    leaves the file as it was."""
+def add(path, new):
+    """Adds the runs of `new` ({name: run}), or replaces those of the same names. Writers wait for each
+    other; who is cut off leaves the file as it was."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = os.open(path.parent, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        runs = {**read(path), name: run}
+        runs = {**read(path), **new}
         write(path, "".join(json.dumps({"name": key, **sorted_keys(runs[key])}) + "\n"
                             for key in sorted(runs)))
     finally:

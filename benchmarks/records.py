@@ -3,6 +3,7 @@
 
     records.py add QUESTION NAME FROM    a line of records/QUESTION.jsonl: of a run folder of cifar10,
                                          or of the file that a benchmark has written
+    records.py lines QUESTION FILE       all lines of a file, for a program that prints lines
     records.py tables [QUESTION...]      the tables (Markdown, CSV), in pages, too; all without names
     records.py plot QUESTION...          the figures (needs python3-matplotlib)
     records.py held [NAME...]            prints figures of speed; fails if one misses its limit
@@ -20,6 +21,7 @@ from pathlib import Path
 here = Path(__file__).parent
 sys.path.append(str(here))
 import speed
+import theory
 from record_io import FOLDER, add, read, save_figure, write
 
 PAGES = (here / "README.md", here.parent / "README.md")
@@ -35,7 +37,7 @@ def load(name):
 
 QUESTIONS = {**{name: load(name) for name in
                 ("cluster", "dynamic_weighting", "figure", "methods", "mnist")},
-             **speed.QUESTIONS}
+             **speed.QUESTIONS, **theory.QUESTIONS}
 
 
 def runs_of(question):
@@ -108,12 +110,20 @@ def check():
 
 def add_line(question, name, source):
     runs_of(question)  # refuses what is no question
-    add(FOLDER / f"{question}.jsonl", name, QUESTIONS[question].record(name, source))
+    add(FOLDER / f"{question}.jsonl", {name: QUESTIONS[question].record(name, source)})
+
+
+def add_lines(question, source):
+    runs_of(question)
+    new = read(source)
+    if not new:
+        sys.exit(f"records.py: {source} holds no line")
+    add(FOLDER / f"{question}.jsonl", new)
 
 
 if __name__ == "__main__":
-    commands = {"add": add_line, "tables": tables, "plot": plot, "check": check,
-                "held": lambda *names: speed.held(names)}
+    commands = {"add": add_line, "lines": add_lines, "tables": tables, "plot": plot,
+                "check": check, "held": lambda *names: speed.held(names)}
     if len(sys.argv) < 2 or sys.argv[1] not in commands:
         sys.exit(__doc__)
     commands[sys.argv[1]](*sys.argv[2:])

@@ -13,8 +13,8 @@
 # goes to benchmarks/records/performance.jsonl, a line for each question, what is of TCP (stream,
 # transport, processes) to network.jsonl; the tables are beside them. Asked only by name: `simulator`
 # (ten minutes and 2 GB for 100,000 nodes), and what is no matter of speed, `consensus` and
-# `easgd_stability` (minutes), whose tables are the programs' output. The status is 1 if a figure
-# misses its limit. The comparison of accuracies has scripts of its own: benchmarks/*/run.sh.
+# `easgd_stability` (minutes); each has a record of its name. The status is 1 if a figure misses its
+# limit. The comparison of accuracies has scripts of its own: benchmarks/*/run.sh.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../cmake/setup.sh"
 out=$root/build/benchmarks
@@ -68,9 +68,8 @@ measure() {
       ;;
     consensus | easgd_stability)
       build release "bench_$1" >/dev/null
-      "$bin/bench_$1" >"$out/$1.md"
-      cp "$out/$1.md" "$root/benchmarks/records/$1.md.part"
-      mv "$root/benchmarks/records/$1.md.part" "$root/benchmarks/records/$1.md"
+      "$bin/bench_$1" >"$out/$1.jsonl"
+      python3 "$root/benchmarks/records.py" lines "$1" "$out/$1.jsonl"
       ;;
     *) die "benchmarks/run.sh: no question is called $1; there are: ${questions[*]} simulator consensus easgd_stability" ;;
   esac
