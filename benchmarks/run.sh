@@ -6,19 +6,23 @@
 #   ./benchmarks/run.sh QUESTION...   kernels, memory, includes, throughput, straggler;
 #                                     stream, transport, processes;
 #                                     simulator, consensus, easgd_stability
-#   ./benchmarks/run.sh --table       the table, from what was measured before
+#   ./benchmarks/run.sh --table       all tables, those of the other benchmarks and of README.md, too,
+#                                     from the records; none is measured
 #
-# An idle machine gives clean figures; all takes about ten minutes after the build. The table goes to
-# benchmarks/records/performance.md, the figures to performance.json beside it, those of
-# TCP (stream, transport, processes) to network.md and network.json. Asked only by name:
-# `simulator` (ten minutes and 2 GB for 100,000 nodes), and what is no matter of speed, `consensus`
-# and `easgd_stability` (minutes); each goes to a file of its name, .md. The comparison of accuracies
-# has scripts of its own: benchmarks/*/run.sh.
+# An idle machine gives clean figures; all takes about ten minutes after the build. What is measured
+# goes to benchmarks/records/performance.jsonl, a line for each question, what is of TCP (stream,
+# transport, processes) to network.jsonl; the tables are beside them. Asked only by name: `simulator`
+# (ten minutes and 2 GB for 100,000 nodes), and what is no matter of speed, `consensus` and
+# `easgd_stability` (minutes); each has a record of its name. The status is 1 if a figure misses its
+# limit. The comparison of accuracies has scripts of its own: benchmarks/*/run.sh.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../cmake/setup.sh"
 out=$root/build/benchmarks
 bin=$root/build/release/benchmarks
 export OMP_NUM_THREADS=1
+
+# keep RECORD NAME [FILE]: a line of what was measured.
+keep() { python3 "$root/benchmarks/records.py" add "$1" "$2" "${3-$out/$2.json}"; }
 
 measure() {
   echo "$1"
@@ -27,8 +31,7 @@ measure() {
       build release bench_kernels >/dev/null
       "$bin/bench_kernels" --benchmark_enable_random_interleaving=true \
         --benchmark_repetitions=9 --benchmark_min_time=0.2 --benchmark_format=json \
-        >"$out/kernels.json.part" 2>/dev/null
-      mv "$out/kernels.json.part" "$out/kernels.json"
+        >"$out/kernels.json" 2>/dev/null
       ;;
     memory)
       build release bench_memory >/dev/null
@@ -59,15 +62,21 @@ measure() {
     simulator)
       build release bench_simulator >/dev/null
       for nodes in 1000 10000 100000; do
-        "$bin/bench_simulator" "$nodes" 10000 4 "$out/simulator-$nodes.json"
+        "$bin/bench_simulator" "$nodes" 10000 4 "$out/simulator.json"
+        keep simulator "nodes-$nodes" "$out/simulator.json"
       done
       ;;
     consensus | easgd_stability)
       build release "bench_$1" >/dev/null
-      "$bin/bench_$1" >"$out/$1.md.part"
-      mv "$out/$1.md.part" "$root/benchmarks/records/$1.md"
+      "$bin/bench_$1" >"$out/$1.jsonl"
+      python3 "$root/benchmarks/records.py" lines "$1" "$out/$1.jsonl"
       ;;
     *) die "benchmarks/run.sh: no question is called $1; there are: ${questions[*]} simulator consensus easgd_stability" ;;
+  esac
+  case $1 in
+    stream | transport | processes) keep network "$1" ;;
+    simulator | consensus | easgd_stability) ;;
+    *) keep performance "$1" ;;
   esac
 }
 
@@ -84,9 +93,7 @@ case ${1-} in
     mkdir -p "$out"
     (($#)) || set -- "${questions[@]}"
     for question in "$@"; do measure "$question"; done
-    # Some write tables of their own; after them alone there is nothing to sum up.
-    compgen -G "$out/*.json" >/dev/null || exit 0
     ;;
 esac
-mkdir -p "$root/benchmarks/records"
-python3 "$root/benchmarks/table.py" "$out" "$root/benchmarks/records"
+python3 "$root/benchmarks/records.py" tables
+python3 "$root/benchmarks/records.py" held "$@"

@@ -1,16 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Records of the simulated clusters' runs, and the figure made of them; see run.sh.
+"""Records of the simulated clusters' runs, and what is made of them; see run.sh and ../records.py."""
 
-    cluster.py record RUN FILE          what a run folder of cifar10 says, in one small file
-    cluster.py plot RECORDS CSV PNG     the figure, and the times to the target on standard output
-"""
-
-import json
-import sys
-from pathlib import Path
-
-sys.path.append(str(Path(__file__).parent.parent))
-from record_io import run_record, save_figure, write, write_table  # beside the other benchmarks
+from record_io import csv_text, run_record, table
 
 TARGET = 0.6
 POINT = ("images", "virtual_seconds", "train_loss", "test_loss", "test_accuracy",
@@ -34,31 +25,52 @@ def time_to(target, points):
     return None
 
 
-def plot(records, table, picture):
-    import matplotlib
-    matplotlib.use("Agg")
+def record(name, folder):
+    return run_record(folder, POINT)
+
+
+def by_cluster(runs):
+    """{cluster: {rule: run}}"""
+    result = {}
+    for name, run in runs.items():
+        cluster, _, rule = name.partition("/")
+        result.setdefault(cluster, {})[rule] = run
+    for cluster in ("straggler", "membership"):  # one alone waits for nobody, and does not die
+        if cluster in result and "single" in result.get("equal", {}):
+            result[cluster].setdefault("single", result["equal"]["single"])
+    return result
+
+
+def texts(runs):
+    keys = POINT[:-2]  # but for the lists
+    points = csv_text(("cluster", "rule", *keys),
+                      ((*name.split("/"), *(point.get(key, "") for key in keys))
+                       for name, run in runs.items() for point in run["points"]))
+    clusters = by_cluster(runs)
+    rows = []
+    for cluster, title in CLUSTERS.items():
+        times = {rule: time_to(TARGET, clusters[cluster][rule]["points"]) for rule in RULES
+                 if rule in clusters.get(cluster, {})}
+        rows.append([title, *(time_text(times.get(rule), times.get("sync"), rule)
+                              for rule in ("gosgd", "sync", "persyn", "single"))])
+    head = (f"virtual seconds to {100 * TARGET:.0f} % (and to `sync`'s)", "`gosgd`", "`sync`", "`persyn`",
+            "one node alone")
+    return {"records/cluster.md": table(head, rows), "cluster/cluster.csv": points}
+
+
+def time_text(time, of_sync, rule):
+    if time is None:
+        return ""
+    return f"{time:.1f}" if rule == "sync" or not of_sync else f"{time:.1f} ({time / of_sync:.2f})"
+
+
+def draw(runs):
     import matplotlib.pyplot as plt
 
-    runs = {}
-    for path in sorted(Path(records).glob("*.json")):
-        cluster, _, rule = path.stem.partition("-")
-        runs.setdefault(cluster, {})[rule] = json.loads(path.read_text())
-    if not runs:
-        sys.exit(f"cluster.py: {records} holds no record; run benchmarks/cluster/run.sh first")
-
-    keys = POINT[:-2]  # but for the lists
-    write_table(table, ("cluster", "rule", *keys),
-                ((cluster, rule, *(point.get(key, "") for key in keys))
-                 for cluster, by_rule in runs.items() for rule, run in by_rule.items()
-                 for point in run["points"]))
-
+    clusters = by_cluster(runs)
     figure, axes = plt.subplots(2, 2, figsize=(12, 8), sharey=True)
     for axis, (cluster, title) in zip(axes.flat, CLUSTERS.items()):
-        by_rule = dict(runs.get(cluster, {}))
-        if "single" not in by_rule and cluster != "lognormal" and "equal" in runs:
-            alone = runs["equal"].get("single")  # it has nobody to wait for, and does not die
-            if alone:
-                by_rule["single"] = alone
+        by_rule = clusters.get(cluster, {})
         for rule, (label, colour, style) in RULES.items():
             if rule not in by_rule:
                 continue
@@ -66,10 +78,6 @@ def plot(records, table, picture):
             axis.plot([point["virtual_seconds"] for point in points],
                       [100 * point["test_accuracy"] for point in points],
                       color=colour, linestyle=style, marker=".", linewidth=1.8, label=label)
-            reached = time_to(TARGET, points)
-            print(f"{cluster:12} {rule:8} {reached:8.1f} s to {TARGET:.0%}" if reached else
-                  f"{cluster:12} {rule:8}        - s to {TARGET:.0%}; "
-                  f"{points[-1]['test_accuracy']:.1%} after {points[-1]['images']} images")
         axis.set_title(title)
         axis.axhline(100 * TARGET, color="#999999", linewidth=0.8)
         axis.set_xscale("log")
@@ -79,18 +87,7 @@ def plot(records, table, picture):
         axis.set_xlabel("virtual seconds")
     for axis in axes[:, 0]:
         axis.set_ylabel("test accuracy of the mean model, %")
-    first = next(iter(next(iter(runs.values())).values()))
+    first = next(iter(runs.values()))
     figure.suptitle(f"CIFAR-10 on a simulated cluster: 8 machines of one core, 1 Gbit/s; batch "
                     f"{first['batch']}, momentum {first['momentum']}, p = {first['probability']}")
-    save_figure(figure, picture)
-
-
-def record(run, file):
-    write(file, run_record(run, POINT))
-
-
-if __name__ == "__main__":
-    commands = {"record": record, "plot": plot}
-    if len(sys.argv) < 2 or sys.argv[1] not in commands:
-        sys.exit(__doc__)
-    commands[sys.argv[1]](*sys.argv[2:])
+    return figure

@@ -9,13 +9,11 @@
 #
 # Needs the real CIFAR-10: GOSSAMER_DATA names its folder. A run takes 5 to 15 minutes of one core
 # and goes on where it was cut off; as many run side by side as there are cores. What is kept:
-# benchmarks/records/cluster/*.json.
+# benchmarks/records/cluster.jsonl.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../../cmake/setup.sh"
-source "$root/benchmarks/cifar10_runs.sh"
-here=$root/benchmarks/cluster
-records=$root/benchmarks/records/cluster
-work=$root/build/cluster
+source "$root/benchmarks/runs.sh"
+question cluster
 
 # CLUSTER RULE: a node alone has nobody to wait for, and does not die.
 contenders=(
@@ -26,28 +24,16 @@ contenders=(
 )
 
 train() {
-  local name=$1 cluster=${1%/*} rule=${1#*/}
-  local run=$cluster-$rule
-  [[ ! -f $records/$run.json ]] || return 0
-  echo "$name: log in $work/$run.log"
-  train_to_record "$here/cluster.py" "$work/$run" "$records/$run.json" \
-    --transport simulated --cluster "$here/$cluster.toml" --rule "$rule" \
-    --probability 0.1 --momentum 0.9 --seed 1 --images 400000 --until-accuracy 0.6 \
-    --evaluate-every 20000 --node-test-images 200 --checkpoint-every 100000 \
-    >"$work/$run.log" 2>&1 || die "$name ended with an error: see $work/$run.log"
-  echo "$name: done"
-}
-
-plot() {
-  need_packages python3-matplotlib
-  /usr/bin/python3 "$here/cluster.py" plot "$records" "$here/cluster.csv" "$here/cluster.png"
+  logged "$1" train_to_record "$1" --transport simulated --cluster "$here/${1%/*}.toml" \
+    --rule "${1#*/}" --probability 0.1 --momentum 0.9 --seed 1 --images 400000 \
+    --until-accuracy 0.6 --evaluate-every 20000 --node-test-images 200 --checkpoint-every 100000
 }
 
 case ${1-} in
-  --help | -h) sed -n '3,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
+  --help | -h) usage "${BASH_SOURCE[0]}" ;;
   --plot) plot ;;
   "")
-    prepare_runs "$work" "$records"
+    prepare_cifar10
     printf '%s\n' "${contenders[@]}" | side_by_side
     plot
     ;;

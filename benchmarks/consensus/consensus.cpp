@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// How far nodes drift apart when each adds N(0, 1) to every coordinate in every step, under each
 /// rule that mixes parameters: the consensus error of the GoSGD papers' experiment, per coordinate
-/// and over time, beside theory where there is one. Prints a table.
+/// and over time, beside theory where there is one. Prints a line of JSON for each rule.
 #include <gossamer/gossamer.hpp>
 #include <gossamer/observe/consensus.hpp>
 #include <gossamer/simulation/group.hpp>
@@ -13,12 +13,14 @@
 
 #include <ATen/ops/linalg_eigvalsh.h>
 #include <ATen/ops/zeros.h>
+#include <c10/util/StringUtil.h>
+#include <nlohmann/json.hpp>
 
 #include <chrono>
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <functional>
+#include <iostream>
 #include <memory>
 #include <string>
 #include <utility>
@@ -52,7 +54,7 @@ class Walker final : public GossipNode<std::vector<at::Tensor>> {
   Generator random_;
 };
 
-/// One line of the table. `rule` and `theory` are functions of the rate of exchange p = 1 / tau.
+/// One line of the record. `rule` and `theory` are functions of the rate of exchange p = 1 / tau.
 struct Line {
   std::string name;
   std::function<rule::AnyRule(double p)> rule;
@@ -163,22 +165,16 @@ Found measure(const Line& line, double p) {
 
 int main() {
   const std::vector<double> rates = {0.5, 0.1, 0.02};
-  std::printf(
-      "Consensus error per coordinate of 8 nodes (not counting a centre) that add N(0, 1) in each\n"
-      "step: mean over time, with an exchange every 1 / p steps; in brackets theory, where there\n"
-      "is one, for exchanges that take no time. Effective nodes are those at p = 0.1.\n\n"
-      "| rule | p = 0.5 | p = 0.1 | p = 0.02 | effective nodes |\n|---|---|---|---|---|\n");
+  int row = 0;
   for (const Line& line : lines()) {
-    std::printf("| %s |", line.name.c_str());
-    double effective = 0;
+    nlohmann::ordered_json record = {{"name", line.name}, {"row", row++}};
     for (const double p : line.every_step ? std::vector<double>{1} : rates) {
       const Found found = measure(line, p);
-      if (p == 0.1 || line.every_step) effective = found.effective_nodes;
-      std::printf(" %.3g", found.error);
-      if (line.theory) std::printf(" (%.3g)", line.theory(p));
-      std::printf(line.every_step ? " in every step | | |" : " |");
+      const std::string rate = c10::str(p);
+      record["consensus_error"][rate] = found.error;
+      if (line.theory) record["theory"][rate] = line.theory(p);
+      record["effective_nodes"][rate] = found.effective_nodes;
     }
-    std::printf(" %.2f |\n", effective);
-    std::fflush(stdout);
+    std::cout << record << std::endl;
   }
 }

@@ -8,14 +8,11 @@
 #
 # Needs the real CIFAR-10: GOSSAMER_DATA names its folder. A run takes three minutes of one core with
 # SGD, more with AdaHessian, and goes on where it was cut off; as many side by side as there are
-# cores. What is kept: benchmarks/records/dynamic_weighting/*.json and table.md.
+# cores. What is kept: benchmarks/records/dynamic_weighting.jsonl.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../../cmake/setup.sh"
-source "$root/benchmarks/cifar10_runs.sh"
-here=$root/benchmarks/dynamic_weighting
-records=$root/benchmarks/records/dynamic_weighting
-work=$root/build/dynamic_weighting
-common="--images 100000 --evaluate-every 20000 --node-test-images 200 --checkpoint-every 100000"
+source "$root/benchmarks/runs.sh"
+question dynamic_weighting
 
 # OPTIMIZER WORKERS TAU RULE DROP, in the order of importance.
 contenders() {
@@ -33,31 +30,25 @@ contenders() {
 }
 
 train() {
-  local optimizer=$1 workers=$2 tau=$3 rule=$4 name=$4-$1-$2-$3-$5 own drop=0.333333
-  [[ ! -f $records/$name.json ]] || return 0
+  local optimizer=$1 workers=$2 tau=$3 rule=$4 run=$4-$1-$2-$3-$5 drop=0.333333 own
   [[ $5 == drop ]] || drop=0
+  own=(--learning-rate 0.01 --momentum 0.9)
+  [[ $optimizer == sgd ]] || own=(--learning-rate 0.05)
   # The centre is a node, too, which has a shard that it does not train on: all shards have a
   # quarter of the images in common, so little is missed.
-  own="--learning-rate 0.01 --momentum 0.9"
-  [[ $optimizer == sgd ]] || own="--learning-rate 0.05"
-  echo "$name: log in $work/$name.log"
-  # shellcheck disable=SC2086  # common and own are words
-  train_to_record "$here/dynamic_weighting.py" "$work/$name" "$records/$name.json" \
-    --transport simulated --nodes $((workers + 1)) --rule "$rule" --alpha 0.1 --tau "$tau" \
-    --drop "$drop" --optimizer "$optimizer" $own --shard --overlap 0.25 --seed 1 $common \
-    >"$work/$name.log" 2>&1 || die "$name ended with an error: see $work/$name.log"
-  echo "$name: done"
+  logged "$run" train_to_record "$run" --transport simulated --nodes $((workers + 1)) \
+    --rule "$rule" --alpha 0.1 --tau "$tau" --drop "$drop" --optimizer "$optimizer" "${own[@]}" \
+    --shard --overlap 0.25 --seed 1 --images 100000 --evaluate-every 20000 \
+    --node-test-images 200 --checkpoint-every 100000
 }
 
-table() { python3 "$here/dynamic_weighting.py" table "$records" "$records/table.md"; }
-
 case ${1-} in
-  --help | -h) sed -n '3,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
-  --plot) table ;;
+  --help | -h) usage "${BASH_SOURCE[0]}" ;;
+  --plot) tables ;;
   "")
-    prepare_runs "$work" "$records"
+    prepare_cifar10
     contenders | side_by_side
-    table
+    tables
     ;;
   *) die "benchmarks/dynamic_weighting/run.sh takes --plot or nothing, got '$1'" ;;
 esac

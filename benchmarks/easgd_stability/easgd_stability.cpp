@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT
 /// For which strength of the pull EASGD stays stable on f(x) = x^2 / 2, by trying: workers take
 /// their steps one after the other, or all wait for the centre, beside what theory says. Prints a
-/// table.
+/// line of JSON for each step size.
 #include <gossamer/node/gossip_node.hpp>
 #include <gossamer/rule/easgd.hpp>
 #include <gossamer/simulation/group.hpp>
 
 #include <ATen/ops/ones.h>
+#include <c10/util/StringUtil.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <cstdio>
+#include <iostream>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -77,16 +79,15 @@ double boundary(std::size_t workers, double eta, bool synchronous) {
 }  // namespace
 
 int main() {
-  std::printf(
-      "The largest stable alpha of EASGD on f(x) = x^2 / 2, step size eta, an exchange with every\n"
-      "step: found by halving, and in theory (4 - 2 eta) / (4 - eta); synchronous with p workers:\n"
-      "(4 - 2 eta) / (2 + p (2 - eta)).\n\n"
-      "| eta | theory | 1 worker | 2 workers in turn | 4 workers in turn | theory, 4 synchronous | "
-      "4 synchronous |\n|---|---|---|---|---|---|---|\n");
   for (const double eta : {0.01, 0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 1.9}) {
-    std::printf("| %g | %.3f | %.3f | %.3f | %.3f | %.3f | %.3f |\n", eta, easgd_largest_alpha(eta),
-                boundary(1, eta, false), boundary(2, eta, false), boundary(4, eta, false),
-                easgd_largest_alpha(eta, 4), boundary(4, eta, true));
-    std::fflush(stdout);
+    const nlohmann::ordered_json record = {{"name", c10::str("eta=", eta)},
+                                           {"eta", eta},
+                                           {"theory", easgd_largest_alpha(eta)},
+                                           {"workers_1", boundary(1, eta, false)},
+                                           {"workers_2_in_turn", boundary(2, eta, false)},
+                                           {"workers_4_in_turn", boundary(4, eta, false)},
+                                           {"theory_4_synchronous", easgd_largest_alpha(eta, 4)},
+                                           {"workers_4_synchronous", boundary(4, eta, true)}};
+    std::cout << record << std::endl;
   }
 }

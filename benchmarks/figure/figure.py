@@ -1,38 +1,62 @@
 # SPDX-License-Identifier: MIT
-"""Records of the figure's runs, and the figure made of them; see run.sh.
-
-    figure.py record RUN FILE          what a run folder of cifar10 says, in one small file
-    figure.py speeds RUNS FILE         images per second of each contender, from folders NAME.ROUND
-    figure.py plot RECORDS CSV PNG     the figure
-"""
+"""Records of the figure's runs, and what is made of them; see run.sh and ../records.py."""
 
 import json
 import statistics
-import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parent.parent))
-from record_io import (machine, rounded, run_record, save_figure, write,
-                       write_table)  # beside the other benchmarks
+from record_io import csv_text, machine, rounded, run_record, table
 
 POINT = ("images", "train_loss", "test_loss", "test_accuracy", "weighted_test_accuracy",
          "worst_node_accuracy", "best_node_accuracy", "consensus_error", "effective_nodes",
          "total_weight", "messages_sent", "bytes_sent", "wall_seconds")
 
 
-def record(run, file):
-    write(file, run_record(run, POINT, lambda line, summary: {
-        "steps_per_node": line["steps"] / summary["nodes"]}))
+def record(name, folder):
+    """Of a run folder of cifar10; of the name `speeds`: of a folder with such folders, NAME.ROUND."""
+    if name == "speeds":
+        return speeds(folder)
+    return run_record(folder, POINT, lambda line, summary: {
+        "steps_per_node": line["steps"] / summary["nodes"]})
 
 
-def speeds(runs, file):
+def speeds(folder):
+    """Images per second of each contender."""
     rates = {}
-    for folder in sorted(Path(runs).iterdir()):
-        summary = json.loads((folder / "summary.json").read_text())
-        rates.setdefault(folder.stem, []).append(round(summary["images_per_second"], 1))
-    result = {"machine": machine(), "images_per_second": rates,
-              "median": {name: statistics.median(values) for name, values in rates.items()}}
-    write(file, json.dumps(result, indent=1) + "\n")
+    for run in sorted(Path(folder).iterdir()):
+        summary = json.loads((run / "summary.json").read_text())
+        rates.setdefault(run.stem, []).append(round(summary["images_per_second"], 1))
+    return {"machine": machine(), "images_per_second": rates,
+            "median": {name: statistics.median(values) for name, values in rates.items()}}
+
+
+def apart(runs):
+    """The runs, and their speeds or None."""
+    runs = dict(runs)
+    speed = runs.pop("speeds", None)
+    return runs, speed
+
+
+def texts(runs):
+    runs, speed = apart(runs)
+    keys = ("steps_per_node", *POINT)
+    points = csv_text(("contender", "seconds", *keys), (
+        (name, rounded(point["images"] / speed["median"][name] if speed else None),
+         *(point.get(key, "") for key in keys))
+        for name, run in runs.items() for point in run["points"]))
+    rows = []
+    for name, run in sorted(runs.items(), key=lambda one: -one[1]["points"][-1]["bytes_sent"]):
+        rule, _, probability = name.partition("-")
+        end = run["points"][-1]
+        alone = run["nodes"] == 1
+        text = f"`{rule}`, {end['steps_per_node']:,.0f} steps" if alone else (
+            f"`{rule}`, p = {probability}" if probability else f"`{rule}`")
+        rows.append([text, f"{100 * end['test_accuracy']:.1f} %", f"{end['train_loss']:.3f}",
+                     "" if alone else f"{end['consensus_error']:.2g}",
+                     "" if alone else f"{end['bytes_sent'] / 1e6:,.0f}"])
+    head = ("rule", "accuracy, mean model", "training loss of the nodes", "consensus error",
+            "megabytes sent")
+    return {"records/figure.md": table(head, rows), "figure/figure.csv": points}
 
 
 def label(name):
@@ -41,22 +65,10 @@ def label(name):
     return f"{text[rule]}, p = {probability}" if probability else text[rule]
 
 
-def plot(records, table, picture):
-    import matplotlib
-    matplotlib.use("Agg")
+def draw(runs):
     import matplotlib.pyplot as plt
 
-    runs = {path.stem: json.loads(path.read_text()) for path in sorted(Path(records).glob("*.json"))}
-    speed = runs.pop("speeds", None)
-    if not runs:
-        sys.exit(f"figure.py: {records} holds no record; run benchmarks/figure/run.sh first")
-    rows = []
-    for name, run in runs.items():
-        for point in run["points"]:
-            seconds = point["images"] / speed["median"][name] if speed else None
-            rows.append({"contender": name, "seconds": rounded(seconds), **point})
-    write_table(table, rows[0], (row.values() for row in rows))
-
+    runs, speed = apart(runs)
     colour = {"0.01": "#9ecae1", "0.02": "#4292c6", "0.4": "#08519c"}
     warm = {"0.01": "#fdbe85", "0.02": "#fd8d3c", "0.4": "#a63603"}
     figure, axes = plt.subplots(2, 2 if speed else 1, figsize=(12, 8), sharey="row", squeeze=False)
@@ -90,11 +102,4 @@ def plot(records, table, picture):
     first = next(iter(runs.values()))
     figure.suptitle(f"CIFAR-10, {nodes} nodes, batch {first['batch']}, learning rate "
                     f"{first['learning_rate']}, momentum {first['momentum']}")
-    save_figure(figure, picture)
-
-
-if __name__ == "__main__":
-    commands = {"record": record, "speeds": speeds, "plot": plot}
-    if len(sys.argv) < 2 or sys.argv[1] not in commands:
-        sys.exit(__doc__)
-    commands[sys.argv[1]](*sys.argv[2:])
+    return figure

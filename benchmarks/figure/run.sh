@@ -8,13 +8,11 @@
 #   ./benchmarks/figure/run.sh --plot      only the figure, from the records
 #
 # Needs the real CIFAR-10: GOSSAMER_DATA names its folder. A run takes 10 to 30 minutes on two
-# cores and goes on where it was cut off. What is kept: benchmarks/records/figure/*.json.
+# cores and goes on where it was cut off. What is kept: benchmarks/records/figure.jsonl.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../../cmake/setup.sh"
-source "$root/benchmarks/cifar10_runs.sh"
-here=$root/benchmarks/figure
-records=$root/benchmarks/records/figure
-work=$root/build/figure
+source "$root/benchmarks/runs.sh"
+question figure
 common=(--momentum 0.9 --seed 1 --node-test-images 200)
 
 # NAME IMAGES ARGS...: what is compared. 640,000 images are 4,000 steps for each of 8 nodes.
@@ -34,8 +32,8 @@ train() {
   shift 2
   [[ $name != single ]] || every=10000  # its steps go by eight times as slowly
   echo "$name: $images images"
-  train_to_record "$here/figure.py" "$work/$name" "$records/$name.json" "$@" "${common[@]}" \
-    --images "$images" --evaluate-every "$every" --checkpoint-every 40000
+  train_to_record "$name" "$@" "${common[@]}" --images "$images" --evaluate-every "$every" \
+    --checkpoint-every 40000
 }
 
 # Training alone, each contender in turn, several rounds: the machine's moods hit all alike.
@@ -53,25 +51,20 @@ measure_speeds() {
         "$folder/summary.json") images/s"
     done
   done
-  python3 "$here/figure.py" speeds "$work/speed" "$records/speeds.json"
-}
-
-plot() {
-  need_packages python3-matplotlib
-  /usr/bin/python3 "$here/figure.py" plot "$records" "$here/figure.csv" "$here/figure.png"
+  add_record speeds "$work/speed"
 }
 
 case ${1-} in
-  --help | -h) sed -n '3,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
+  --help | -h) usage "${BASH_SOURCE[0]}" ;;
   --plot) plot ;;
-  --time) prepare_runs "$work" "$records" && measure_speeds && plot ;;
+  --time) prepare_cifar10 && measure_speeds && plot ;;
   "")
-    prepare_runs "$work" "$records"
+    prepare_cifar10
     for contender in "${contenders[@]}"; do
       # shellcheck disable=SC2086
       train $contender
     done
-    [[ -f $records/speeds.json ]] || measure_speeds
+    recorded speeds || measure_speeds
     plot
     ;;
   *) die "benchmarks/figure/run.sh takes --time, --plot or nothing, got '$1'" ;;

@@ -1,42 +1,38 @@
 # SPDX-License-Identifier: MIT
-"""Records of the comparison of all rules, and table and figure made of them; see run.sh.
+"""Records of the comparison of all rules, and what is made of them; see run.sh and ../records.py."""
 
-    methods.py record RUN FILE              what a run folder of cifar10 says, in one small file
-    methods.py plot RECORDS CSV PNG TABLE   all points, the figure, the table
-"""
-
-import json
 import statistics
-import sys
-from pathlib import Path
 
-sys.path.append(str(Path(__file__).parent.parent))
-from record_io import run_record, save_figure, write, write_table  # beside the other benchmarks
+from record_io import csv_text, run_record, table
 
 POINT = ("images", "wall_seconds", "virtual_seconds", "train_loss", "test_loss", "test_accuracy",
          "weighted_test_accuracy", "worst_node_accuracy", "consensus_error", "effective_nodes",
          "messages_sent", "bytes_sent")
 # Of the main rules: name, colour, line.
-MAIN = {"gosgd": ("GoSGD", "#2171b5", "-"), "balanced": ("balanced gossip", "#08306b", "-"),
+MAIN = {"gosgd": ("GoSGD", "#2171b5", "-"), "gosgd(two_choices)": ("GoSGD, two choices", "#08306b", "-"),
         "persyn": ("PerSyn", "#d94801", "--"), "slowmo": ("SlowMo", "#e6ab02", "--"),
         "sgp": ("SGP", "#6a51a3", "-."), "sync": ("synchronous", "#238b45", "-.")}
 LOWEST = 35  # percent: what ends below (downpour) is in the table alone
 CROWD = 1500  # megabytes: rules that send less have their names on the left
 
 
-def record(run, file):
-    write(file, run_record(run, POINT))
+def record(name, folder):
+    return run_record(folder, POINT)
 
 
-def read(records):
+def by_place(runs):
     """{(where, name, seed): run}"""
-    runs = {}
-    for path in sorted(Path(records).glob("*.json")):
-        where, name, seed = path.stem.split("-")
-        runs[where, name, int(seed)] = json.loads(path.read_text())
-    if not runs:
-        sys.exit(f"methods.py: {records} holds no record; run benchmarks/methods/run.sh first")
-    return runs
+    return {(where, name, int(seed)): run for (where, name, seed), run in
+            ((key.split("/"), run) for key, run in runs.items())}
+
+
+def texts(runs):
+    runs = by_place(runs)
+    points = csv_text(("where", "name", "seed", *POINT),
+                      ((*key, *(point.get(column, "") for column in POINT))
+                       for key, run in runs.items() for point in run["points"]))
+    return {"records/methods.md": f"{table_of_rules(runs)}\n{table_of_bytes(runs)}",
+            "methods/methods.csv": points}
 
 
 def rule_of(name):
@@ -78,32 +74,30 @@ def names_in_order(runs):
 
 
 def table_of_rules(runs):
-    lines = ["| rule | threads, % | simulated, % | megabytes sent | consensus error | "
-             "effective nodes | virtual s | one slow machine, % | virtual s |",
-             "|---|---|---|---|---|---|---|---|---|"]
+    rows = []
     for name in names_in_order(runs):
         equal, slow = last(runs, "equal", name), last(runs, "slow", name)
-        cells = [f"`{name}`", percent(last(runs, "threads", name)), percent(equal),
-                 number(equal, "bytes_sent", "{:,.0f}", 1e-6),
-                 number(equal, "consensus_error", "{:.3g}"),
-                 number(equal, "effective_nodes", "{:.1f}"),
-                 number(equal, "virtual_seconds", "{:.1f}"),
-                 percent(slow), number(slow, "virtual_seconds", "{:.0f}")]
-        lines.append("| " + " | ".join(cells) + " |")
-    return lines
+        rows.append([f"`{name}`", percent(last(runs, "threads", name)), percent(equal),
+                     number(equal, "bytes_sent", "{:,.0f}", 1e-6),
+                     number(equal, "consensus_error", "{:.3g}"),
+                     number(equal, "effective_nodes", "{:.1f}"),
+                     number(equal, "virtual_seconds", "{:.1f}"),
+                     percent(slow), number(slow, "virtual_seconds", "{:.0f}")])
+    return table(("rule", "threads, %", "simulated, %", "megabytes sent", "consensus error",
+                  "effective nodes", "virtual s", "one slow machine, %", "virtual s"), rows)
 
 
 def table_of_bytes(runs):
     names = sorted({name for where, name, _ in runs if where == "equal" and rule_of(name) in MAIN},
                    key=lambda name: mean(last(runs, "equal", name), "bytes_sent"))
-    lines = ["| run | megabytes sent | accuracy, % | seeds |", "|---|---|---|---|"]
+    rows = []
     for name in names:
         points = last(runs, "equal", name)
         rule, _, rate = name.partition("@")
-        label = f"`{rule}`, p = {rate}" if rate else f"`{rule}`"
-        lines.append(f"| {label} | {number(points, 'bytes_sent', '{:,.0f}', 1e-6)} | "
-                     f"{percent(points)} | {len(points)} |")
-    return lines
+        rows.append([f"`{rule}`, p = {rate}" if rate else f"`{rule}`",
+                     number(points, "bytes_sent", "{:,.0f}", 1e-6), percent(points),
+                     str(len(points))])
+    return table(("run", "megabytes sent", "accuracy, %", "seeds"), rows)
 
 
 def draw_bytes(axis, runs):
@@ -154,17 +148,10 @@ def draw_curves(axis, runs, where, key, scale):
                       color=colour, linestyle=line, marker=".", linewidth=1.8)
 
 
-def plot(records, table, picture, text):
-    import matplotlib
-    matplotlib.use("Agg")
+def draw(runs):
     import matplotlib.pyplot as plt
 
-    runs = read(records)
-    write_table(table, ("where", "name", "seed", *POINT),
-                ((*key, *(point.get(column, "") for column in POINT))
-                 for key, run in runs.items() for point in run["points"]))
-    write(text, "\n".join([*table_of_rules(runs), "", *table_of_bytes(runs)]) + "\n")
-
+    runs = by_place(runs)
     figure = plt.figure(figsize=(12, 10))
     rows = figure.add_gridspec(2, 3, height_ratios=(1.25, 1))
     bytes_axis = figure.add_subplot(rows[0, :])
@@ -189,11 +176,4 @@ def plot(records, table, picture, text):
     first = next(iter(runs.values()))
     figure.suptitle(f"CIFAR-10, 8 nodes, 200,000 images, batch {first['batch']}, learning rate "
                     f"{first['learning_rate']}, momentum {first['momentum']}")
-    save_figure(figure, picture)
-
-
-if __name__ == "__main__":
-    commands = {"record": record, "plot": plot}
-    if len(sys.argv) < 2 or sys.argv[1] not in commands:
-        sys.exit(__doc__)
-    commands[sys.argv[1]](*sys.argv[2:])
+    return figure

@@ -11,61 +11,58 @@
 #
 # Needs the real CIFAR-10: GOSSAMER_DATA names its folder. A run takes 3 to 4 minutes of two cores;
 # simulated ones have one core each, and as many go side by side as there are cores. It goes on
-# where it was cut off. What is kept: benchmarks/records/methods/*.json and table.md, the figure.
+# where it was cut off. What is kept: benchmarks/records/methods.jsonl.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../../cmake/setup.sh"
-source "$root/benchmarks/cifar10_runs.sh"
-here=$root/benchmarks/methods
-records=$root/benchmarks/records/methods
-work=$root/build/methods
-common="--images 200000 --evaluate-every 40000 --node-test-images 200 --checkpoint-every 100000"
+source "$root/benchmarks/runs.sh"
+question methods
 
 # NAME NODES ARGS...: where a rule meets now and then, it does so every ten steps, on average.
 # push_sum with peers of two choices diverged: a node of little weight takes long steps.
 rules=(
-  "gosgd           8 --rule gosgd --probability 0.1"
-  "balanced        8 --rule gosgd --probability 0.1 --topology two_choices"
-  "persyn          8 --rule persyn --tau 10"
-  "slowmo          8 --rule slowmo --tau 10"
-  "sgp             8 --rule sgp"
-  "sync            8 --rule sync"
-  "gosgd_pull      8 --rule gosgd_pull --probability 0.1"
-  "permuted        8 --rule gosgd --schedule every:10 --topology permutation"
-  "push_sum        8 --rule push_sum --schedule every:10 --topology permutation"
-  "osgp            8 --rule osgp"
-  "d_psgd          8 --rule d_psgd"
-  "ad_psgd         8 --rule ad_psgd --probability 0.1"
-  "gossiping_pull  8 --rule gossiping_pull --probability 0.1"
-  "gossiping_push  8 --rule gossiping_push --probability 0.1"
-  "elastic_gossip  8 --rule elastic_gossip --probability 0.1"
-  "slowmo_gosgd    8 --rule slowmo --base gosgd --probability 0.1 --tau 48"
-  "post_local      8 --rule post_local --sync-steps 250 --tau 10"
-  "gossip_pga      8 --rule gossip_pga --tau 10"
-  "leader_sgd      8 --rule leader_sgd --tau 10"
-  "easgd           9 --rule easgd --tau 10"
-  "easgd_sync      9 --rule easgd_sync --tau 10"
-  "eamsgd          9 --rule easgd --tau 10 --optimizer nesterov"
-  "dynamic_easgd   9 --rule dynamic_easgd --tau 10"
-  "downpour        9 --rule downpour --tau 10 --momentum 0"
-  "none            8 --rule none"
-  "single          8 --rule single"
+  "gosgd               8 --rule gosgd --probability 0.1"
+  "gosgd(two_choices)  8 --rule gosgd --probability 0.1 --topology two_choices"
+  "persyn              8 --rule persyn --tau 10"
+  "slowmo              8 --rule slowmo --tau 10"
+  "sgp                 8 --rule sgp"
+  "sync                8 --rule sync"
+  "gosgd_pull          8 --rule gosgd_pull --probability 0.1"
+  "gosgd(permutation)  8 --rule gosgd --schedule every:10 --topology permutation"
+  "push_sum            8 --rule push_sum --schedule every:10 --topology permutation"
+  "osgp                8 --rule osgp"
+  "d_psgd              8 --rule d_psgd"
+  "ad_psgd             8 --rule ad_psgd --probability 0.1"
+  "gossiping_pull      8 --rule gossiping_pull --probability 0.1"
+  "gossiping_push      8 --rule gossiping_push --probability 0.1"
+  "elastic_gossip      8 --rule elastic_gossip --probability 0.1"
+  "slowmo_gosgd        8 --rule slowmo --base gosgd --probability 0.1 --tau 48"
+  "post_local          8 --rule post_local --sync-steps 250 --tau 10"
+  "gossip_pga          8 --rule gossip_pga --tau 10"
+  "leader_sgd          8 --rule leader_sgd --tau 10"
+  "easgd               9 --rule easgd --tau 10"
+  "easgd_sync          9 --rule easgd_sync --tau 10"
+  "eamsgd              9 --rule easgd --tau 10 --optimizer nesterov"
+  "dynamic_easgd       9 --rule dynamic_easgd --tau 10"
+  "downpour            9 --rule downpour --tau 10 --momentum 0"
+  "none                8 --rule none"
+  "single              8 --rule single"
 )
 # Those with three seeds.
-main=(gosgd balanced persyn slowmo sgp sync)
-# Those that have them with a slow machine, too: the unequal weights that balanced gossip mends.
-pushes=(gosgd balanced)
+main=(gosgd "gosgd(two_choices)" persyn slowmo sgp sync)
+# Those that have them with a slow machine, too: the unequal weights that two choices mend.
+pushes=(gosgd "gosgd(two_choices)")
 # The main ones at other rates; synchronous rules send in every step, whatever the rate.
 rates=(
-  "gosgd@0.02     8 --rule gosgd --probability 0.02"
-  "balanced@0.02  8 --rule gosgd --probability 0.02 --topology two_choices"
-  "persyn@0.02    8 --rule persyn --tau 50"
-  "slowmo@0.02    8 --rule slowmo --tau 50"
-  "gosgd@0.4      8 --rule gosgd --probability 0.4"
-  "balanced@0.4   8 --rule gosgd --probability 0.4 --topology two_choices"
-  "persyn@0.4     8 --rule persyn --tau 3"
-  "slowmo@0.4     8 --rule slowmo --tau 3"
-  "gosgd@0.2      8 --rule gosgd --probability 0.2"
-  "balanced@0.2   8 --rule gosgd --probability 0.2 --topology two_choices"
+  "gosgd@0.02               8 --rule gosgd --probability 0.02"
+  "gosgd(two_choices)@0.02  8 --rule gosgd --probability 0.02 --topology two_choices"
+  "persyn@0.02              8 --rule persyn --tau 50"
+  "slowmo@0.02              8 --rule slowmo --tau 50"
+  "gosgd@0.4                8 --rule gosgd --probability 0.4"
+  "gosgd(two_choices)@0.4   8 --rule gosgd --probability 0.4 --topology two_choices"
+  "persyn@0.4               8 --rule persyn --tau 3"
+  "slowmo@0.4               8 --rule slowmo --tau 3"
+  "gosgd@0.2                8 --rule gosgd --probability 0.2"
+  "gosgd(two_choices)@0.2   8 --rule gosgd --probability 0.2 --topology two_choices"
 )
 
 # RUN NODES ARGS... for all runs, in their order: RUN is WHERE/NAME/SEED.
@@ -101,52 +98,38 @@ cluster_file() {
   esac
 }
 
-record_of() { echo "$records/${1//\//-}.json"; }
-
 train() {
-  local run=$1 nodes=$2 where=${1%%/*} seed=${1##*/} flat=${1//\//-} place momentum
+  local run=$1 nodes=$2 where=${1%%/*} place momentum=(--momentum 0.9)
   shift 2
-  [[ ! -f $(record_of "$run") ]] || return 0
   if [[ $where == threads ]]; then
     place=(--nodes "$nodes")
   else
     place=(--transport simulated --cluster "$(cluster_file "$where" "$nodes")")
   fi
-  echo "$run: log in $work/$flat.log"
-  momentum=(--momentum 0.9)
   [[ " $* " != *" --momentum "* ]] || momentum=()
-  # shellcheck disable=SC2086  # common is words
-  train_to_record "$here/methods.py" "$work/$flat" "$(record_of "$run")" \
-    "${place[@]}" --seed "$seed" $common "${momentum[@]}" "$@" >"$work/$flat.log" 2>&1 ||
-    die "$run ended with an error: see $work/$flat.log"
-  echo "$run: done"
+  logged "$run" train_to_record "$run" "${place[@]}" --seed "${run##*/}" --images 200000 \
+    --evaluate-every 40000 --node-test-images 200 --checkpoint-every 100000 "${momentum[@]}" "$@"
 }
 
 # Runs on threads have both cores, one after the other; simulated ones share them. What ends with an
 # error does not keep the others from running.
 train_matching() {
   local only=$1 line status=0
-  prepare_runs "$work" "$records"
+  prepare_cifar10
   while IFS= read -r line; do
     # shellcheck disable=SC2086  # a line is words
     (train $line) || status=1
   done < <(runs | grep '^threads/' | grep -E -- "$only" || true)
-  runs | grep -v '^threads/' | grep -E -- "$only" | side_by_side record_of cluster_file || status=1
+  runs | grep -v '^threads/' | grep -E -- "$only" | side_by_side cluster_file || status=1
   return $status
 }
 
-plot() {
-  need_packages python3-matplotlib
-  /usr/bin/python3 "$here/methods.py" plot "$records" "$here/methods.csv" "$here/methods.png" \
-    "$records/table.md"
-}
-
 case ${1-} in
-  --help | -h) sed -n '3,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
+  --help | -h) usage "${BASH_SOURCE[0]}" ;;
   --plot) plot ;;
   --list)
     runs | while read -r run args; do
-      if [[ -f $(record_of "$run") ]]; then state=done; else state=todo; fi
+      if recorded "$run"; then state="done"; else state=todo; fi
       echo "$state $run $args"
     done
     ;;

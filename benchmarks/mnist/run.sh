@@ -9,12 +9,11 @@
 # MNIST_DATA names the folder of MNIST's four files. EPOCHS is 40 unless set (the thesis has 100): 30
 # seconds of one core each; as many runs side by side as there are cores. DEVICE=cuda trains on a
 # GPU: the records that are here are from an H200, 10 seconds an epoch of all runs side by side.
-# What is kept: benchmarks/records/mnist/*.json and table.md.
+# What is kept: benchmarks/records/mnist.jsonl.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../../cmake/setup.sh"
-here=$root/benchmarks/mnist
-records=$root/benchmarks/records/mnist
-work=$root/build/mnist
+source "$root/benchmarks/runs.sh"
+question mnist
 epochs=${EPOCHS:-40}
 device=${DEVICE:-cpu}
 
@@ -29,36 +28,23 @@ contenders=(
 )
 
 train() {
-  local rule=$1 probability=$2 name=$1-$2${3-}
-  shift 2
-  [[ ! -f $records/$name.json ]] || return 0
-  echo "$name: log in $work/$name.log"
-  OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
-    "$root/build/release/benchmarks/bench_mnist" "$MNIST_DATA" "$records/$name.json" \
-    --rule "$rule" --probability "$probability" --epochs "$epochs" \
-    --device "$device" "$@" >"$work/$name.log" 2>&1 ||
-    die "$name ended with an error: see $work/$name.log"
-  echo "$name: done"
+  local run=$1-$2${3-}
+  logged "$run" train_one "$run" --rule "$1" --probability "$2" "${@:3}"
 }
-
-table() {
-  python3 "$here/mnist.py" "$records" >"$work/table.md"
-  mv "$work/table.md" "$records/table.md"
+train_one() {
+  local file=$work/$1.json
+  OMP_NUM_THREADS=1 "$root/build/release/benchmarks/bench_mnist" "$MNIST_DATA" "$file" \
+    --epochs "$epochs" --device "$device" "${@:2}" && add_record "$1" "$file"
 }
 
 case ${1-} in
-  --help | -h) sed -n '3,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" ;;
-  --plot) mkdir -p "$work" && table ;;
+  --help | -h) usage "${BASH_SOURCE[0]}" ;;
+  --plot) tables ;;
   "")
-    [[ -n ${MNIST_DATA-} ]] || die "MNIST_DATA must name the folder of MNIST's four files"
-    need_packages "${build_packages[@]}"
-    configure release
-    build release bench_mnist
-    mkdir -p "$work" "$records"
-    export -f train die
-    export work records root epochs device MNIST_DATA
-    printf '%s\n' "${contenders[@]}" | xargs -P "$(nproc)" -I{} bash -euo pipefail -c 'train {}'
-    table
+    prepare bench_mnist MNIST_DATA "MNIST's four files"
+    export epochs device
+    printf '%s\n' "${contenders[@]}" | side_by_side train_one
+    tables
     ;;
   *) die "benchmarks/mnist/run.sh takes --plot or nothing, got '$1'" ;;
 esac
