@@ -38,10 +38,13 @@ void add_options(CLI::App& app, Options& o) {
                  "Folder with CIFAR-10's binary version, or its parent (also: GOSSAMER_DATA)")
       ->envname("GOSSAMER_DATA")
       ->group(data);
-  app.add_flag_callback("--download", [] {
-       throw CLI::ValidationError(
-           "--download", "belongs to ./examples/run.sh, or call examples/cifar10/download.sh");
-     })->group("");  // not in the help
+  app.add_flag_callback("--download",
+                        [] {
+                          throw CLI::ValidationError(
+                              "--download",
+                              "belongs to ./examples/run.sh, or call examples/cifar10/download.sh");
+                        })
+      ->group("");  // not in the help
   app.add_option("--crop", o.crop, "Side of the crops in pixels: 28, or 32 with resnet18")
       ->check(one_of({"28", "32"}))
       ->capture_default_str()
