@@ -8,7 +8,6 @@ export OPENBLAS_NUM_THREADS=1
 build_packages=(build-essential ccache cmake g++ ninja-build pkg-config
   libasio-dev libspdlog-dev libxxhash-dev libtinyxml2-dev
   libcli11-dev nlohmann-json3-dev libtomlplusplus-dev libssl-dev openssl
-  libcurl4-openssl-dev libarchive-dev
   catch2 python3)
 mpi_packages=(libopenmpi-dev openmpi-bin)
 clang_packages=(clang clang-format clang-tidy libclang-rt-dev)

@@ -6,6 +6,9 @@
 #   ./examples/run.sh EXAMPLE             another example, with its own defaults
 #   ./examples/run.sh [EXAMPLE] ARGS...   ARGS go to the example
 #   ./examples/run.sh cifar10 --help      what the main example understands
+#   ./examples/run.sh cifar10 --download [--data DIR] [ARGS...]
+#                                         fetches the data set first, unless it is there, to DIR or
+#                                         a cache; examples/cifar10/download.sh can use a mirror
 #
 # The first call compiles for a few minutes, the next ones start at once.
 set -euo pipefail
@@ -29,6 +32,24 @@ fi
   die "No example is called $example; there are: ${examples[*]}"
 if [[ $example == cifar10 && $# -eq 0 ]]; then
   set -- --nodes 8 --probability 0.1 --momentum 0.9 --images 60000
+fi
+
+# The program knows no --download: it gets --data and the folder instead.
+if [[ $example == cifar10* && " $* " == *" --download "* ]]; then
+  fetch=("$root/examples/cifar10/download.sh") rest=()
+  while (($#)); do
+    case $1 in
+      --download) ;;
+      --data | --data=*)
+        fetch+=("$1")
+        [[ $1 == *=* || $# -eq 1 ]] || { fetch+=("$2") && shift; }
+        ;;
+      *) rest+=("$1") ;;
+    esac
+    shift
+  done
+  data=$("${fetch[@]}")
+  set -- --data "$data" "${rest[@]}"
 fi
 
 need_packages "${build_packages[@]}"

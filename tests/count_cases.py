@@ -10,7 +10,7 @@ import xml.etree.ElementTree as xml
 
 
 def cases(output, succeeded):
-    """Passed and failed cases by the summary that Catch2 2 or 3 prints at its end."""
+    """Passed and failed cases by the summary that Catch2 2 or 3 or a script prints at its end."""
     passed = failed = 0
     if match := re.search(r"All tests passed \(.* in (\d+) test cases?\)", output):
         passed = int(match[1])
@@ -20,6 +20,8 @@ def cases(output, succeeded):
                 failed += int(number)
             else:
                 passed += int(number)
+    elif match := re.search(r"^(\d+) passed, (\d+) failed\s*\Z", output, re.MULTILINE):
+        passed, failed = int(match[1]), int(match[2])
     elif succeeded and "No tests ran" not in output:
         passed = 1
     if not succeeded and failed == 0:

@@ -17,7 +17,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../cmake/setup.sh"
 
 run_all() {
-  need_packages "${build_packages[@]}" "${mpi_packages[@]}"
+  need_packages "${build_packages[@]}" "${mpi_packages[@]}" curl
   configure release
   build release
   local status=0 report=$root/build/release/tests.xml

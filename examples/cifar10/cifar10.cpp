@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// The main job: nodes that gossip train a network on CIFAR-10.
 #include <cifar10/dataset.hpp>
-#include <cifar10/download.hpp>
 #include <cifar10/mpi_cluster.hpp>
 #include <cifar10/options.hpp>
 #include <cifar10/training.hpp>
@@ -16,17 +15,10 @@ namespace {
 /// The data that the options name; without any, a synthetic set, and a loud word about it.
 cifar10::Dataset find_data(const cifar10::Options& options) {
   if (!options.data.empty()) return cifar10::load(options.data);
-  if (options.download) {
-    try {
-      return cifar10::load(
-          cifar10::download(cifar10::official_archive(), cifar10::cache_directory(), std::cout));
-    } catch (const gossamer::ConfigError& error) {
-      std::cerr << "cifar10: " << error.what() << '\n';
-    }
-  }
   std::cerr << "\n"
                "*** NOT CIFAR-10: this run uses synthetic images of textures and shapes. ***\n"
-               "*** For the real ones: --data DIR, GOSSAMER_DATA=DIR, or --download.     ***\n"
+               "*** For the real ones: --data DIR, GOSSAMER_DATA=DIR, or                 ***\n"
+               "*** ./examples/run.sh cifar10 --download.                                ***\n"
                "\n";
   return cifar10::synthetic(options.seed);
 }

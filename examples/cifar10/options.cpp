@@ -38,9 +38,13 @@ void add_options(CLI::App& app, Options& o) {
                  "Folder with CIFAR-10's binary version, or its parent (also: GOSSAMER_DATA)")
       ->envname("GOSSAMER_DATA")
       ->group(data);
-  app.add_flag("--download", o.download,
-               "Fetch the official archive (170 MB) into the cache, unless --data is given")
-      ->group(data);
+  app.add_flag_callback("--download",
+                        [] {
+                          throw CLI::ValidationError(
+                              "--download",
+                              "belongs to ./examples/run.sh, or call examples/cifar10/download.sh");
+                        })
+      ->group("");  // not in the help
   app.add_option("--crop", o.crop, "Side of the crops in pixels: 28, or 32 with resnet18")
       ->check(one_of({"28", "32"}))
       ->capture_default_str()
@@ -408,7 +412,7 @@ std::optional<Options> parse(int argc, char** argv, int& status) {
       "  cifar10 --data DIR --transport tcp --nodes 4 --rank 2 --contact HOST:PORT   one of four\n"
       "  mpirun -np 4 cifar10 --data DIR --transport mpi   four ranks; the job ends if one dies,\n"
       "                                                    unlike one on TCP\n"
-      "  cifar10 --download --momentum 0.9 --images 500000 --out RUN --checkpoint-every 50000\n"
+      "  cifar10 --data DIR --momentum 0.9 --images 500000 --out RUN --checkpoint-every 50000\n"
       "  cifar10 ... --out RUN --resume                go on after a crash\n",
       "cifar10");
   app.get_formatter()->column_width(34);

@@ -19,8 +19,7 @@ namespace cifar10 {
 /// What a run is to do; the defaults are the GoSGD slides' setting.
 struct Options {
   // data
-  std::filesystem::path data;  // empty: GOSSAMER_DATA, else --download, else the synthetic set
-  bool download = false;
+  std::filesystem::path data;  // empty: GOSSAMER_DATA, else the synthetic set
   std::int64_t crop = 28;
   bool flip = true;
   bool random_crop = true;

@@ -1,55 +1,44 @@
 # SPDX-License-Identifier: MIT
 """A web server on loopback that behaves well or badly, for the tests of the download.
 
-Usage: http_server.py FOLDER LOG. Prints its port; ends when its standard input does. The first
-part of a request's path says how the file that the second part names is served:
+The first part of a request's path says how the file that the second part names is served:
 
   range    ranges are honoured                   plain    ranges are ignored
   breaks   as range; the first two break off     cut      as plain; the first breaks off
-  stops    as range; each breaks off             long     as range, with 1,000 bytes more
-  short    as range, of the first half alone     busy     as range; the first is answered 503
-  moved    redirects to range                    escapes  redirects to file://
-
-LOG gets one line per request, before the answer: the path, and the range or "-".
+  stops    as range; each breaks off             long     as range, with 5,000 bytes more
+  endless  as long, without saying its length    short    as range, of the first half alone
+  busy     as range; the first is answered 503   moved    redirects to range
+  escapes  redirects to file://
 """
 
 import collections
 import http.server
-import pathlib
 import re
 import sys
 import threading
-
-folder, log = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
-requests = collections.Counter()
-lock = threading.Lock()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         asked = self.headers.get("Range")
-        with lock:
-            requests[self.path] += 1
-            count = requests[self.path]
-            with log.open("a") as file:
-                file.write(f"{self.path} {asked or '-'}\n")
+        count = self.server.note(self.path, asked)
         _, manner, name = self.path.split("/", 2)
         if manner in ("moved", "escapes"):
             self.send_response(302)
-            target = "/range/" + name if manner == "moved" else f"file://{folder}/{name}"
+            target = f"/range/{name}" if manner == "moved" else f"file://{self.server.folder}/{name}"
             self.send_header("Location", target)
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        if not (folder / name).is_file():
+        if not (self.server.folder / name).is_file():
             self.send_error(404)
             return
         if manner == "busy" and count == 1:
             self.send_error(503)
             return
-        body = (folder / name).read_bytes()
-        if manner == "long":
-            body += bytes(1000)
+        body = (self.server.folder / name).read_bytes()
+        if manner in ("long", "endless"):
+            body += bytes(5000)
         if manner == "short":
             body = body[: len(body) // 2]
         begin = 0
@@ -64,17 +53,45 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.send_response(200)
         body = body[begin:]
-        self.send_header("Content-Length", str(len(body)))
+        if manner != "endless":
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         breaks = {"breaks": 2, "cut": 1, "stops": sys.maxsize}.get(manner, 0)
-        self.wfile.write(body[: len(body) // 3] if count <= breaks else body)
+        try:
+            self.wfile.write(body[: len(body) // 3] if count <= breaks else body)
+        except ConnectionError:
+            pass  # the other side had enough
 
     def log_message(self, *_):
         pass
 
 
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-server.daemon_threads = True
-threading.Thread(target=server.serve_forever, daemon=True).start()
-print(server.server_port, flush=True)
-sys.stdin.read()
+class HttpServer(http.server.ThreadingHTTPServer):
+    """Serves a folder's files (a pathlib.Path) until `stop()`."""
+
+    daemon_threads = True
+
+    def __init__(self, folder):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.folder = folder
+        self.requests = []  # so far: "/manner/name range", or "-" for no range
+        self._counts = collections.Counter()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+
+    def note(self, path, asked):
+        """Notes a request; how many there were for this path."""
+        with self._lock:
+            self.requests.append(f"{path} {asked or '-'}")
+            self._counts[path] += 1
+            return self._counts[path]
+
+    def url(self, path):
+        return f"http://127.0.0.1:{self.server_port}/{path}"
+
+    def stop(self):
+        if self._thread.is_alive():
+            self.shutdown()
+            self._thread.join()
+            self.server_close()
