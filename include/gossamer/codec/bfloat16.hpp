@@ -29,7 +29,11 @@ class BFloat16 final : public BlockCodec {
   bool write_block(const float* v, std::size_t m, Noise* noise, std::byte* out) const override {
     std::array<std::byte, 2 * block> numbers;
     std::byte* const to = m == block ? out : numbers.data();
-    kernels::run<kernels::WriteBFloat16>(v, noise, to, block);
+    if (draws()) {
+      kernels::run<kernels::WriteBFloat16<true>>(v, noise, to, block);
+    } else {
+      kernels::run<kernels::WriteBFloat16<false>>(v, noise, to, block);
+    }
     if (m < block) std::copy_n(to, 2 * m, out);
     return kernels::run<kernels::AllFinite>(v, block);
   }

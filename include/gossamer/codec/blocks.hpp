@@ -4,6 +4,7 @@
 #pragma once
 
 #include <gossamer/codec/codec.hpp>
+#include <gossamer/codec/half_kernels.hpp>
 #include <gossamer/codec/kernels.hpp>
 
 #include <algorithm>
@@ -33,27 +34,31 @@ inline constexpr std::size_t bytes = 2;
 inline constexpr std::uint32_t least = 0x0080;
 inline constexpr std::uint32_t most = 0x7f7f;
 
-/// The scale nearest to x, or the least one that is not below it; x >= 0 and finite.
-inline std::uint32_t bits_of(float x, bool round_up = false) {
+/// The bits of the scale nearest to x, x >= 0 and finite.
+inline std::uint32_t nearest(float x) {
   const auto bits = std::bit_cast<std::uint32_t>(x);
-  const std::uint32_t extra = round_up ? 0xffffU : 0x7fffU + ((bits >> 16U) & 1U);
-  const std::uint32_t rounded = std::min((bits + extra) >> 16U, most);
+  const std::uint32_t rounded = std::min((bits + 0x7fffU + ((bits >> 16U) & 1U)) >> 16U, most);
+  return rounded < least ? 0 : rounded;
+}
+/// Those of the least scale that is not below x.
+inline std::uint32_t above(float x) {
+  const std::uint32_t rounded = (std::bit_cast<std::uint32_t>(x) + 0xffffU) >> 16U;
   return rounded < least ? 0 : rounded;
 }
 inline float value(std::uint32_t bits) { return std::bit_cast<float>(bits << 16U); }
 
 /// Writes the scale and gives back what the receiver will read.
-inline float write(float x, std::byte* out, bool round_up = false) {
-  const std::uint32_t bits = bits_of(x, round_up);
+inline float write(std::uint32_t bits, std::byte* out) {
   const auto half = static_cast<std::uint16_t>(bits);
   std::memcpy(out, &half, bytes);
   return value(bits);
 }
-inline std::optional<CodeError> read(const std::byte* code, float& x) {
+/// No scale is above `limit`, as bits.
+inline std::optional<CodeError> read(const std::byte* code, float& x, std::uint32_t limit = most) {
   std::uint16_t bits = 0;
   std::memcpy(&bits, code, bytes);
   x = value(bits);
-  if (bits != 0 && (bits < least || bits > most)) return CodeError{CodeRule::scale, bits, most};
+  if (bits != 0 && (bits < least || bits > limit)) return CodeError{CodeRule::scale, bits, limit};
   return std::nullopt;
 }
 
@@ -159,19 +164,21 @@ inline void write_trits(const float* v, std::size_t m, float threshold, std::byt
   for (std::size_t i = 0; i < m; i += 5) {
     std::uint32_t byte = 0;
     for (std::size_t k = std::min(i + 5, m); k-- > i;) {
-      const std::uint32_t digit = std::signbit(v[k]) ? 2 : 1;
-      byte = 3 * byte + (std::fabs(v[k]) >= threshold ? digit : 0);
+      const auto bits = std::bit_cast<std::uint32_t>(v[k]);
+      byte =
+          3 * byte + static_cast<std::uint32_t>(std::fabs(v[k]) >= threshold) * (1 + (bits >> 31U));
     }
     out[i / 5] = static_cast<std::byte>(byte);
   }
 }
 inline std::optional<CodeError> read_trits(const std::byte* code, std::size_t m, float magnitude,
                                            float* out) {
+  const float values[3] = {0, magnitude, -magnitude};
   for (std::size_t i = 0; i < m; i += 5) {
     auto byte = std::to_integer<std::uint32_t>(code[i / 5]);
     if (byte > 242) return CodeError{CodeRule::level, 0, 242};
     for (std::size_t k = i; k < std::min(i + 5, m); ++k, byte /= 3) {
-      out[k] = byte % 3 == 0 ? 0 : byte % 3 == 1 ? magnitude : -magnitude;
+      out[k] = values[byte % 3];
     }
     if (byte != 0) return CodeError{CodeRule::padding};
   }

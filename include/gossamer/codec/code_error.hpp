@@ -10,7 +10,7 @@ namespace gossamer::codec {
 /// What a code must obey. In the comments, n is the value that is refused.
 enum class CodeRule {
   length,   ///< n bytes are as many as the codec writes for that many numbers
-  scale,    ///< scales are zero or positive, normal and finite bfloat16; n are a scale's bits
+  scale,    ///< scales are zero or positive, normal bfloat16 up to a limit; n are a scale's bits
   level,    ///< there is no level n
   index,    ///< the indices increase and lie within the vector
   number,   ///< numbers are finite; n are the bits of one that is not, or 0
@@ -30,7 +30,7 @@ struct CodeError {
       case CodeRule::length:
         return "a code has " + n + " bytes, for this vector and codec it must have " + most;
       case CodeRule::scale:
-        return "a code has a scale that is negative, not normal or not finite, its bits are " + n;
+        return "a code has a scale that is negative, not normal or too large, its bits are " + n;
       case CodeRule::level:
         return "a code has a level beyond the last one, which is " + most;
       case CodeRule::index:

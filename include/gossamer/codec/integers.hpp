@@ -9,6 +9,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <limits>
 
 namespace gossamer::codec::detail {
 
@@ -36,6 +37,9 @@ class Integers : public BlockCodec {
 
  private:
   static constexpr int levels = (1 << (bits - 1)) - 1;
+  /// Of which the last level is finite.
+  static constexpr std::uint32_t largest_step =
+      std::bit_cast<std::uint32_t>(std::numeric_limits<float>::max() / levels) >> 16U;
 
   [[nodiscard]] bool draws() const final { return rounding_ == Rounding::stochastic; }
   [[nodiscard]] std::size_t block_bytes(std::size_t m) const final {
@@ -44,21 +48,23 @@ class Integers : public BlockCodec {
   bool write_block(const float* v, std::size_t m, Noise* noise, std::byte* out) const final {
     const std::uint32_t most = kernels::run<kernels::LargestBits>(v);
     if (most >= 0x7f800000U) return false;
-    const float step = scale::write(std::bit_cast<float>(most) / levels, out, true);
+    const float step = scale::write(
+        std::min(scale::above(std::bit_cast<float>(most) / levels), largest_step), out);
     const float inverse = step > 0 ? 1 / step : 0;
-    if (m == block) {
-      kernels::run<kernels::WriteLevels<bits>>(v, inverse, noise, out + scale::bytes);
+    std::array<std::byte, block * bits / 8> whole;
+    std::byte* const to = m == block ? out + scale::bytes : whole.data();
+    if (draws()) {
+      kernels::run<kernels::WriteLevels<bits, true>>(v, inverse, noise, to);
     } else {
-      std::array<std::byte, block * bits / 8> whole;
-      kernels::run<kernels::WriteLevels<bits>>(v, inverse, noise, whole.data());
-      tail::shorten<bits>(whole.data(), m, out + scale::bytes);
+      kernels::run<kernels::WriteLevels<bits, false>>(v, inverse, noise, to);
     }
+    if (m < block) tail::shorten<bits>(to, m, out + scale::bytes);
     return true;
   }
   std::optional<CodeError> read_block(const std::byte* code, std::size_t m,
                                       float* out) const final {
     float step = 0;
-    if (auto error = scale::read(code, step)) return error;
+    if (auto error = scale::read(code, step, largest_step)) return error;
     code += scale::bytes;
     std::array<std::byte, block * bits / 8> whole;
     if (m < block) {

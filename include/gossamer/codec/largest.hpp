@@ -66,20 +66,21 @@ class Largest {
   /// Calls use(i, v[i]) for each number whose magnitude's bits are at least `bits`.
   template <class Use>
   static void each_reaching(std::span<const float> v, std::uint32_t bits, Use use) {
-    const auto one_by_one = [&](std::size_t begin, std::size_t end) {
-      for (std::size_t i = begin; i < end; ++i) {
-        if (magnitude(v[i]) >= bits) use(i, v[i]);
-      }
-    };
     std::size_t i = 0;
     for (; i + kernels::block <= v.size(); i += kernels::block) {
-      auto groups = kernels::run<kernels::GroupsReaching>(v.data() + i, bits);
-      for (; groups != 0; groups &= groups - 1) {
-        const std::size_t begin = i + 32 * static_cast<std::size_t>(std::countr_zero(groups));
-        one_by_one(begin, begin + 32);
+      const kernels::Reaching reaching(v.data() + i, bits);
+      std::size_t begin = i;
+      for (std::uint32_t word : reaching.words) {
+        for (; word != 0; word &= word - 1) {
+          const std::size_t at = begin + static_cast<std::size_t>(std::countr_zero(word));
+          use(at, v[at]);
+        }
+        begin += 32;
       }
     }
-    one_by_one(i, v.size());
+    for (; i < v.size(); ++i) {
+      if (magnitude(v[i]) >= bits) use(i, v[i]);
+    }
   }
 
   std::span<const float> v_;

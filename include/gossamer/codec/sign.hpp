@@ -34,7 +34,7 @@ class Sign final : public BlockCodec {
   bool write_block(const float* v, std::size_t m, Noise* /*noise*/, std::byte* out) const override {
     const auto mean = mean_magnitude(v, m);
     if (!mean) return false;
-    scale::write(*mean, out);
+    scale::write(scale::nearest(*mean), out);
     std::array<std::byte, block / 8> whole;
     std::byte* const to = m == block ? out + scale::bytes : whole.data();
     kernels::run<kernels::WriteSigns>(v, to);

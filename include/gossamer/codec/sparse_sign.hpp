@@ -58,7 +58,7 @@ class SparseSign final : public Codec {
       ++j;
     });
     indices.finish();
-    scale::write(static_cast<float>(sum / static_cast<double>(k)), out.data());
+    scale::write(scale::nearest(static_cast<float>(sum / static_cast<double>(k))), out.data());
     return decoded.empty() || !read(out, decoded);
   }
   std::optional<CodeError> read(std::span<const std::byte> code,

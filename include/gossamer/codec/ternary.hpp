@@ -37,7 +37,7 @@ class Ternary final : public BlockCodec {
     const auto mean = mean_magnitude(v, m);
     if (!mean) return false;
     const float threshold = 0.767F * *mean;
-    scale::write(magnitudes_of(v, m, threshold).above, out);
+    scale::write(scale::nearest(magnitudes_of(v, m, threshold).above), out);
     out += scale::bytes;
     std::size_t begin = 0;
     if (m == block) {

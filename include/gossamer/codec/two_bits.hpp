@@ -37,8 +37,8 @@ class TwoBits final : public BlockCodec {
     if (!mean) return false;
     const float threshold = 1.2302F * *mean;
     const Magnitudes magnitudes = magnitudes_of(v, m, threshold);
-    scale::write(magnitudes.below, out);
-    scale::write(magnitudes.above, out + scale::bytes);
+    scale::write(scale::nearest(magnitudes.below), out);
+    scale::write(scale::nearest(magnitudes.above), out + scale::bytes);
     std::array<std::byte, block / 4> whole;
     std::byte* const to = m == block ? out + scales : whole.data();
     kernels::run<kernels::WriteTwoBits>(v, threshold, to);
