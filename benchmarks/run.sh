@@ -5,15 +5,15 @@
 #   ./benchmarks/run.sh               all questions, then the table
 #   ./benchmarks/run.sh QUESTION...   kernels, memory, includes, throughput, straggler;
 #                                     stream, transport, processes;
-#                                     simulator, consensus, easgd_stability
+#                                     simulator, codec, consensus, easgd_stability
 #   ./benchmarks/run.sh --table       the table, from what was measured before
 #
 # An idle machine gives clean figures; all takes about ten minutes after the build. The table goes to
 # benchmarks/records/performance.md, the figures to performance.json beside it, those of
 # TCP (stream, transport, processes) to network.md and network.json. Asked only by name:
-# `simulator` (ten minutes and 2 GB for 100,000 nodes), and what is no matter of speed, `consensus`
-# and `easgd_stability` (minutes); each goes to a file of its name, .md. The comparison of accuracies
-# has scripts of its own: benchmarks/*/run.sh.
+# `simulator` (ten minutes and 2 GB for 100,000 nodes), `codec`, and what is no matter of speed,
+# `consensus` and `easgd_stability` (minutes); each goes to a file of its name, .md. The comparison of
+# accuracies has scripts of its own: benchmarks/*/run.sh.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../cmake/setup.sh"
 out=$root/build/benchmarks
@@ -62,12 +62,12 @@ measure() {
         "$bin/bench_simulator" "$nodes" 10000 4 "$out/simulator-$nodes.json"
       done
       ;;
-    consensus | easgd_stability)
+    codec | consensus | easgd_stability)
       build release "bench_$1" >/dev/null
       "$bin/bench_$1" >"$out/$1.md.part"
       mv "$out/$1.md.part" "$root/benchmarks/records/$1.md"
       ;;
-    *) die "benchmarks/run.sh: no question is called $1; there are: ${questions[*]} simulator consensus easgd_stability" ;;
+    *) die "benchmarks/run.sh: no question is called $1; there are: ${questions[*]} simulator codec consensus easgd_stability" ;;
   esac
 }
 

@@ -256,8 +256,9 @@ class QuasiGlobalSgd final : public torch::optim::Optimizer {
 ///
 ///     QuasiGlobal<torch::optim::Adam> optimizer(torch::optim::Adam(net->parameters(), 1e-3));
 ///
-/// `torch::save` and `torch::load` take it, with the state of what it wraps. An optimizer whose
-/// `step` needs a closure (LBFGS) cannot be wrapped.
+/// `torch::save` and `torch::load` take it, with the state of what it wraps; options are those of
+/// the constructors, since LibTorch's own optimizers do not load theirs. An optimizer whose `step`
+/// needs a closure (LBFGS) cannot be wrapped.
 ///
 /// Memory   two copies of the parameters, beside those of what it wraps.
 /// Throws   ConfigError unless `momentum` and `decay` lie in [0, 1).
