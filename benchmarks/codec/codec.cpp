@@ -95,6 +95,7 @@ void measure(std::size_t megabytes, int rounds) {
                 median(times[c].blind) / copy, median(times[c].encode) / copy,
                 median(times[c].decode) / copy);
   }
+  std::fflush(stdout);
 }
 
 }  // namespace

@@ -74,8 +74,9 @@ std::vector<std::uint32_t> all_results(const Numbers& v) {
                                               out.data()));
   Generator generator(tests::seed, 4100);
   Noise noise(generator);
-  const float inverse = 3 / threshold;
+  const float largest = std::bit_cast<float>(Path::template run<kernels::LargestBits>(v.data()));
   const auto levels = [&](auto write, auto read) {
+    const float inverse = largest > 1e-30F ? write.most / largest : 0;
     Path::template run<decltype(write)>(v.data(), inverse, &noise, code.data());
     keep(Path::template run<decltype(read)>(static_cast<const std::byte*>(code.data()), 0.01F,
                                             out.data()));

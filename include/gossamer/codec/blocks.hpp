@@ -156,7 +156,7 @@ bool lengthen(const std::byte* from, std::size_t m, std::byte* to) {
   std::fill_n(to, block * bits / 8, std::byte{0});
   for (std::size_t i = 0; i < m; ++i) move_level<bits>(from, i * bits, to, place_in_block<bits>(i));
   const std::size_t used = m * bits % 8;
-  return used == 0 || from[m * bits / 8] >> static_cast<int>(used) == std::byte{0};
+  return used == 0 || (from[m * bits / 8] >> static_cast<int>(used)) == std::byte{0};
 }
 
 /// m numbers in base 3, five in a byte, the first one in the lowest digit.

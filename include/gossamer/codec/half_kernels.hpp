@@ -26,7 +26,7 @@ struct AllFinite {
       detail::Bits x;
       detail::load(v + i, x);
       x &= ~detail::sign_bit;
-      left |= static_cast<std::int32_t>(detail::infinity - 1) - detail::as<detail::Ints>(x);
+      left |= static_cast<std::int32_t>(detail::infinity - 1) - reinterpret_cast<detail::Ints>(x);
     }
     return !detail::any_negative(left);
   }
@@ -50,11 +50,12 @@ struct WriteBFloat16 {
       } else {
         extra = 0x7fffU + ((x >> 16) & 1U);
       }
-      detail::Bits magnitude = (x & ~detail::sign_bit) + extra;
-      const detail::Bits largest = detail::Bits{} + 0x7f7f0000U;
-      const auto beyond = detail::as<detail::Ints>(magnitude) > detail::as<detail::Ints>(largest);
-      detail::select(beyond, largest, magnitude);
-      const detail::Bits rounded = (magnitude >> 16) | ((x & detail::sign_bit) >> 16);
+      const detail::Bits sum = (x & ~detail::sign_bit) + extra;
+      const auto magnitude = reinterpret_cast<detail::Ints>(sum);
+      const detail::Ints largest = detail::Ints{} + 0x7f7f0000;
+      const detail::Ints least = magnitude > largest ? largest : magnitude;
+      const detail::Bits bits = reinterpret_cast<detail::Bits>(least) | (x & detail::sign_bit);
+      const detail::Bits rounded = bits >> 16;
       detail::store(__builtin_convertvector(rounded, detail::Halves), out + 2 * i);
     }
     if constexpr (stochastic) lane_noise.save(*noise);
@@ -65,10 +66,12 @@ struct ReadBFloat16 {
   [[gnu::always_inline]] static bool run(const std::byte* code, float* out, std::size_t n) {
     detail::Ints left = {};
     for (std::size_t i = 0; i < n; i += lanes) {
-      const auto halves = *reinterpret_cast<const detail::Halves*>(code + 2 * i);
+      detail::Halves halves;
+      detail::load(code + 2 * i, halves);
       const detail::Bits x = __builtin_convertvector(halves, detail::Bits) << 16;
       const detail::Bits magnitude = x & ~detail::sign_bit;
-      left |= static_cast<std::int32_t>(detail::infinity - 1) - detail::as<detail::Ints>(magnitude);
+      left |= static_cast<std::int32_t>(detail::infinity - 1) -
+              reinterpret_cast<detail::Ints>(magnitude);
       detail::store(x, out + i);
     }
     return !detail::any_negative(left);

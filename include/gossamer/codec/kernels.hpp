@@ -28,7 +28,7 @@ struct AbsoluteSum {
         detail::Bits x;
         detail::load(v + i + k * lanes, x);
         x &= ~detail::sign_bit;
-        sums[k] += detail::as<detail::Floats>(x);
+        sums[k] += reinterpret_cast<detail::Floats>(x);
       }
     }
     const detail::Floats all = (sums[0] + sums[1]) + (sums[2] + sums[3]);
@@ -46,8 +46,8 @@ struct LargestBits {
         detail::Bits x;
         detail::load(v + i + k * lanes, x);
         x &= ~detail::sign_bit;
-        const auto larger = detail::as<detail::Ints>(x) > most[k];
-        detail::select(larger, detail::as<detail::Ints>(x), most[k]);
+        const auto y = reinterpret_cast<detail::Ints>(x);
+        most[k] = y > most[k] ? y : most[k];
       }
     }
     std::int32_t result = 0;
@@ -76,13 +76,13 @@ struct SumClasses {
         detail::Bits x;
         detail::load(v + i + k * lanes, x);
         x &= ~detail::sign_bit;
-        const auto reaches = detail::as<detail::Floats>(x) >= threshold;
-        const detail::Bits& mask = detail::as<detail::Bits>(reaches);
+        const auto reaches = reinterpret_cast<detail::Floats>(x) >= threshold;
+        const auto mask = reinterpret_cast<detail::Bits>(reaches);
         const detail::Bits high = x & mask;
         const detail::Bits low = x & ~mask;
-        above[k] += detail::as<detail::Floats>(high);
-        below[k] += detail::as<detail::Floats>(low);
-        count -= detail::as<detail::Ints>(reaches);
+        above[k] += reinterpret_cast<detail::Floats>(high);
+        below[k] += reinterpret_cast<detail::Floats>(low);
+        count -= reinterpret_cast<detail::Ints>(reaches);
       }
     }
     const detail::Floats high = above[0] + above[1];
@@ -129,8 +129,8 @@ struct WriteTwoBits {
         detail::Bits x;
         detail::load(v + (group * 16 + i) * lanes, x);
         const detail::Bits magnitude = x & ~detail::sign_bit;
-        const auto reaches = detail::as<detail::Floats>(magnitude) >= threshold;
-        word = (word >> 2) | (detail::as<detail::Bits>(reaches) & detail::sign_bit) |
+        const auto reaches = reinterpret_cast<detail::Floats>(magnitude) >= threshold;
+        word = (word >> 2) | (reinterpret_cast<detail::Bits>(reaches) & detail::sign_bit) |
                ((x & detail::sign_bit) >> 1);
       }
       detail::store(word, out + group * 32);
@@ -147,8 +147,8 @@ struct ReadTwoBits {
 #pragma GCC unroll 4
       for (int i = 0; i < 16; ++i) {
         const detail::Bits pair = word << (30 - 2 * i);
-        const detail::Ints reaches = detail::as<detail::Ints>(pair) >> 31;
-        const detail::Bits x = near ^ (detail::as<detail::Bits>(reaches) & apart);
+        const detail::Ints reaches = reinterpret_cast<detail::Ints>(pair) >> 31;
+        const detail::Bits x = near ^ (reinterpret_cast<detail::Bits>(reaches) & apart);
         const detail::Bits number = x | ((pair << 1) & detail::sign_bit);
         detail::store(number, out + (group * 16 + static_cast<std::size_t>(i)) * lanes);
       }
@@ -167,8 +167,8 @@ struct WriteTrits {
       detail::Bits x;
       detail::load(v + d * lanes, x);
       const detail::Bits magnitude = x & ~detail::sign_bit;
-      const auto reaches = detail::as<detail::Floats>(magnitude) >= threshold;
-      byte = byte + byte + byte + (detail::as<detail::Bits>(reaches) & (1U + (x >> 31)));
+      const auto reaches = reinterpret_cast<detail::Floats>(magnitude) >= threshold;
+      byte = byte + byte + byte + (reinterpret_cast<detail::Bits>(reaches) & (1U + (x >> 31)));
     }
   }
   [[gnu::always_inline]] static void run(const float* v, float threshold, std::byte* out) {
@@ -189,14 +189,14 @@ struct WriteTrits {
 struct ReadTrits {
   [[gnu::always_inline]] static void numbers_of(detail::Bits& byte, std::uint32_t magnitude,
                                                 float* out, detail::Ints& left) {
-    left |= 242 - detail::as<detail::Ints>(byte);
+    left |= 242 - reinterpret_cast<detail::Ints>(byte);
 #pragma GCC unroll 5
     for (std::size_t d = 0; d < 5; ++d) {
       const detail::Bits third = (byte * 171U) >> 9;  // byte / 3, right for all bytes
       const detail::Bits digit = byte - third - third - third;
       const auto is_zero = digit == 0U;
       const detail::Bits x =
-          ~detail::as<detail::Bits>(is_zero) & (((digit >> 1) << 31) | magnitude);
+          ~reinterpret_cast<detail::Bits>(is_zero) & (((digit >> 1) << 31) | magnitude);
       detail::store(x, out + d * lanes);
       byte = third;
     }
@@ -211,7 +211,8 @@ struct ReadTrits {
       byte = (word >> static_cast<int>(8 * j)) & 255U;
       numbers_of(byte, magnitude, out + 40 * j, left);
     }
-    const auto halves = *reinterpret_cast<const detail::Halves*>(code + 32);
+    detail::Halves halves;
+    detail::load(code + 32, halves);
     word = __builtin_convertvector(halves, detail::Bits);
     byte = word & 255U;
     numbers_of(byte, magnitude, out + 160, left);
@@ -222,8 +223,8 @@ struct ReadTrits {
 };
 
 /// Levels of `bits` bits: floor(v / step + L + u), L = 2^(bits - 1) - 1; u is 1/2, or drawn from
-/// [0, 1) in multiples of 2^-16, so that no sum is rounded up to the level beyond the last.
-/// 32 `bits` bytes.
+/// [0, 1) in multiples of 2^-16. A step may be so little too small that a number comes to the level
+/// beyond the last, or before the first; it then has the last, or the first. 32 `bits` bytes.
 template <int bits, bool stochastic>
 struct WriteLevels {
   static constexpr float most = static_cast<float>((1 << (bits - 1)) - 1);
@@ -238,24 +239,20 @@ struct WriteLevels {
       for (int i = 0; i < steps; ++i) {
         detail::Bits x;
         detail::load(v + (group * steps + static_cast<std::size_t>(i)) * lanes, x);
-        detail::Floats y = detail::as<detail::Floats>(x) * inverse;
-        const detail::Floats top = detail::Floats{} + most;
-        const detail::Floats bottom = detail::Floats{} - most;
-        const auto above = y > top;
-        const auto below = y < bottom;
-        detail::select(above, top, y);
-        detail::select(below, bottom, y);
+        detail::Floats y = reinterpret_cast<detail::Floats>(x) * inverse;
         y += most;
         if constexpr (stochastic) {
           detail::Bits random;
           lane_noise.next(random);
           const detail::Bits upper = random >> 16;
-          y += __builtin_convertvector(detail::as<detail::Ints>(upper), detail::Floats) * 0x1p-16F;
+          y += __builtin_convertvector(reinterpret_cast<detail::Ints>(upper), detail::Floats) *
+               0x1p-16F;
         } else {
           y += 0.5F;
         }
-        const detail::Ints level = __builtin_convertvector(y, detail::Ints);
-        word |= detail::as<detail::Bits>(level) << (i * bits);
+        detail::Ints level = __builtin_convertvector(y, detail::Ints);
+        level += level > 2 * static_cast<std::int32_t>(most);  // minus one where it is beyond
+        word |= reinterpret_cast<detail::Bits>(level) << (i * bits);
       }
       detail::store(word, out + group * 32);
     }
@@ -275,8 +272,8 @@ struct ReadLevels {
 #pragma GCC unroll 4
       for (int i = 0; i < steps; ++i) {
         const detail::Bits raw = (word >> (i * bits)) & ((1U << bits) - 1U);
-        left |= 2 * most - detail::as<detail::Ints>(raw);
-        const detail::Ints level = detail::as<detail::Ints>(raw) - most;
+        left |= 2 * most - reinterpret_cast<detail::Ints>(raw);
+        const detail::Ints level = reinterpret_cast<detail::Ints>(raw) - most;
         const detail::Floats y = __builtin_convertvector(level, detail::Floats) * step;
         detail::store(y, out + (group * steps + static_cast<std::size_t>(i)) * lanes);
       }

@@ -5,8 +5,6 @@
 #include <gossamer/codec/blocks.hpp>
 #include <gossamer/codec/indices.hpp>
 
-#include <algorithm>
-
 namespace gossamer::codec {
 
 /// One number out of each of k = ceil(fraction n) equal pieces of the vector, in bfloat16; the
@@ -14,8 +12,7 @@ namespace gossamer::codec {
 /// the length of its piece, rounded by chance.
 ///
 /// Bytes    8 and 2 k: at 0.01, 0.16 bits per number.
-/// Quality  in the mean, delta (1 - 2^-16) / ceil(n / k). Unbiased: 2 - ceil(n / k) (1 + 2^-16),
-///          which no error feedback can use.
+/// Quality  in the mean, delta about k / n; unbiased about 2 - n / k, useless to error feedback.
 /// Throws   ConfigError for a fraction outside (0, 1].
 /// Source   Stich, Cordonnier, Jaggi, "Sparsified SGD with memory", NeurIPS 2018, arXiv:1809.07599.
 /// Differs  k pieces in place of k of all numbers: as likely for each number, and drawn in order.
@@ -58,9 +55,9 @@ class RandomK final : public Codec {
     std::memcpy(out.data(), &seed, sizeof seed);
     choose(seed, v.size(), fraction_.of(v.size()),
            [&](std::size_t j, std::size_t i, std::size_t length) {
-             const float x = unbiased_ ? v[i] * static_cast<float>(length) : v[i];
              const std::uint32_t chance = unbiased_ ? generator() >> 16U : nearest_even;
-             write_bfloat16(x, out.data() + sizeof seed + 2 * j, chance);
+             write_bfloat16(v[i] * (unbiased_ ? static_cast<float>(length) : 1.0F),
+                            out.data() + sizeof seed + 2 * j, chance);
            });
     return decoded.empty() || !read(out, decoded);
   }
@@ -74,8 +71,7 @@ class RandomK final : public Codec {
       out[i] = read_bfloat16(code.data() + sizeof seed + 2 * j);
       finite = finite && std::isfinite(out[i]);
     });
-    if (!finite) return CodeError{CodeRule::number};
-    return std::nullopt;
+    return finite ? std::nullopt : std::optional(CodeError{CodeRule::number});
   }
 
   Fraction fraction_;

@@ -23,31 +23,22 @@ namespace detail {
 
 template <class Number, std::size_t bytes>
 struct VectorOf {
-  // A code may lie at any address.
-  typedef Number type  // NOLINT(modernize-use-using): GCC takes the attributes here only
-      __attribute__((vector_size(bytes), aligned(1), may_alias));
+  typedef Number type  // NOLINT(modernize-use-using): GCC takes the attribute here only
+      __attribute__((vector_size(bytes)));
 };
 using Floats = VectorOf<float, 32>::type;
 using Bits = VectorOf<std::uint32_t, 32>::type;
 using Ints = VectorOf<std::int32_t, 32>::type;
 using Halves = VectorOf<std::uint16_t, 16>::type;
 
-template <class To, class From>
-[[gnu::always_inline]] inline const To& as(const From& from) {
-  return reinterpret_cast<const To&>(from);
-}
-[[gnu::always_inline]] inline void load(const void* from, Bits& to) {
-  to = *static_cast<const Bits*>(from);
+// By reference only: how vectors are passed by value depends on flags. To and from any address.
+template <class Vector>
+[[gnu::always_inline]] inline void load(const void* from, Vector& to) {
+  std::memcpy(&to, from, sizeof to);
 }
 template <class Vector>
 [[gnu::always_inline]] inline void store(const Vector& from, void* to) {
-  *static_cast<Vector*>(to) = from;
-}
-/// Where the mask is set `a`, elsewhere `b`.
-template <class Mask, class Vector>
-[[gnu::always_inline]] inline void select(const Mask& mask, const Vector& a, Vector& b) {
-  const Bits chosen = (as<Bits>(a) & as<Bits>(mask)) | (as<Bits>(b) & ~as<Bits>(mask));
-  b = as<Vector>(chosen);
+  std::memcpy(to, &from, sizeof from);
 }
 /// The sum of the lanes, in one order.
 [[gnu::always_inline]] inline float sum(const Floats& s) {
