@@ -27,8 +27,8 @@ namespace gossamer::codec {
 /// Quality  delta in |C(v) - v|^2 <= (1 - delta) |v|^2, for the worst v; in the mean over the
 ///          generator where the codec draws. It holds up to rounding if the numbers are 0 or of
 ///          magnitudes within 2^-100 to 2^100 (float16: see there), in which no scale is denormal.
-///          Outside, numbers that are too small decode to 0, and none grows beyond its block's
-///          largest.
+///          Outside, numbers that are too small decode to 0, and none exceeds the largest magnitude
+///          of its block but for rounding (unbiased `RandomK`: by intent).
 /// Not finite  a vector with an infinite number or a NaN has no code: `encode` says so.
 /// Threads  a codec is only read: one object may be used by many threads.
 class Codec {
