@@ -27,7 +27,7 @@ class RandomK final : public Codec {
     return n == 0 ? 0 : sizeof(std::uint64_t) + 2 * fraction_.of(n);
   }
   [[nodiscard]] double delta(std::size_t n) const override {
-    const auto longest = static_cast<double>((n + fraction_.of(n) - 1) / fraction_.of(n));
+    const double longest = std::ceil(static_cast<double>(n) / static_cast<double>(fraction_.of(n)));
     return unbiased_ ? 2 - longest * (1 + bfloat16_error) : (1 - bfloat16_error) / longest;
   }
   [[nodiscard]] bool is_unbiased() const override { return unbiased_; }
