@@ -42,7 +42,7 @@ def text_of(path):
 # Pages.
 
 class Page:
-    """Lines of prose (code blanked out) and blocks of code, with their numbers."""
+    """Paragraphs of prose and blocks of code, with the numbers of their first lines."""
 
     def __init__(self, path):
         self.path = path
@@ -56,14 +56,30 @@ class Page:
                     self.blocks.append(block)
                     block = None
                 marker = None
+                self.prose.append((number, ""))
             elif block is not None:
                 block[2].append(line)
             else:
-                self.prose.append((number, line))
+                self.add_prose(number, line)
                 found = re.match(r"^<!-- (\S+/\S+) -->$", line)
                 marker = found[1] if found else None
                 if heading := re.match(r"^#+ +(.*)$", line):
                     self.headings.append(heading[1])
+
+    def add_prose(self, number, line):
+        """Lines in a row are a paragraph, but for those of a table."""
+        if line and self.prose and self.prose[-1][1] and not line.startswith("|"):
+            first, text = self.prose.pop()
+            self.prose.append((first, f"{text}\n{line}"))
+        else:
+            self.prose.append((number, line))
+
+    def find(self, pattern, clean=lambda text: text):
+        """The first group of each match, without line breaks, and the line where it begins."""
+        for first, text in self.prose:
+            text = clean(text)
+            for match in re.finditer(pattern, text):
+                yield first + text.count("\n", 0, match.start()), match[1].replace("\n", " ")
 
     def anchors(self):
         """As GitHub makes them: words in lower case, hyphens for spaces, a number for repetitions."""
@@ -83,18 +99,20 @@ def page_of(path):
 
 
 def check_links(page):
-    for number, line in page.prose:
-        for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`]*`", "", line)):
-            if re.match(r"^[a-z]+:", target):
-                continue
-            name, _, anchor = target.partition("#")
-            path = (page.path.parent / name).resolve() if name else page.path
-            if not path.exists():
-                yield number, f"the link {target} leads nowhere"
-            elif anchor and path.suffix != ".md":
-                yield number, f"the link {target} has an anchor, and {name} no headings"
-            elif anchor and anchor not in page_of(path).anchors():
-                yield number, f"the link {target} names no heading of {path.relative_to(ROOT)}"
+    def without_code(text):
+        return re.sub(r"`[^`]*`", lambda code: re.sub(r"[^\n]", " ", code[0]), text)
+
+    for number, target in page.find(r"\]\(([^)\s]+)\)", without_code):
+        if re.match(r"^[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        path = (page.path.parent / name).resolve() if name else page.path
+        if not path.exists():
+            yield number, f"the link {target} leads nowhere"
+        elif anchor and path.suffix != ".md":
+            yield number, f"the link {target} has an anchor, and {name} no headings"
+        elif anchor and anchor not in page_of(path).anchors():
+            yield number, f"the link {target} names no heading of {path.relative_to(ROOT)}"
 
 
 # Commands.
@@ -204,13 +222,11 @@ def check_commands(page):
             for mistake in check_command(joined):
                 yield begin, mistake
             joined = ""
-    for number, line in page.prose:
-        for code in re.findall(r"`(\./[^`]+)`", line):
-            for mistake in check_command(code):
-                yield number, mistake
-        for code in re.findall(r"`(--[^`]+)`", line):
-            yield from ((number, mistake) for mistake in
-                        check_options([code], all_programs(), "this repository"))
+    for number, code in page.find(r"`(\./[^`]+)`"):
+        yield from ((number, mistake) for mistake in check_command(code))
+    for number, code in page.find(r"`(--[^`]+)`"):
+        yield from ((number, mistake) for mistake in
+                    check_options([code], all_programs(), "this repository"))
 
 
 # Names and quotations.
@@ -237,7 +253,7 @@ def exists(name):
 
 
 def check_names(page):
-    spans = [(number, code) for number, line in page.prose for code in re.findall(r"`([^`]+)`", line)]
+    spans = list(page.find(r"`([^`]+)`"))
     spans += [(first + offset, line) for first, language, lines, marker in page.blocks
               if language == "cpp" and marker is None for offset, line in enumerate(lines)]
     for number, code in spans:
