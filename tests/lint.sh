@@ -5,7 +5,8 @@
 #   ./tests/lint.sh              clang-format on all files, clang-tidy on one that sees most headers;
 #                                no <torch/torch.h> in headers, all sentences of concepts tested,
 #                                Slurm's and Kubernetes' files well formed, the benchmarks' tables
-#                                what their records say
+#                                what their records say; links, commands, names and code on pages
+#                                what is there
 #   ./tests/lint.sh FILE.cpp...  clang-tidy on these
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../cmake/setup.sh"
@@ -67,6 +68,33 @@ tables_are_of_records() {
   ! python3 $copy/benchmarks/records.py check 2>/dev/null
 }
 
+# Links, commands, names and quoted code on the pages are there; each kind of mistake is found out.
+pages_are_true() {
+  local page=build/lint/wrong.md found
+  python3 tests/pages.py || return 1
+  cat >$page <<'END'
+# Wrong
+[gone](gone.md), [no such heading](wrong.md#right), `rule::GoSdg`, `no_such_function()`, `--no-such-option`
+```
+./examples/gone.sh
+./examples/run.sh nobody
+./examples/run.sh cifar10 --no-such-option
+build/release/examples/cifar10 --transport tcp \
+  --no-such-option
+./tests/run.sh --no-such-option
+```
+```cpp
+gossamer::rule::GoSdg rule;
+```
+<!-- examples/hello/hello.cpp -->
+```cpp
+int main() { return 1; }
+```
+END
+  found=$(python3 tests/pages.py $page) && return 1
+  [[ $(wc -l <<<"$found") -eq 12 ]] || { echo "12 mistakes, found: $found"; return 1; }
+}
+
 # A file with known violations must be flagged, else the checks are off.
 finds_violations() {
   local file=build/lint/violation.cpp output
@@ -91,6 +119,7 @@ else
   check "every sentence of a concept is tested" sentences_tested
   check "examples/cluster" well_formed_cluster_files
   check "tables are what the records say" tables_are_of_records
+  check "pages say what is there" pages_are_true
   sources=(examples/hello/hello.cpp)  # sees nearly all headers
 fi
 for source in "${sources[@]}"; do
