@@ -3,7 +3,8 @@
 # Checks format and manner; the last line is "N passed, N failed".
 #
 #   ./tests/lint.sh              clang-format on all files, clang-tidy on one that sees most headers;
-#                                no <torch/torch.h> in headers, all sentences of concepts tested,
+#                                no <torch/torch.h> in headers, no include of a room
+#                                above, no header of more than 400 lines, all sentences of concepts tested,
 #                                Slurm's and Kubernetes' files well formed, the benchmarks' tables
 #                                what their records say; links, commands, names and code on pages
 #                                what is there
@@ -32,6 +33,21 @@ tidied() { clang-tidy -p build/lint --quiet --warnings-as-errors='*' "$@"; }
 
 # <torch/torch.h> takes 19 seconds to read, so the library never includes it.
 light_includes() { ! grep -rnE '# *include *<torch/(all|extension|torch)\.h>' include; }
+
+# No header includes one of a room above its own; one that does, in a copy, is found out. None has more
+# than 400 lines.
+rooms_in_order() {
+  local copy=build/lint/rooms header
+  python3 tests/room_order.py || return 1
+  rm -rf $copy && mkdir -p $copy && cp -r include $copy
+  sed -i 's,^#include <gossamer/rule/rule.hpp>,&\n#include <gossamer/node/engine.hpp>,' \
+    $copy/include/gossamer/rule/gosgd.hpp
+  ! python3 tests/room_order.py $copy/include >/dev/null || return 1
+  while IFS= read -r header; do
+    (($(wc -l <"$header") <= 400)) || [[ $header == include/gossamer/transport/@(tcp/endpoint|membership/membership).hpp ]] ||
+      { echo "$header has more than 400 lines"; return 1; }
+  done < <(git ls-files 'include/*.hpp')
+}
 
 # Every sentence "NAME needs: ..." of a concept is expected by a file in tests/compile_errors.
 sentences_tested() {
@@ -116,6 +132,7 @@ if (($#)); then
 else
   check "clang-format" formatted
   check "no header includes <torch/torch.h>" light_includes
+  check "rooms stand in their order" rooms_in_order
   check "every sentence of a concept is tested" sentences_tested
   check "examples/cluster" well_formed_cluster_files
   check "tables are what the records say" tables_are_of_records
