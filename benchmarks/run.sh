@@ -5,14 +5,14 @@
 #   ./benchmarks/run.sh               all questions, then the table
 #   ./benchmarks/run.sh QUESTION...   kernels, memory, includes, throughput, straggler;
 #                                     stream, transport, processes;
-#                                     simulator, consensus, easgd_stability
+#                                     simulator, codec, consensus, easgd_stability
 #   ./benchmarks/run.sh --table       all tables, those of the other benchmarks and of README.md, too,
 #                                     from the records; none is measured
 #
 # An idle machine gives clean figures; all takes about ten minutes after the build. What is measured
 # goes to benchmarks/records/performance.jsonl, a line for each question, what is of TCP (stream,
 # transport, processes) to network.jsonl; the tables are beside them. Asked only by name: `simulator`
-# (ten minutes and 2 GB for 100,000 nodes), and what is no matter of speed, `consensus` and
+# (ten minutes and 2 GB for 100,000 nodes), `codec` (its table only), and what is no matter of speed, `consensus` and
 # `easgd_stability` (minutes); each has a record of its name. The status is 1 if a figure misses its
 # limit. The comparison of accuracies has scripts of its own: benchmarks/*/run.sh.
 set -euo pipefail
@@ -66,16 +66,21 @@ measure() {
         keep simulator "nodes-$nodes" "$out/simulator.json"
       done
       ;;
+    codec)
+      build release bench_codec >/dev/null
+      "$bin/bench_codec" >"$out/codec.md"
+      mv "$out/codec.md" "$root/benchmarks/records/codec.md"
+      ;;
     consensus | easgd_stability)
       build release "bench_$1" >/dev/null
       "$bin/bench_$1" >"$out/$1.jsonl"
       python3 "$root/benchmarks/records.py" lines "$1" "$out/$1.jsonl"
       ;;
-    *) die "benchmarks/run.sh: no question is called $1; there are: ${questions[*]} simulator consensus easgd_stability" ;;
+    *) die "benchmarks/run.sh: no question is called $1; there are: ${questions[*]} simulator codec consensus easgd_stability" ;;
   esac
   case $1 in
     stream | transport | processes) keep network "$1" ;;
-    simulator | consensus | easgd_stability) ;;
+    simulator | codec | consensus | easgd_stability) ;;
     *) keep performance "$1" ;;
   esac
 }

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 # cmake -D SOURCE=FILE -P expect.cmake -- COMPILER ARGS...
-# Succeeds when FILE does not compile and the compiler says the sentences of its lines
-#   // expect: NAME needs: BEGINNING OF THE SENTENCE
-# all of them, in this order, and no other "NAME needs:". So a file may hold many mistakes, one per
-# sentence, and a sentence that stands for the wrong operation is out of its order.
+# Succeeds when FILE does not compile and the compiler's errors say what its lines
+#   // expect: TEXT
+# do, each text in an error of its own, in this order. So a file may hold many mistakes.
 file(STRINGS ${SOURCE} expected REGEX "^// expect: ")
 list(TRANSFORM expected REPLACE "^// expect: " "")
+if(NOT expected)
+  message(FATAL_ERROR "${SOURCE}: has no line \"// expect: TEXT\"")
+endif()
 
 set(command "")
 math(EXPR last "${CMAKE_ARGC} - 1")
@@ -17,17 +19,36 @@ foreach(i RANGE ${last})
   endif()
 endforeach()
 
-execute_process(COMMAND ${command} -fsyntax-only ${SOURCE}
+execute_process(COMMAND ${command} -fsyntax-only ${SOURCE} RESULT_VARIABLE status
                 OUTPUT_VARIABLE output ERROR_VARIABLE output)
-string(REGEX MATCHALL "error: static[^\n]* needs: [^\n]*" said "${output}")
-list(TRANSFORM said REPLACE ".*[ \"]([A-Z][a-z]+ needs: )" "\\1")
-foreach(sentence part IN ZIP_LISTS said expected)
-  string(FIND "${sentence}" "${part}" position)
-  if(NOT position EQUAL 0 OR "${part}" STREQUAL "")
-    message(FATAL_ERROR "${SOURCE}: expected \"${part}\", got \"${sentence}\"; the compiler said:\n"
+if(status EQUAL 0)
+  message(FATAL_ERROR "${SOURCE}: compiles")
+endif()
+string(REPLACE ";" "," output "${output}")
+string(REPLACE "\n" ";" lines "${output}")
+set(said "")
+foreach(line IN LISTS lines)
+  if(line MATCHES "error: ")
+    list(APPEND said "${line}")
+  endif()
+endforeach()
+list(GET said 0 first_error)
+list(GET expected 0 first_text)
+string(FIND "${first_error}" "${first_text}" position)
+if(position EQUAL -1)
+  message(FATAL_ERROR "${SOURCE}: the first error must name \"${first_text}\", is: ${first_error}")
+endif()
+foreach(text IN LISTS expected)
+  set(found FALSE)
+  while(said AND NOT found)
+    list(POP_FRONT said line)
+    string(FIND "${line}" "${text}" position)
+    if(NOT position EQUAL -1)
+      set(found TRUE)
+    endif()
+  endwhile()
+  if(NOT found)
+    message(FATAL_ERROR "${SOURCE}: no error, in its turn, says \"${text}\"; the compiler said:\n"
                         "${output}")
   endif()
 endforeach()
-if(NOT expected)
-  message(FATAL_ERROR "${SOURCE}: has no line \"// expect: SENTENCE\"")
-endif()

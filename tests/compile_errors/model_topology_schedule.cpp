@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // expect: Model needs: a torch::nn::Module (or holder, or pointer), a std::vector<at::Tensor>, or
-// expect: Topology needs: std::optional<PeerId> operator()(rule::RuleContext& context) const
-// expect: Schedule needs: bool operator()(rule::RuleContext& context) const
+// expect: Topology needs: std::optional<PeerId> operator()(PeerContext& context) const
+// expect: Schedule needs: bool operator()(PeerContext& context) const
 #include <gossamer/model/tensors.hpp>
 #include <gossamer/schedule/schedule.hpp>
 #include <gossamer/topology/topology.hpp>
@@ -14,10 +14,10 @@ struct Clusters {
   at::Tensor centres;
 };
 struct Everybody {
-  std::vector<gossamer::PeerId> operator()(gossamer::rule::RuleContext&) const { return {}; }
+  std::vector<gossamer::PeerId> operator()(gossamer::PeerContext&) const { return {}; }
 };
 struct Whenever {
-  void operator()(gossamer::rule::RuleContext&) const {}
+  void operator()(gossamer::PeerContext&) const {}
 };
 
 }  // namespace

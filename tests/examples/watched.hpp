@@ -65,22 +65,17 @@ class Watch {
 };
 
 /// A node's end of the network, with a watch.
-class Watched {
+class Watched final : public ForwardingTransport {
  public:
   Watched(gossamer::transport::AnyTransport inner, std::shared_ptr<Watch> watch)
-      : inner_(std::move(inner)), watch_(std::move(watch)) {}
+      : ForwardingTransport(std::move(inner)), watch_(std::move(watch)) {}
 
-  [[nodiscard]] gossamer::PeerId self() const { return inner_.self(); }
-  [[nodiscard]] std::span<const gossamer::PeerId> peers() const { return inner_.peers(); }
-  void set_model_layout(const std::string& model, const gossamer::model::Flat& shape) {
-    inner_.set_model_layout(model, shape);
-  }
-  void send(gossamer::transport::Message message) {
+  void send(Message message) override {
     watch_->send(message);
-    inner_.send(std::move(message));
+    ForwardingTransport::send(std::move(message));
   }
-  std::optional<gossamer::transport::Event> poll() {
-    auto event = inner_.poll();
+  std::optional<Event> poll() override {
+    auto event = ForwardingTransport::poll();
     if (!event) return event;
     if (const auto* delivered = std::get_if<gossamer::transport::Delivered>(&*event)) {
       watch_->end(delivered->message);
@@ -89,20 +84,8 @@ class Watched {
     }
     return event;
   }
-  bool wait(gossamer::transport::Time deadline) { return inner_.wait(deadline); }
-  void wake() { inner_.wake(); }
-  [[nodiscard]] gossamer::transport::Time now() const { return inner_.now(); }
-  void publish(const gossamer::Counters& status) { inner_.publish(status); }
-  [[nodiscard]] gossamer::Counters status(gossamer::PeerId peer) const {
-    return inner_.counters(peer);
-  }
-  [[nodiscard]] gossamer::transport::WorkDone totals() const { return inner_.totals(); }
-  void finish() { inner_.finish(); }
-  bool settled() { return inner_.settled(); }
-  void close(gossamer::transport::Reason reason) { inner_.close(reason); }
 
  private:
-  gossamer::transport::AnyTransport inner_;
   std::shared_ptr<Watch> watch_;
 };
 

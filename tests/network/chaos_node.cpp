@@ -122,7 +122,7 @@ int run(const Options& options) {
   Wanderer& node = member.node();
   write({{"node", node.id()}, {"address", member.address()}, {"begin_weight", node.weight()}});
   while (finish_asked == 0 && !leaves()) {
-    member.run_until(gossamer::StopCondition().duration(std::chrono::seconds(1)));
+    member.run_for(gossamer::StopCondition().duration(std::chrono::seconds(1)));
     write({{"seconds", seconds_now()},
            {"steps", node.counters().steps},
            {"merged", node.counters().messages_merged},

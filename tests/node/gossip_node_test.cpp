@@ -27,7 +27,6 @@
 
 namespace {
 
-using gossamer::BasicContext;
 using gossamer::ConfigError;
 using gossamer::Context;
 using gossamer::Counters;
@@ -166,39 +165,44 @@ struct Script {
   int wakes = 0;
   bool finished = false;
 };
-struct Scripted {
-  std::shared_ptr<Script> script;
-  PeerId self() const { return 0; }
-  std::span<const PeerId> peers() const { return script->peers; }
-  void set_model_layout(const std::string&, const gossamer::model::Flat&) {}
-  void send(Message m) { script->sent.push_back(std::move(m)); }
-  std::optional<Event> poll() {
+class Scripted : public gossamer::transport::Transport {
+ public:
+  explicit Scripted(std::shared_ptr<Script> played) : script(std::move(played)) {}
+  PeerId self() const override { return 0; }
+  std::span<const PeerId> peers() const override { return script->peers; }
+  void set_model_layout(const std::string&, const gossamer::model::Flat&) override {}
+  void send(Message m) override { script->sent.push_back(std::move(m)); }
+  std::optional<Event> poll() override {
     if (script->events.empty()) return std::nullopt;
     Event event = std::move(script->events.front());
     script->events.pop_front();
     return event;
   }
-  bool wait(Time) { return !script->events.empty(); }
-  void wake() { ++script->wakes; }
-  Time now() const { return Time(0); }
-  void publish(const Counters&) {}
-  gossamer::Counters counters(PeerId) const { return {}; }
-  WorkDone totals() const { return {}; }
-  void finish() { script->finished = true; }
-  bool settled() { return script->finished; }
-  void close(Reason reason) { script->closed = reason; }
+  bool wait(Time) override { return !script->events.empty(); }
+  void wake() override { ++script->wakes; }
+  Time now() const override { return Time(0); }
+  void publish(const Counters&) override {}
+  Counters counters(PeerId) const override { return {}; }
+  WorkDone work_done() const override { return {}; }
+  void finish() override { script->finished = true; }
+  bool settled() override { return script->finished; }
+  void close(Reason reason) override { script->closed = reason; }
+
+  std::shared_ptr<Script> script;
 };
 
 /// Node 1 among others whose queues are full for the first 1000 messages.
-struct FullQueues : Scripted {
-  PeerId self() const { return 1; }
-  void send(Message m) {
+class FullQueues final : public Scripted {
+ public:
+  using Scripted::Scripted;
+  PeerId self() const override { return 1; }
+  void send(Message m) override {
     script->sent.push_back(m);
     if (script->sent.size() < 1000) script->events.push_back(Returned{m, Reason::queue_full});
   }
 };
 
-class FullNode : public GradientNode<Numbers, FullQueues> {
+class FullNode : public GradientNode<Numbers> {
  public:
   explicit FullNode(Context context) : GradientNode(std::move(context), numbers()) {}
 
@@ -208,46 +212,47 @@ class FullNode : public GradientNode<Numbers, FullQueues> {
 };
 
 /// A rule with every hook, each of which notes its call.
-struct Noting {
+struct Noting final : gossamer::rule::Rule {
+  explicit Noting(std::shared_ptr<std::vector<std::string>> where) : calls(std::move(where)) {}
   std::shared_ptr<std::vector<std::string>> calls;
   std::shared_ptr<bool> ready = std::make_shared<bool>(true);
   bool halves = true;
 
   void note(const std::string& call) const { calls->push_back(call); }
-  std::string name() const { return "noting"; }
-  bool needs_gradient_hook() const { return halves; }
-  bool is_synchronous() const { return false; }
-  bool merges_by_weighted_average() const { return false; }
-  bool may_step(gossamer::rule::RuleContext&) { return (note("may_step"), *ready); }
-  void before_step(gossamer::rule::RuleContext&) { note("before_step"); }
-  void after_gradient(gossamer::rule::RuleContext&) { note("after_gradient"); }
-  bool may_apply(gossamer::rule::RuleContext&) { return (note("may_apply"), *ready); }
-  void before_apply(gossamer::rule::RuleContext&) { note("before_apply"); }
-  void after_step(gossamer::rule::RuleContext& context) {
+  std::string name() const override { return "noting"; }
+  bool needs_gradient_hook() const override { return halves; }
+  bool is_synchronous() const override { return false; }
+  bool merges_by_weighted_average() const override { return false; }
+  bool may_step(gossamer::rule::RuleContext&) override { return (note("may_step"), *ready); }
+  void before_step(gossamer::rule::RuleContext&) override { note("before_step"); }
+  void after_gradient(gossamer::rule::RuleContext&) override { note("after_gradient"); }
+  bool may_apply(gossamer::rule::RuleContext&) override { return (note("may_apply"), *ready); }
+  void before_apply(gossamer::rule::RuleContext&) override { note("before_apply"); }
+  void after_step(gossamer::rule::RuleContext& context) override {
     note("after_step " + std::to_string(context.step()));
   }
-  void on_messages(gossamer::rule::RuleContext&, std::span<const Message> messages) {
+  void on_messages(gossamer::rule::RuleContext&, std::span<const Message> messages) override {
     note("on_messages " + std::to_string(messages.size()));
   }
-  void on_returned(gossamer::rule::RuleContext&, const Message& m) {
+  void on_returned(gossamer::rule::RuleContext&, const Message& m) override {
     note("on_returned " + std::to_string(m.to));
   }
-  void on_peer_joined(gossamer::rule::RuleContext&, PeerId peer) {
+  void on_peer_joined(gossamer::rule::RuleContext&, PeerId peer) override {
     note("rule on_peer_joined " + std::to_string(peer));
   }
-  void on_peer_left(gossamer::rule::RuleContext&, const PeerLeft& gone) {
+  void on_peer_left(gossamer::rule::RuleContext&, const PeerLeft& gone) override {
     note("rule on_peer_left " + std::to_string(gone.peer));
   }
-  void on_leave(gossamer::rule::RuleContext&) { note("on_leave"); }
-  void on_replaced(gossamer::rule::RuleContext&) { note("on_replaced"); }
-  void checkpoint(gossamer::Archive&) { note("checkpoint"); }
+  void on_leave(gossamer::rule::RuleContext&) override { note("on_leave"); }
+  void on_replaced(gossamer::rule::RuleContext&) override { note("on_replaced"); }
+  void checkpoint(gossamer::Archive&) override { note("checkpoint"); }
 };
 
-/// A node with every hook, of fixed transport and rule.
-class Noted : public GradientNode<Numbers, Scripted, Noting> {
+/// A node with every hook.
+class Noted : public GradientNode<Numbers> {
  public:
   explicit Noted(Context context) : GradientNode(std::move(context), numbers()) {
-    calls = engine().rule().calls;
+    calls = dynamic_cast<const Noting&>(engine().rule()).calls;
   }
   std::shared_ptr<std::vector<std::string>> calls;
 
@@ -493,7 +498,7 @@ TEST_CASE("advance() ends while a peer's queue is full, under every rule", "[nod
   CAPTURE(name);
   const auto script = std::make_shared<Script>();
   script->peers = {0, 2};
-  FullNode node({FullQueues{{script}}, rule_named(name)});
+  FullNode node({FullQueues(script), rule_named(name)});
   for (int i = 0; i < 10; ++i) (void)node.advance({}, Time(0));
   CHECK(script->sent.size() > 0);
   CHECK(script->sent.size() <= 20);
@@ -604,8 +609,8 @@ TEST_CASE("A peer that goes is told to the user with its reason", "[node]") {
 TEST_CASE("The hooks of one step come in the stated order", "[node]") {
   const auto script = std::make_shared<Script>();
   const auto calls = std::make_shared<Calls>();
-  Noting rule{calls};
-  Noted node({Scripted{script}, rule});
+  Noting rule(calls);
+  Noted node({Scripted(script), rule});
   CHECK(node.advance({}, Time(0)) == Progress::stepped);
   CHECK(taken(*calls) ==
         Calls{"on_start", "may_step", "before_step", "gradient", "after_gradient"});
@@ -628,9 +633,9 @@ TEST_CASE("The hooks of one step come in the stated order", "[node]") {
 
 TEST_CASE("A rule that needs no halves gets a whole step", "[node]") {
   const auto calls = std::make_shared<Calls>();
-  Noting rule{calls};
+  Noting rule(calls);
   rule.halves = false;
-  Noted node({Scripted{std::make_shared<Script>()}, rule});
+  Noted node({Scripted(std::make_shared<Script>()), rule});
   CHECK(node.advance({}, Time(0)) == Progress::stepped);
   CHECK(taken(*calls) ==
         Calls{"on_start", "may_step", "before_step", "gradient", "apply", "after_step 1"});
@@ -639,7 +644,7 @@ TEST_CASE("A rule that needs no halves gets a whole step", "[node]") {
 TEST_CASE("Events come in their order, messages in batches, and what came back last", "[node]") {
   const auto script = std::make_shared<Script>();
   const auto calls = std::make_shared<Calls>();
-  Noted node({Scripted{script}, Noting{calls}});
+  Noted node({Scripted(script), Noting(calls)});
   (void)node.advance({}, Time(0));
   calls->clear();
   const auto message = [](PeerId from, PeerId to) {
@@ -663,7 +668,7 @@ TEST_CASE("Events come in their order, messages in batches, and what came back l
 TEST_CASE("A node that leaves asks the rule, then tells the others, then stops", "[node]") {
   const auto script = std::make_shared<Script>();
   const auto calls = std::make_shared<Calls>();
-  Noted node({Scripted{script}, Noting{calls}, {}, 0});  // weight 0: nothing is left to give
+  Noted node({Scripted(script), Noting(calls), {}, 0});  // weight 0: nothing is left to give
   node.request_leave();
   CHECK(script->wakes == 1);
   node.run({});
@@ -673,7 +678,7 @@ TEST_CASE("A node that leaves asks the rule, then tells the others, then stops",
 
 TEST_CASE("A node that fails closes its end as lost", "[node]") {
   const auto script = std::make_shared<Script>();
-  Noted node({Scripted{script}, Noting{std::make_shared<Calls>()}});
+  Noted node({Scripted(script), Noting(std::make_shared<Calls>())});
   node.fail(std::runtime_error("no more data"));
   CHECK(script->closed == Reason::lost);
 }

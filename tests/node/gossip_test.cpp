@@ -112,7 +112,7 @@ TEST_CASE("Weights of loops add up to 1 when all have ended", "[node][gossip][th
   for (PeerId id = 0; id < nodes; ++id) total += hub->counters(id).weight;
   CHECK(total == tests::Approx(1.0).margin(tests::weight_tolerance));
   CHECK(hub->weight_lost() == 0);
-  CHECK(hub->totals().steps == 20 * nodes + nodes * (nodes - 1) / 2);
+  CHECK(hub->work_done().steps == 20 * nodes + nodes * (nodes - 1) / 2);
 }
 
 TEST_CASE("PerSyn makes loops wait and take the mean", "[node][gossip][threads]") {

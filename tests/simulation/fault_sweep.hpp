@@ -9,6 +9,7 @@
 #include <gossamer/simulation/transport.hpp>
 
 #include <tests/support.hpp>
+#include <tests/transport/forwarding_transport.hpp>
 
 #include <algorithm>
 #include <array>
@@ -136,56 +137,36 @@ class Tracker {
 };
 
 /// A node's end of the world, with the tracker looking on. (GoSGD does not use `round`.)
-template <class Rules>
-class Probe {
+class Probe final : public ForwardingTransport {
  public:
-  using Endpoint = gossamer::transport::BasicSimulated<Rules>;
-  Probe(Endpoint endpoint)  // NOLINT(google-explicit-constructor): stands for the endpoint
-      : endpoint_(std::move(endpoint)) {}
-  Tracker* tracker = nullptr;
+  Probe(gossamer::transport::AnyTransport inner, Tracker& tracker)
+      : ForwardingTransport(std::move(inner)), tracker_(tracker) {}
 
-  [[nodiscard]] PeerId self() const { return endpoint_.self(); }
-  [[nodiscard]] std::span<const PeerId> peers() const { return endpoint_.peers(); }
-  void set_model_layout(const std::string& model, const gossamer::model::Flat& shape) {
-    endpoint_.set_model_layout(model, shape);
+  void send(Message message) override {
+    tracker_.send(message, self());
+    ForwardingTransport::send(std::move(message));
   }
-  void send(Message message) {
-    tracker->send(message, self());
-    endpoint_.send(std::move(message));
-  }
-  std::optional<Event> poll() {
-    auto event = endpoint_.poll();
+  std::optional<Event> poll() override {
+    auto event = ForwardingTransport::poll();
     if (!event) return event;
     if (const auto* delivered = std::get_if<Delivered>(&*event)) {
-      tracker->end(delivered->message, self(), true);
+      tracker_.end(delivered->message, self(), true);
     } else if (const auto* returned = std::get_if<Returned>(&*event)) {
-      tracker->end(returned->message, self(), false);
+      tracker_.end(returned->message, self(), false);
     }
     return event;
   }
-  bool wait(Time deadline) { return endpoint_.wait(deadline); }
-  void wake() { endpoint_.wake(); }
-  [[nodiscard]] Time now() const { return endpoint_.now(); }
-  void publish(const Counters& status) { endpoint_.publish(status); }
-  [[nodiscard]] gossamer::Counters counters(PeerId peer) const { return endpoint_.counters(peer); }
-  [[nodiscard]] WorkDone totals() const { return endpoint_.totals(); }
-  void finish() { endpoint_.finish(); }
-  bool settled() { return endpoint_.settled(); }
-  void close(Reason reason) { endpoint_.close(reason); }
 
  private:
-  Endpoint endpoint_;
+  Tracker& tracker_;
 };
 
 /// Two numbers that stand still: only gossip moves them.
-template <class Rules>
-class Still final : public gossamer::GossipNode<std::vector<at::Tensor>, Probe<Rules>> {
-  using Base = gossamer::GossipNode<std::vector<at::Tensor>, Probe<Rules>>;
-
+class Still final : public gossamer::GossipNode<std::vector<at::Tensor>> {
  public:
-  explicit Still(typename Base::Context context)
-      : Base(std::move(context), {torch::zeros({2}, torch::kDouble)}) {}
-  double* numbers() { return this->model()[0].template data_ptr<double>(); }
+  explicit Still(gossamer::Context context)
+      : GossipNode(std::move(context), {torch::zeros({2}, torch::kDouble)}) {}
+  double* numbers() { return model()[0].data_ptr<double>(); }
   [[nodiscard]] const double* numbers() const { return const_cast<Still*>(this)->numbers(); }
 
  private:
@@ -285,7 +266,7 @@ inline std::vector<PlannedFault> random_plan(Generator& random, std::uint32_t no
 /// Runs the schedule of a seed. The same seed is the same schedule, event for event.
 template <class Rules = gossamer::transport::DeliveryRules>
 Outcome run(std::uint64_t seed) {
-  using Node = Still<Rules>;
+  using Node = Still;
   using Group = gossamer::SimulatedGroup<Node, Rules>;
   Generator random(seed, 1);
   const std::uint32_t nodes = 2 + random.below(5);
@@ -303,9 +284,9 @@ Outcome run(std::uint64_t seed) {
                      .cost(gossamer::cost::LogNormal(15ms, 0.5))
                      .settle_limit(5s)
                      .plan(plan);
-  Group group(options, gossamer::rule::GoSgd(0.4), [&](typename Group::Ctx context) {
-    context.transport.tracker = &tracker;
+  Group group(options, gossamer::rule::GoSgd(0.4), [&](gossamer::Context context) {
     tracker.begin(context.transport->self());
+    context.transport = Probe(std::move(context.transport), tracker);
     return std::make_unique<Node>(std::move(context));
   });
   for (PeerId id = 0; id < nodes; ++id) {

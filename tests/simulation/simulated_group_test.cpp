@@ -509,7 +509,8 @@ TEST_CASE("Whoever looks at a group between two events does not disturb it", "[n
   Group watched(a_cluster(8, 1), rule::GoSgd(0.3), walkers(20));
   watched.begin(StopCondition().steps(200));
   int looks = 0;
-  while (!watched.go_on([&] { return watched.world().work_done().steps >= 100ULL * (looks + 1); })) {
+  while (
+      !watched.go_on([&] { return watched.world().work_done().steps >= 100ULL * (looks + 1); })) {
     ++looks;
     CHECK(watched.total_weight() == Approx(1).margin(tests::weight_tolerance));
   }
@@ -536,7 +537,8 @@ TEST_CASE("A simulated group goes on from a checkpoint: clock, plan, members, we
   CHECK(second.elapsed() == first.elapsed());
   CHECK(second.total_weight() == Approx(1).margin(tests::weight_tolerance));
   CHECK(second.totals().steps == first.totals().steps);
-  CHECK(gossamer::observe::digest(second.replicas()) == gossamer::observe::digest(first.replicas()));
+  CHECK(gossamer::observe::digest(second.replicas()) ==
+        gossamer::observe::digest(first.replicas()));
   CHECK(second.world().noise().loss == 0);
   CHECK_FALSE(second.is_live(1));
   REQUIRE(second.is_live(4));

@@ -375,7 +375,8 @@ TEST_CASE("A trace does not change the run, and is not there until it is closed"
   auto traced = options;
   Group watched(traced.callback(trace), rule::GoSgd(0.5));
   watched.run(StopCondition().duration(1s));
-  CHECK(gossamer::observe::digest(watched.replicas()) == gossamer::observe::digest(alone.members()));
+  CHECK(gossamer::observe::digest(watched.replicas()) ==
+        gossamer::observe::digest(alone.members()));
   CHECK(watched.world().events() == alone.world().events());
   CHECK_FALSE(std::filesystem::exists(folder.path() / "trace.json"));
   trace->close();

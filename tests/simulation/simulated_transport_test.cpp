@@ -26,7 +26,6 @@ using gossamer::PeerId;
 using gossamer::model::Flat;
 using gossamer::model::Snapshot;
 using gossamer::model::SnapshotPool;
-using gossamer::transport::AnyTransport;
 using gossamer::transport::Delivered;
 using gossamer::transport::DeliveryLimits;
 using gossamer::transport::Event;
@@ -38,13 +37,11 @@ using gossamer::transport::Simulated;
 using gossamer::transport::SimulatedLink;
 using gossamer::transport::SimulatedNoise;
 using gossamer::transport::SimulatedOptions;
-using gossamer::transport::Time;
 using gossamer::transport::SimulatedWorld;
+using gossamer::transport::Time;
 using namespace std::chrono_literals;
 
 using World = SimulatedWorld<>;
-
-static_assert(gossamer::transport::Transport<Simulated>);
 
 SnapshotPool small_pool() { return SnapshotPool(Flat({torch::zeros({4})})); }
 
@@ -171,11 +168,6 @@ TEST_CASE("A map of peers finds what was added, and is walked through in order",
 
 TEST_CASE("The simulated transport keeps the contract", "[transport][simulated]") {
   keeps_the_contract<Simulated, Good>();
-}
-
-TEST_CASE("The simulated transport keeps the contract behind AnyTransport",
-          "[transport][simulated]") {
-  keeps_the_contract<AnyTransport, Good>();
 }
 
 TEST_CASE("The simulated transport keeps the contract while frames are lost, doubled and late",

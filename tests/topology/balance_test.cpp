@@ -191,7 +191,8 @@ TEST_CASE("A regular schedule evens the weights, and most in turns of the expone
 
 TEST_CASE("What a node publishes is known to others after the delay, and not before",
           "[transport][simulated]") {
-  const auto world = gossamer::transport::SimulatedWorld<>::make(SimulatedOptions(2).status_delay(30ms));
+  const auto world =
+      gossamer::transport::SimulatedWorld<>::make(SimulatedOptions(2).status_delay(30ms));
   auto a = world->endpoint(0);
   const auto b = world->endpoint(1);
   const auto publish = [&](std::uint64_t steps) {

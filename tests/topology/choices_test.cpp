@@ -134,10 +134,11 @@ TEST_CASE("Peers are drawn in proportion to their weights", "[topology]") {
       topology::Ring(topology::Ring::Way::both));
   CHECK(chi_square(counts(near, context, 5), {0, 1, 0, 3, 0}) < limit);
   // Of unknown weight: as the mean of the others. Of no or endless weight, all: like each other.
-  const topology::Weighted some([](const gossamer::PeerContext&, PeerId peer) -> std::optional<double> {
-    if (peer == 4) return std::nullopt;
-    return peer;
-  });
+  const topology::Weighted some(
+      [](const gossamer::PeerContext&, PeerId peer) -> std::optional<double> {
+        if (peer == 4) return std::nullopt;
+        return peer;
+      });
   CHECK(chi_square(counts(some, context, 5), {0, 1, 0, 3, 4.0 / 3}) < limit);
   for (const double same : {0.0, std::numeric_limits<double>::infinity()}) {
     const topology::Weighted none(

@@ -72,7 +72,7 @@ concept Group = std::constructible_from<T, std::size_t, std::size_t> &&
   { T::has_threads } -> std::convertible_to<bool>;
   { T::sees_all } -> std::convertible_to<bool>;
   { group.room() } -> std::same_as<std::size_t>;
-  requires gossamer::transport::Transport<std::remove_reference_t<decltype(group[id])>>;
+  { group[id] } -> std::convertible_to<gossamer::transport::Transport&>;
   group.kill(id);
   group.quiet();
   { group.snapshot(id, x) } -> std::same_as<Snapshot>;
@@ -554,7 +554,7 @@ void other_model_is_refused() {
 }
 
 template <Group G>
-void status_and_totals_go_forward() {
+void counters_and_work_go_forward() {
   G group(3, 8);
   Ledger ledger(3);
   group[0].publish({.steps = 5, .samples = 50, .weight = 0.25, .loss_sum = 1.5});
@@ -568,14 +568,14 @@ void status_and_totals_go_forward() {
     CHECK(group[i].counters(0).loss_sum == 1.5);
     CHECK(group[i].counters(1).steps == 9);
     CHECK(group[i].counters(2).steps == 0);
-    CHECK(group[i].totals().steps == 14);
-    CHECK(group[i].totals().samples == 140);
+    CHECK(group[i].work_done().steps == 14);
+    CHECK(group[i].work_done().samples == 140);
   }
   group[1].close(Reason::left);
   group[2].publish({.steps = 1, .samples = 10});
   ledger.drain(group, {0, 2});
-  CHECK(group[0].totals().steps == 15);  // those who have left included
-  CHECK(group[2].totals().samples == 150);
+  CHECK(group[0].work_done().steps == 15);  // those who have left included
+  CHECK(group[2].work_done().samples == 150);
 }
 
 /// What is under way, as the group sees it, and what the nodes hold make 1 at this very moment.
@@ -802,7 +802,8 @@ std::vector<Claim> claims() {
       {"wake() ends the next wait(), once", wake_ends_the_next_wait<G>},
       {"wake() ends a running wait()", wake_ends_a_running_wait<G>},
       {"Another model is refused, naming both sides", other_model_is_refused<G>},
-      {"gossamer::Counters and totals arrive and keep those who left", status_and_totals_go_forward<G>},
+      {"gossamer::Counters and totals arrive and keep those who left",
+       counters_and_work_go_forward<G>},
       {"Leaving at any operation loses no message", leaving_at_every_point<G>},
       {"Loss at any operation loses no message between the living", loss_at_every_point<G>},
       {"Threads of their own lose and double nothing", threads_lose_nothing<G>},

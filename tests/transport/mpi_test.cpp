@@ -11,8 +11,6 @@ namespace {
 
 using namespace tests::mpi;
 
-static_assert(Transport<Mpi>);
-
 TEST_CASE("The mpi transport keeps the contract", "[transport][mpi]") {
   for (const auto& claim : tests::contract::claims<Group>()) {
     DYNAMIC_SECTION(claim.name) { claim.check(); }

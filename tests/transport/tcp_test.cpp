@@ -34,8 +34,6 @@ using namespace tests::tcp;
 using gossamer::ConfigError;
 using tests::Approx;
 
-static_assert(Transport<Tcp>);
-
 TEST_CASE("The tcp transport keeps the contract", "[transport][tcp][threads]") {
   for (const auto& claim : tests::contract::claims<Group>()) {
     DYNAMIC_SECTION(claim.name) { claim.check(); }

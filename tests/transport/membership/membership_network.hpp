@@ -78,7 +78,7 @@ class Network {
     sweep();
   }
   /// Nothing passes between nodes of different parts, and nobody is told.
-  void part(std::size_t at, int part) { places_[at].chunk = part; }
+  void part(std::size_t at, int part) { places_[at].part = part; }
 
   /// After whatever was done to a member.
   void flush(std::size_t at) {
@@ -281,30 +281,30 @@ class Network {
 };
 
 /// A member as a transport.
-class Endpoint {
+class Endpoint final : public gossamer::transport::Transport {
  public:
   Endpoint(Network& network, std::size_t at)
       : network_(&network), at_(at), self_(network.member(at).self()) {}
 
-  [[nodiscard]] PeerId self() const { return self_; }
-  [[nodiscard]] std::span<const PeerId> peers() const {
+  [[nodiscard]] PeerId self() const override { return self_; }
+  [[nodiscard]] std::span<const PeerId> peers() const override {
     return live() ? member().peers() : std::span<const PeerId>();
   }
-  void set_model_layout(const std::string& model, const gossamer::model::Flat& /*shape*/) {
+  void set_model_layout(const std::string& model, const gossamer::model::Flat& /*shape*/) override {
     member().set_model_layout(model);
     network_->flush(at_);
   }
-  void send(Message message) {
+  void send(Message message) override {
     member().send(std::move(message));
     network_->flush(at_);
   }
-  std::optional<Event> poll() {
+  std::optional<Event> poll() override {
     if (!live() || closed_) return std::nullopt;
     auto event = member().poll();
     network_->flush(at_);
     return event;
   }
-  bool wait(Time deadline) {
+  bool wait(Time deadline) override {
     const bool before = member().settled();
     network_->flush(at_);
     while (!member().has_event() && !woken_ && (before || !member().settled())) {
@@ -313,22 +313,22 @@ class Endpoint {
     woken_ = false;
     return member().has_event();
   }
-  void wake() { woken_ = true; }
-  [[nodiscard]] Time now() const { return network_->now(); }
-  void publish(const Counters& status) { member().publish(status); }
-  [[nodiscard]] gossamer::Counters counters(PeerId peer) const { return member().counters(peer); }
-  [[nodiscard]] WorkDone totals() const { return member().totals(); }
-  [[nodiscard]] double speed(PeerId peer) const { return member().speed(peer); }
-  void finish() {
+  void wake() override { woken_ = true; }
+  [[nodiscard]] Time now() const override { return network_->now(); }
+  void publish(const gossamer::Counters& status) override { member().publish(status); }
+  [[nodiscard]] gossamer::Counters counters(PeerId peer) const override { return member().counters(peer); }
+  [[nodiscard]] WorkDone work_done() const override { return member().work_done(); }
+  [[nodiscard]] double speed(PeerId peer) const override { return member().speed(peer); }
+  void finish() override {
     member().finish();
     network_->flush(at_);
   }
-  bool settled() {
+  bool settled() override {
     const bool yes = member().settled();
     network_->flush(at_);
     return yes;
   }
-  void close(Reason reason) {
+  void close(Reason reason) override {
     if (!live() || std::exchange(closed_, true)) return;
     member().close(reason);
     network_->flush(at_);

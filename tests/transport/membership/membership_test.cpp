@@ -29,8 +29,6 @@ using gossamer::model::Snapshot;
 using gossamer::model::SnapshotPool;
 using tests::Approx;
 
-static_assert(Transport<Endpoint>);
-
 SnapshotPool small_pool() { return SnapshotPool(Flat({torch::zeros({4})})); }
 
 struct Steady {
