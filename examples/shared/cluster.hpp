@@ -156,7 +156,8 @@ class SimulatedCluster final : public detail::ClusterOf<Node, gossamer::Simulate
         count(tick);
         on_tick_();
       }
-      return stretch.images < stretch.rest_at && group.world().work_done().samples >= stretch.images;
+      return stretch.images < stretch.rest_at &&
+             group.world().work_done().samples >= stretch.images;
     };
     group.go_on(enough);
     count(tick);
