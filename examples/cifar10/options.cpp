@@ -15,6 +15,7 @@
 #include <iomanip>
 #include <iostream>
 #include <iterator>
+#include <utility>
 #include <vector>
 
 namespace cifar10 {
@@ -196,45 +197,37 @@ void add_records(CLI::App& app, Options& o) {
 
 /// Refuses what single options cannot see, and finds this node's place. Throws ConfigError.
 void complete(Options& o) {
-  using gossamer::ConfigError;
-  const auto refuse = [](const std::string& why) { throw ConfigError(why); };
-  if (gossamer::rule::entry_of(in_library(o.rule)).by_period && o.tau == 0 &&
-      !(o.probability > 0)) {
-    refuse("--rule " + o.rule + ": needs --tau, or --probability above 0, got 0");
-  }
-  if (o.optimizer == "nesterov" && !(o.momentum > 0)) {
-    refuse("--optimizer nesterov: needs --momentum above 0, got 0");
-  }
-  if (o.optimizer == "adahessian" && o.rule == "sync") {
-    refuse("--optimizer adahessian: cannot be used with --rule sync, which changes gradients");
-  }
-  if (o.rule == "elastic_gossip" && o.alpha == 1) {
-    refuse("--alpha: must lie below 1 with elastic_gossip, got 1");
-  }
-  if (o.drop > 0 && o.rule != "easgd" && o.rule != "dynamic_easgd") {
-    refuse("--drop: needs --rule easgd or dynamic_easgd, got --rule " + o.rule);
-  }
-  if (o.rule == "slowmo" && o.base == "slowmo") {
-    refuse("--base: slowmo needs another rule, got slowmo");
-  }
-  if (o.crop == 32 && o.network != "resnet18") {
-    refuse("--crop 32: only resnet18 takes 32x32 images, got --network " + o.network);
-  }
-  const auto simulated_only = [&](const std::string& option, const std::filesystem::path& file) {
-    if (file.empty() || o.transport == "simulated") return;
-    refuse(option + ": needs --transport simulated, got --transport " + o.transport);
+  const auto refuse_if = [](bool wrong, const std::string& why) {
+    if (wrong) throw gossamer::ConfigError(why);
   };
-  simulated_only("--cluster", o.cluster);
-  simulated_only("--trace", o.trace);
+  const gossamer::rule::Entry rule = gossamer::rule::entry_of(in_library(o.rule));
+  refuse_if(rule.by_period && o.tau == 0 && !(o.probability > 0),
+            "--rule " + o.rule + ": needs --tau, or --probability above 0, got 0");
+  refuse_if(o.optimizer == "nesterov" && !(o.momentum > 0),
+            "--optimizer nesterov: needs --momentum above 0, got 0");
+  refuse_if(o.optimizer == "adahessian" && o.rule == "sync",
+            "--optimizer adahessian: cannot be used with --rule sync, which changes gradients");
+  refuse_if(o.rule == "elastic_gossip" && o.alpha == 1,
+            "--alpha: must lie below 1 with elastic_gossip, got 1");
+  refuse_if(o.drop > 0 && o.rule != "easgd" && o.rule != "dynamic_easgd",
+            "--drop: needs --rule easgd or dynamic_easgd, got --rule " + o.rule);
+  refuse_if(o.rule == "slowmo" && o.base == "slowmo",
+            "--base: slowmo needs another rule, got slowmo");
+  refuse_if(o.crop == 32 && o.network != "resnet18",
+            "--crop 32: only resnet18 takes 32x32 images, got --network " + o.network);
+  for (const auto& [option, is_set] :
+       {std::pair("--cluster", !o.cluster.empty()), std::pair("--trace", !o.trace.empty())}) {
+    refuse_if(
+        is_set && o.transport != "simulated",
+        std::string(option) + ": needs --transport simulated, got --transport " + o.transport);
+  }
   if (!o.cluster.empty()) o.nodes = gossamer::ClusterFile::read(o.cluster).world().nodes();
   if (o.transport == "tcp") o.nodes = o.process.find_place(o.nodes);
   (void)o.make_rule();
-  if (o.resume && o.transport == "tcp" && !o.process.has_place) {
-    refuse("--resume: needs --rank N, the number of the node (its folder is node-N in --out)");
-  }
-  if (o.resume && o.out.empty()) {
-    refuse("--resume: needs --out DIR, the folder of the run to go on with");
-  }
+  refuse_if(o.resume && o.transport == "tcp" && !o.process.has_place,
+            "--resume: needs --rank N, the number of the node (its folder is node-N in --out)");
+  refuse_if(o.resume && o.out.empty(),
+            "--resume: needs --out DIR, the folder of the run to go on with");
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <iomanip>
 #include <iostream>
 #include <limits>
 #include <utility>
@@ -20,6 +21,7 @@
 namespace cifar10 {
 namespace {
 
+using examples::messages_of;
 using gossamer::observe::grouped;
 using Clock = std::chrono::steady_clock;
 constexpr std::uint64_t never = std::numeric_limits<std::uint64_t>::max();
@@ -159,25 +161,16 @@ void Training::train_stretch() {
 void Training::show_progress() {
   if (options_.quiet) return;
   const gossamer::Counters totals = group_->totals();
-  gossamer::observe::ProgressState state;
-  state.done = totals.samples;
-  state.total = options_.total_images();
-  state.seconds = trained_ + since(stretch_began_);
-  const auto fresh = static_cast<double>(totals.samples - images_at_start_);
-  state.speed = state.seconds > 0 ? fresh / state.seconds : 0;
+  auto state = examples::progress_of(totals, images_at_start_, options_.total_images(),
+                                     trained_ + since(stretch_began_));
   if (options_.seconds > 0) {
     const double now = group_.seconds() + (group_.is_virtual ? 0 : since(stretch_began_));
     state.fraction = now / options_.seconds;
     state.left = state.fraction > 0 ? state.seconds * (1 / state.fraction - 1) : -1;
-  } else {
-    state.fraction = static_cast<double>(totals.samples) / static_cast<double>(state.total);
-    state.left = static_cast<double>(state.total - std::min(state.total, totals.samples)) /
-                 std::max(state.speed, 1e-9);
   }
   const auto steps = static_cast<double>(totals.steps - steps_before_);
   state.loss = steps > 0 ? (totals.loss_sum - loss_before_) / steps : last("train_loss", 0);
   state.consensus_error = last("consensus_error", -1);
-  state.messages = totals.messages_sent;
   if (group_.peers_in_words) state.network = group_.peers_in_words();
   progress_.show(state);
 }
@@ -255,13 +248,8 @@ void Training::evaluate_with(const Mean& mean) {
       Json{{"images", totals.samples}, {"steps", totals.steps}, {"train_loss", train_loss}});
   last_.update(measured);
   last_.update(group_.weights());
-  last_.update(Json{{"node_ids", ids},
-                    {"weights", weights},
-                    {"steps_per_node", steps},
-                    {"messages_sent", totals.messages_sent},
-                    {"messages_merged", totals.messages_merged},
-                    {"messages_returned", totals.messages_returned},
-                    {"bytes_sent", totals.bytes_sent}});
+  last_.update(Json{{"node_ids", ids}, {"weights", weights}, {"steps_per_node", steps}});
+  last_.update(messages_of(totals));
   if (group_.peers) last_.update(group_.peers());
   record_.add(last_);
   if (options_.quiet) return;
@@ -328,10 +316,7 @@ Training::Json Training::summary() {
     if (!text.contains(key)) text[key] = nullptr;
   }
   text.update(group_.weights());
-  text["messages_sent"] = totals.messages_sent;
-  text["messages_merged"] = totals.messages_merged;
-  text["messages_returned"] = totals.messages_returned;
-  text["bytes_sent"] = totals.bytes_sent;
+  text.update(messages_of(totals));
   if (group_.peers) text.update(group_.peers());
   text["version"] = GOSSAMER_VERSION;
   text["libtorch"] = TORCH_VERSION;
@@ -342,43 +327,38 @@ Training::Json Training::summary() {
 }
 
 void Training::print_table(const Json& summary) {
-  const auto row = [&summary](const char* name, const char* format, const char* key,
+  const auto row = [&summary](const char* name, const char* key, const char* format = nullptr,
                               double factor = 1) {
     const auto found = summary.find(key);
     if (found == summary.end() || !found->is_number()) return;
-    const std::string count =
-        grouped(found->is_number_unsigned() ? found->get<std::uint64_t>() : 0);
-    char cell[64];
-    if (std::string(format) == "%s") {
-      std::snprintf(cell, sizeof cell, "%s", count.c_str());
-    } else {
-      std::snprintf(cell, sizeof cell, format, factor * found->get<double>());
-    }
-    std::cout << "  " << name << std::string(26 - std::string(name).size(), ' ') << cell << '\n';
+    char cell[64] = "";
+    if (format != nullptr) std::snprintf(cell, sizeof cell, format, factor * found->get<double>());
+    std::cout << "  " << std::left << std::setw(26) << name
+              << (format != nullptr ? cell : grouped(found->get<std::uint64_t>())) << '\n';
   };
   progress_.clear();
   const std::size_t nodes = group_.nodes().size();
   std::cout << '\n'
             << options_.rule << " on " << dataset_.name << ", " << nodes << " node"
             << (nodes == 1 ? "" : "s") << (error_.empty() ? "" : " (ended by an error)") << '\n';
-  row("images", "%s", "images");
-  row("training seconds", "%.1f", "wall_seconds");
-  row("virtual seconds", "%.1f", "virtual_seconds");
-  row("images per second", "%.0f", "images_per_second");
-  row("train loss", "%.4f", "train_loss");
-  row("test loss", "%.4f", "test_loss");
-  row("accuracy, mean model", "%.4f", "test_accuracy");
-  row("accuracy, weighted mean", "%.4f", "weighted_test_accuracy");
-  row("accuracy, worst node", "%.4f", "worst_node_accuracy");
-  row("accuracy, best node", "%.4f", "best_node_accuracy");
-  row("consensus error", "%.6g", "consensus_error");
-  row("effective nodes", "%.2f", "effective_nodes");
-  row("total weight", "%.12f", "total_weight");
-  row("weight", "%.12f", "weight");
-  row("messages sent", "%s", "messages_sent");
-  row("messages returned", "%s", "messages_returned");
-  row("megabytes sent", "%.1f", "bytes_sent", 1e-6);
-  std::cout << "  record" << std::string(20, ' ') << record_.folder().string() << '\n';
+  row("images", "images");
+  row("training seconds", "wall_seconds", "%.1f");
+  row("virtual seconds", "virtual_seconds", "%.1f");
+  row("images per second", "images_per_second", "%.0f");
+  row("train loss", "train_loss", "%.4f");
+  row("test loss", "test_loss", "%.4f");
+  row("accuracy, mean model", "test_accuracy", "%.4f");
+  row("accuracy, weighted mean", "weighted_test_accuracy", "%.4f");
+  row("accuracy, worst node", "worst_node_accuracy", "%.4f");
+  row("accuracy, best node", "best_node_accuracy", "%.4f");
+  row("consensus error", "consensus_error", "%.6g");
+  row("effective nodes", "effective_nodes", "%.2f");
+  row("total weight", "total_weight", "%.12f");
+  row("weight", "weight", "%.12f");
+  row("messages sent", "messages_sent");
+  row("messages returned", "messages_returned");
+  row("megabytes sent", "bytes_sent", "%.1f", 1e-6);
+  std::cout << "  " << std::setw(26) << "record" << record_.folder().string() << '\n';
 }
 
 }  // namespace cifar10

@@ -4,12 +4,14 @@
 
 #include <gossamer/model/archive.hpp>
 #include <gossamer/node/thread_group.hpp>
+#include <gossamer/observe/progress.hpp>
 #include <gossamer/simulation/group.hpp>
 #include <gossamer/simulation/trace.hpp>
 
 #include <ATen/Parallel.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -98,6 +100,33 @@ class GroupHandle {
   std::unique_ptr<Group> group_;
   double wall_ = 0;  // of a group with another clock
 };
+
+/// What was sent, for a record.
+inline nlohmann::ordered_json messages_of(const gossamer::Counters& totals) {
+  return {{"messages_sent", totals.messages_sent},
+          {"messages_merged", totals.messages_merged},
+          {"messages_returned", totals.messages_returned},
+          {"bytes_sent", totals.bytes_sent}};
+}
+
+/// How far a run is that has trained on so many since `at_start`, in so many seconds, towards
+/// `total`; for a line of progress.
+inline gossamer::observe::ProgressState progress_of(const gossamer::Counters& totals,
+                                                    std::uint64_t at_start, std::uint64_t total,
+                                                    double seconds) {
+  gossamer::observe::ProgressState state;
+  state.done = totals.samples;
+  state.total = total;
+  state.seconds = seconds;
+  state.speed = static_cast<double>(totals.samples - at_start) / std::max(seconds, 1e-9);
+  state.messages = totals.messages_sent;
+  state.consensus_error = -1;
+  if (total == 0) return state;
+  state.fraction = static_cast<double>(totals.samples) / static_cast<double>(total);
+  state.left =
+      static_cast<double>(total - std::min(total, totals.samples)) / std::max(state.speed, 1e-9);
+  return state;
+}
 
 /// Nodes as threads of this process.
 template <class Node>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// Reads what says where a process stands among others.
 #include <gossamer/launch/launcher_env.hpp>
+#include <gossamer/node/tcp_group.hpp>
 #include <shared/process_options.hpp>
 #include <shared/validators.hpp>
 

@@ -2,9 +2,6 @@
 /// The options of a node in a process of its own: its place among the others, and TCP.
 #pragma once
 
-#include <gossamer/node/options.hpp>
-#include <gossamer/node/tcp_group.hpp>
-
 #include <CLI/CLI.hpp>
 
 #include <chrono>
@@ -13,6 +10,10 @@
 #include <filesystem>
 #include <string>
 #include <vector>
+
+namespace gossamer::transport {
+struct TcpOptions;
+}
 
 namespace examples {
 
