@@ -5,7 +5,6 @@
 #include <cifar10/training.hpp>
 #include <gossamer/node/allocator.hpp>
 #include <shared/mpi_job.hpp>
-#include <shared/run_folder.hpp>
 
 #include <exception>
 #include <iostream>
@@ -34,10 +33,7 @@ int main(int argc, char** argv) {
   std::optional<examples::MpiJob> job;
   try {
     if (options->transport == "mpi") {
-      job.emplace();
-      options->process.number = job->rank();
-      options->nodes = job->size();
-      if (options->out.empty()) options->out = job->agree_on(examples::folder_named_by_time());
+      job.emplace(options->process.number, options->nodes, options->out);
     }
     const cifar10::Dataset dataset = find_data(*options);
     return cifar10::Training(*options, dataset).run();

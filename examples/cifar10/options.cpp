@@ -276,22 +276,19 @@ std::uint64_t Options::total_images() const {
 
 gossamer::NodeOptions Options::node_options() const {
   using gossamer::model::Buffers;
-  auto node =
-      gossamer::NodeOptions().seed(seed).samples_per_step(static_cast<std::uint64_t>(batch));
-  node.buffers(buffers == "local"   ? Buffers::local
-               : buffers == "reset" ? Buffers::reset
-                                    : Buffers::average);
+  const Buffers others = buffers == "reset" ? Buffers::reset : Buffers::average;
+  gossamer::NodeOptions node;
+  node.seed(seed).samples_per_step(static_cast<std::uint64_t>(batch));
+  node.buffers(buffers == "local" ? Buffers::local : others);
   if (transport == "tcp") node.drain_timeout(process.drain());
   return node;
 }
 
 gossamer::SimulatedGroupOptions Options::simulation() const {
-  gossamer::SimulatedGroupOptions group(members());
-  if (!cluster.empty()) group = gossamer::ClusterFile::read(cluster);
-  if (rule == "single") {
-    auto world = group.world();
-    group.world(world.nodes(1)).plan({});
-  }
+  auto group = cluster.empty() ? gossamer::SimulatedGroupOptions(members())
+                               : gossamer::ClusterFile::read(cluster);
+  if (rule == "single")
+    group.world(gossamer::transport::SimulatedOptions(group.world()).nodes(1)).plan({});
   return group;
 }
 

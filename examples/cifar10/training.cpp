@@ -92,8 +92,7 @@ double Training::last(const char* key, double otherwise) const {
 bool Training::done() const {
   if (last("test_accuracy", 0) >= options_.until_accuracy) return true;
   if (options_.seconds > 0) return group_.seconds() >= options_.seconds;
-  // Synchronous nodes do their own share, not that of one that is gone.
-  return std::max(covered_, group_->totals().samples) >= options_.total_images();
+  return position() >= options_.total_images();
 }
 
 bool Training::has_news() const {
@@ -127,7 +126,9 @@ void Training::train() {
   const Mean mean = looks ? mean_of_all() : std::nullopt;  // while all are there
   group_->finish();
   if (looks) evaluate_with(mean);
-  if (options_.checkpoint_every > 0 && group_->is_at_rest()) save();
+  if (options_.checkpoint_every > 0 && group_->is_at_rest()) {
+    gossamer::save_checkpoint(*this, checkpoint_path());
+  }
 }
 
 void Training::train_stretch() {
@@ -150,12 +151,18 @@ void Training::train_stretch() {
   trained_ += since(stretch_began_);
   trained_since_ = true;
   if (signals_.received() != 0) return;
-  if (options_.seconds == 0 && (options_.is_process() || target == rest_at)) covered_ = target;
+  // Synchronous nodes do their own share, not that of one that is gone: when they have, it counts.
+  const bool out_of_time = options_.seconds > 0 && group_->totals().samples < target;
+  if (options_.is_process() ? !out_of_time : options_.seconds == 0 && target == rest_at) {
+    covered_ = target;
+  }
   const std::uint64_t reached = position();
   if (options_.evaluate && !done() && has_news() && (reached >= evaluate_at || reached < target)) {
     evaluate_with(mean_of_all());
   }
-  if (reached >= save_at && group_->is_at_rest()) save();
+  if (reached >= save_at && group_->is_at_rest()) {
+    gossamer::save_checkpoint(*this, checkpoint_path());
+  }
 }
 
 void Training::show_progress() {
@@ -284,8 +291,6 @@ void Training::checkpoint(gossamer::Archive& archive) {
   archive("last", last);
   last_ = Json::parse(last);
 }
-
-void Training::save() { gossamer::save_checkpoint(*this, checkpoint_path()); }
 
 void Training::load() {
   gossamer::load_checkpoint(*this, checkpoint_path());

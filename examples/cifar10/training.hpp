@@ -52,7 +52,6 @@ class Training {
   /// Measures that mean and the models here, and adds a line to the metrics.
   void evaluate_with(const Mean& mean);
   [[nodiscard]] Json measure(const Mean& mean, const std::vector<CifarNode*>& nodes);
-  void save();
   void load();
   void show_progress();
   [[nodiscard]] Json summary();
@@ -60,7 +59,7 @@ class Training {
   [[nodiscard]] bool done() const;
   /// Whether anything was trained since the last evaluation.
   [[nodiscard]] bool has_news() const;
-  /// Where a group in processes is, as all of them see it; else what it has trained on.
+  /// Images trained on; of a group in processes, as all of them see it.
   [[nodiscard]] std::uint64_t position() const;
   [[nodiscard]] double last(const char* key, double otherwise) const;
   [[nodiscard]] std::filesystem::path checkpoint_path() const {

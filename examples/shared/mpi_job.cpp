@@ -7,6 +7,7 @@
 
 #ifdef GOSSAMER_HAS_MPI
 #include <gossamer/transport/mpi.hpp>
+#include <shared/run_folder.hpp>
 
 #include <iostream>
 #include <string>
@@ -17,29 +18,22 @@ struct MpiJob::Environment {
   gossamer::transport::MpiRuntime mpi;
 };
 
-MpiJob::MpiJob() : environment_(std::make_unique<Environment>()) {
-  if (rank() > 0) std::cout.setstate(std::ios::failbit);
-}
-
-std::uint32_t MpiJob::rank() const {
-  int rank = 0;
-  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-  return static_cast<std::uint32_t>(rank);
-}
-
-std::size_t MpiJob::size() const {
-  int size = 1;
-  MPI_Comm_size(MPI_COMM_WORLD, &size);
-  return static_cast<std::size_t>(size);
-}
-
-std::filesystem::path MpiJob::agree_on(const std::filesystem::path& folder) const {
-  std::string name = folder.string();
+MpiJob::MpiJob(std::uint32_t& rank, std::size_t& size, std::filesystem::path& folder)
+    : environment_(std::make_unique<Environment>()) {
+  int own = 0;
+  int all = 1;
+  MPI_Comm_rank(MPI_COMM_WORLD, &own);
+  MPI_Comm_size(MPI_COMM_WORLD, &all);
+  rank = static_cast<std::uint32_t>(own);
+  size = static_cast<std::size_t>(all);
+  if (own > 0) std::cout.setstate(std::ios::failbit);
+  if (!folder.empty()) return;
+  std::string name = folder_named_by_time().string();
   auto length = static_cast<int>(name.size());
   MPI_Bcast(&length, 1, MPI_INT, 0, MPI_COMM_WORLD);
   name.resize(static_cast<std::size_t>(length));
   MPI_Bcast(name.data(), length, MPI_CHAR, 0, MPI_COMM_WORLD);
-  return name;
+  folder = name;
 }
 
 void MpiJob::abort() {
@@ -55,14 +49,11 @@ namespace examples {
 
 struct MpiJob::Environment {};
 
-MpiJob::MpiJob() {
+MpiJob::MpiJob(std::uint32_t&, std::size_t&, std::filesystem::path&) {
   throw gossamer::ConfigError(
       "--transport mpi: this program was built without MPI; install libopenmpi-dev and "
       "openmpi-bin, then configure and build it again");
 }
-std::uint32_t MpiJob::rank() const { return 0; }
-std::size_t MpiJob::size() const { return 1; }
-std::filesystem::path MpiJob::agree_on(const std::filesystem::path& folder) const { return folder; }
 void MpiJob::abort() { std::abort(); }
 
 }  // namespace examples

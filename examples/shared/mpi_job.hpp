@@ -12,16 +12,13 @@ namespace examples {
 /// MPI, from its beginning to its end. Only the first rank writes to standard output meanwhile.
 class MpiJob {
  public:
-  /// Throws ConfigError if this program was built without MPI.
-  MpiJob();
+  /// Says this rank's number, how many ranks there are, and where a run's record goes if that is
+  /// not said yet: one folder for all, whatever their clocks say. Throws ConfigError if this
+  /// program was built without MPI.
+  MpiJob(std::uint32_t& rank, std::size_t& size, std::filesystem::path& folder);
   MpiJob(const MpiJob&) = delete;
   MpiJob& operator=(const MpiJob&) = delete;
   ~MpiJob();
-
-  [[nodiscard]] std::uint32_t rank() const;
-  [[nodiscard]] std::size_t size() const;
-  /// The first rank's folder, for all, whatever their clocks say. All ranks must call it.
-  [[nodiscard]] std::filesystem::path agree_on(const std::filesystem::path& folder) const;
 
   /// Ends all ranks: this one cannot take part. Does not return.
   [[noreturn]] static void abort();
