@@ -3,9 +3,11 @@
 # Checks format and manner; the last line is "N passed, N failed".
 #
 #   ./tests/lint.sh              clang-format on all files, clang-tidy on one that sees most headers;
-#                                no <torch/torch.h> in headers, all sentences of concepts tested,
+#                                no <torch/torch.h> in headers, no include of a room
+#                                above, no header of more than 400 lines, all sentences of concepts tested,
 #                                Slurm's and Kubernetes' files well formed, the benchmarks' tables
-#                                what their records say
+#                                what their records say; links, commands, names and code on pages
+#                                what is there
 #   ./tests/lint.sh FILE.cpp...  clang-tidy on these
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../cmake/setup.sh"
@@ -31,6 +33,21 @@ tidied() { clang-tidy -p build/lint --quiet --warnings-as-errors='*' "$@"; }
 
 # <torch/torch.h> takes 19 seconds to read, so the library never includes it.
 light_includes() { ! grep -rnE '# *include *<torch/(all|extension|torch)\.h>' include; }
+
+# No header includes one of a room above its own; one that does, in a copy, is found out. None has more
+# than 400 lines.
+rooms_in_order() {
+  local copy=build/lint/rooms header
+  python3 tests/room_order.py || return 1
+  rm -rf $copy && mkdir -p $copy && cp -r include $copy
+  sed -i 's,^#include <gossamer/rule/rule.hpp>,&\n#include <gossamer/node/engine.hpp>,' \
+    $copy/include/gossamer/rule/gosgd.hpp
+  ! python3 tests/room_order.py $copy/include >/dev/null || return 1
+  while IFS= read -r header; do
+    (($(wc -l <"$header") <= 400)) || [[ $header == include/gossamer/transport/@(tcp/endpoint|membership/membership).hpp ]] ||
+      { echo "$header has more than 400 lines"; return 1; }
+  done < <(git ls-files 'include/*.hpp')
+}
 
 # Every sentence "NAME needs: ..." of a concept is expected by a file in tests/compile_errors.
 sentences_tested() {
@@ -67,6 +84,33 @@ tables_are_of_records() {
   ! python3 $copy/benchmarks/records.py check 2>/dev/null
 }
 
+# Links, commands, names and quoted code on the pages are there; each kind of mistake is found out.
+pages_are_true() {
+  local page=build/lint/wrong.md found
+  python3 tests/pages.py || return 1
+  cat >$page <<'END'
+# Wrong
+[gone](gone.md), [no such heading](wrong.md#right), `rule::GoSdg`, `no_such_function()`, `--no-such-option`
+```
+./examples/gone.sh
+./examples/run.sh nobody
+./examples/run.sh cifar10 --no-such-option
+build/release/examples/cifar10 --transport tcp \
+  --no-such-option
+./tests/run.sh --no-such-option
+```
+```cpp
+gossamer::rule::GoSdg rule;
+```
+<!-- examples/hello/hello.cpp -->
+```cpp
+int main() { return 1; }
+```
+END
+  found=$(python3 tests/pages.py $page) && return 1
+  [[ $(wc -l <<<"$found") -eq 12 ]] || { echo "12 mistakes, found: $found"; return 1; }
+}
+
 # A file with known violations must be flagged, else the checks are off.
 finds_violations() {
   local file=build/lint/violation.cpp output
@@ -88,9 +132,11 @@ if (($#)); then
 else
   check "clang-format" formatted
   check "no header includes <torch/torch.h>" light_includes
+  check "rooms stand in their order" rooms_in_order
   check "every sentence of a concept is tested" sentences_tested
   check "examples/cluster" well_formed_cluster_files
   check "tables are what the records say" tables_are_of_records
+  check "pages say what is there" pages_are_true
   sources=(examples/hello/hello.cpp)  # sees nearly all headers
 fi
 for source in "${sources[@]}"; do

@@ -30,30 +30,19 @@ class Listen : public gossamer::rule::Rule {  // hooks that are not written here
   }
 
   void on_messages(RuleContext& context, std::span<const Message> messages) override {
-    gossamer::rule::MergeAccumulator mix(context);
+    const auto loss = [&context](gossamer::PeerId node) {  // as far as it is known here
+      const auto known = context.counters(node);
+      return known.steps > 0 ? known.loss_sum / static_cast<double>(known.steps) : 1;
+    };
+    gossamer::rule::MergeAccumulator merge(context);
     for (const Message& message : messages) {
-      if (gossamer::rule::inherit(context, message)) continue;
-      const double own = loss(context, context.self());
-      const double other = loss(context, message.from);
-      if (own > 0) mix.add(*message.payload, own / (own + other));
+      const double own = loss(context.self());
+      if (own > 0 && message.payload) merge.add(*message.payload, own / (own + loss(message.from)));
     }
-    mix.done();
-  }
-
-  // The weight is each node's share of the group, which a leaver hands over. What this rule sends
-  // has none, so nothing is lost if it comes back.
-  void on_leave(RuleContext& context) override { gossamer::rule::bequeath(context, 0); }
-  void on_returned(RuleContext& context, const Message& m) override {
-    gossamer::rule::inherit(context, m);
+    merge.done();
   }
 
  private:
-  /// A node's mean training loss, as far as it is known here.
-  static double loss(const RuleContext& context, gossamer::PeerId peer) {
-    const auto status = context.counters(peer);
-    return status.steps > 0 ? status.loss_sum / static_cast<double>(status.steps) : 1;
-  }
-
   gossamer::schedule::Bernoulli when_;
   gossamer::topology::Uniform whom_;
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// README and the examples say the same.
+/// The pages and the examples say the same.
 #include <gossamer/simulation/cluster_file.hpp>
 
 #include <tests/support.hpp>
@@ -48,12 +48,12 @@ TEST_CASE("README shows the hello program word for word, in at most 40 lines", "
   CHECK(std::count(hello.begin(), hello.end(), '\n') <= 40);
 }
 
-TEST_CASE("README's cluster file can be simulated", "[readme]") {
-  const std::string readme = content_of("README.md");
-  const std::size_t begin = readme.find("```toml\n") + 8;
+TEST_CASE("The simulation page's cluster file can be simulated", "[readme]") {
+  const std::string page = content_of("include/gossamer/simulation/README.md");
+  const std::size_t begin = page.find("```toml\n") + 8;
   const tests::TemporaryFolder folder;
   std::ofstream(folder.path() / "cluster.toml")
-      << readme.substr(begin, readme.find("```", begin) - begin);
+      << page.substr(begin, page.find("```", begin) - begin);
   const auto cluster = gossamer::ClusterFile::read(folder.path() / "cluster.toml");
   CHECK(cluster.world().nodes() == 8);
   CHECK(cluster.plan().size() == 2);

@@ -64,7 +64,7 @@ struct Models {
   std::vector<std::vector<torch::Tensor>> values;
   std::vector<double> weights;
   std::vector<std::unique_ptr<FlatModel>> models;
-  std::vector<Member> members;
+  std::vector<Replica> members;
 };
 
 std::string read(const std::filesystem::path& path) {
@@ -111,7 +111,7 @@ TEST_CASE("Mean, weighted mean and consensus error are their definitions", "[obs
 
 TEST_CASE("Equal models have no consensus error, not even by rounding", "[observe]") {
   std::vector<std::unique_ptr<FlatModel>> models;
-  std::vector<Member> members;
+  std::vector<Replica> members;
   for (int i = 0; i < 7; ++i) {
     models.push_back(model_of({torch::arange(100, torch::kFloat).mul(0.1).add(1e6)}));
     members.push_back({models.back().get(), 1.0 / 7});
@@ -134,7 +134,7 @@ TEST_CASE("Members without weight do not count in the weighted mean", "[observe]
   const auto three = model_of({torch::full({3}, 3.0)});
   const auto gone = model_of({torch::full({3}, std::numeric_limits<float>::infinity())});
   const auto huge = model_of({torch::full({3}, 1e20)});
-  const auto first = [](const std::vector<Member>& members) {
+  const auto first = [](const std::vector<Replica>& members) {
     return gossamer::observe::weighted_mean(members).segments()[0][0].item<float>();
   };
   CHECK(first({{one.get(), 0.25}, {gone.get(), 0}, {three.get(), 0.75}}) == 2.5F);
@@ -147,7 +147,7 @@ TEST_CASE("Members without weight do not count in the weighted mean", "[observe]
 TEST_CASE("The number of effective nodes lies between 1 and all", "[observe]") {
   const auto model = model_of({torch::zeros({1})});
   const auto effective = [&](const std::vector<double>& weights) {
-    std::vector<Member> members;
+    std::vector<Replica> members;
     for (const double weight : weights) members.push_back({model.get(), weight});
     return gossamer::observe::effective_nodes(members);
   };
@@ -164,7 +164,7 @@ TEST_CASE("copy_into puts a mean into a module, statistics according to the poli
   CAPTURE(static_cast<int>(policy));
   std::vector<torch::nn::Sequential> nets;
   std::vector<std::unique_ptr<FlatModel>> models;
-  std::vector<Member> members;
+  std::vector<Replica> members;
   for (int i = 0; i < 3; ++i) {
     nets.push_back(normed(3 * i + 1));  // 1, 4, 7
     torch::NoGradGuard no_grad;
@@ -190,7 +190,7 @@ TEST_CASE("copy_into puts a mean into a module, statistics according to the poli
 
 TEST_CASE("The consensus error counts parameters, not statistics", "[observe]") {
   std::vector<std::unique_ptr<FlatModel>> models;
-  std::vector<Member> members;
+  std::vector<Replica> members;
   for (int i = 0; i < 2; ++i) {
     auto net = normed(i);
     torch::NoGradGuard no_grad;
@@ -204,7 +204,7 @@ TEST_CASE("The consensus error counts parameters, not statistics", "[observe]") 
 TEST_CASE("The digest is SHA-256 of the numbers in row-major order", "[observe]") {
   const auto digest = [](const std::vector<torch::Tensor>& tensors) {
     const auto model = model_of(tensors);
-    const std::vector<Member> members{{model.get(), 1}};
+    const std::vector<Replica> members{{model.get(), 1}};
     return gossamer::observe::digest(members);
   };
   // sha256 of the bytes 00 00 80 3f 00 00 00 40, little-endian 1.0f and 2.0f
@@ -230,8 +230,8 @@ TEST_CASE("The digest is SHA-256 of the numbers in row-major order", "[observe]"
 
 TEST_CASE("The digest knows the order of the members", "[observe]") {
   const Models models(2);
-  const std::vector<Member> there{models.members[0], models.members[1]};
-  const std::vector<Member> back{models.members[1], models.members[0]};
+  const std::vector<Replica> there{models.members[0], models.members[1]};
+  const std::vector<Replica> back{models.members[1], models.members[0]};
   CHECK(gossamer::observe::digest(there) != gossamer::observe::digest(back));
   auto heavier = there;
   heavier[0].weight = 0.9;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Installs the library to a folder of its own, then builds and runs a user's program in each way
-# that README shows, each from an empty folder. The last line is "N passed, N failed".
+# that the pages show, each from an empty folder. The last line is "N passed, N failed".
 #
 #   ./tests/packaging/run.sh
 set -euo pipefail
@@ -9,7 +9,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../../cmake/setup.sh"
 
 here=$root/tests/packaging
 work=$root/build/packaging
-# What README shows, but for the CMake lines, which are in the folders' CMakeLists.txt.
+# What the pages show, but for the CMake lines, which are in the folders' CMakeLists.txt.
 install_lines='cmake -B build -DGOSSAMER_BUILD_TESTS=OFF -DGOSSAMER_BUILD_EXAMPLES=OFF \
   -DGOSSAMER_BUILD_BENCHMARKS=OFF
 cmake --install build --prefix "$PREFIX"'
@@ -62,8 +62,11 @@ END
   built_with_cmake find_package -DTorch_DIR="$work/another_fmt/Torch"
 }
 
-# README has these lines, together and in this order.
-in_readme() { [[ $(<"$root/README.md") == *$'\n'"$1"$'\n'* ]]; }
+# README, or the page of the library, has these lines, together and in this order.
+on_a_page() {
+  [[ $(<"$root/README.md") == *$'\n'"$1"$'\n'* ||
+    $(<"$root/include/gossamer/README.md") == *$'\n'"$1"$'\n'* ]]
+}
 
 need_packages "${build_packages[@]}"
 rm -rf "$work"
@@ -95,10 +98,10 @@ check "pkg-config" built_with_pkg_config
 check "add_subdirectory" built_with_cmake add_subdirectory
 check "fetch_content" built_with_cmake fetch_content -DGOSSAMER_URL="$work/gossamer.tar.gz"
 
-check "README shows how to install" in_readme "$install_lines"
-check "README shows pkg-config" in_readme "$pkg_config_line"
+check "a page shows how to install" on_a_page "$install_lines"
+check "a page shows pkg-config" on_a_page "$pkg_config_line"
 for way in find_package add_subdirectory fetch_content; do
-  check "README shows $way" in_readme "$(sed '1,/^$/d' "$here/$way/CMakeLists.txt")"
+  check "a page shows $way" on_a_page "$(sed '1,/^$/d' "$here/$way/CMakeLists.txt")"
 done
 
 echo "$passed passed, $failed failed"
