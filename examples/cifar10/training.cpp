@@ -77,11 +77,9 @@ Training::Training(const Options& options, const Dataset& dataset)
   if (options_.resume) load();
   images_at_start_ = group_->totals().samples;
   if (options_.is_process()) covered_ = images_at_start_;
+  const std::uint64_t fifth = std::max<std::uint64_t>(20'000, options_.total_images() / 5);
   evaluate_every_ = options_.evaluate_every;
-  const std::uint64_t total = options_.total_images();
-  if (evaluate_every_ == 0 && total > 0) {
-    evaluate_every_ = std::max<std::uint64_t>(20'000, total / 5);
-  }
+  if (evaluate_every_ == 0 && options_.total_images() > 0) evaluate_every_ = fifth;
 }
 
 double Training::last(const char* key, double otherwise) const {
@@ -297,10 +295,8 @@ void Training::load() {
   const std::uint64_t images = group_->totals().samples;
   record_.rewind(
       [images](const Json& line) { return line.value("images", std::uint64_t{0}) <= images; });
-  const Json weights = group_.weights();
-  progress_.say("resumed at " + grouped(images) + " images, " +
-                (weights.contains("weight") ? "weight " : "total weight ") +
-                std::to_string(weights.front().get<double>()));
+  progress_.say("resumed at " + grouped(images) + " images, weight " +
+                std::to_string(group_.weights().front().get<double>()));
 }
 
 Training::Json Training::summary() {

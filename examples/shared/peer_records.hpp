@@ -28,7 +28,7 @@ inline const char* state_of(const gossamer::transport::PeerView& peer) {
 /// All columns of a ledger, as [messages, weight]; `Ledger` says what they mean and how they add
 /// up. Weights are written so that they are read back to the bit.
 inline nlohmann::ordered_json ledger_record(const gossamer::transport::Ledger& ledger) {
-  const auto both = [](const gossamer::transport::Tally& tally) {
+  const auto both = [](const gossamer::transport::CompensatedSum& tally) {
     return nlohmann::ordered_json::array({tally.messages(), tally.weight()});
   };
   return {{"sent", both(ledger.sent)},           {"offered", both(ledger.offered)},
