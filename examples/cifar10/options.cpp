@@ -4,7 +4,7 @@
 #include <cifar10/networks.hpp>
 #include <cifar10/options.hpp>
 #include <cifar10/rules.hpp>
-#include <gossamer/node/tcp_group.hpp>
+#include <gossamer/launch/tcp_launch.hpp>
 #include <gossamer/simulation/cluster_file.hpp>
 #include <gossamer/version.hpp>
 #include <shared/validators.hpp>
@@ -296,26 +296,30 @@ void add_options(CLI::App& app, Options& o) {
 }
 
 /// This node's place among the processes. Throws ConfigError for an environment that makes no
-/// sense.
-void find_place(Options& options) {
+/// sense, and if more than one node is wanted and there is nobody to dial. `wants_nodes`: --nodes
+/// was given.
+void find_place(Options& options, bool wants_nodes) {
+  namespace launch = gossamer::launch;
   Options::Tcp& tcp = options.tcp;
-  tcp.world_size = static_cast<std::uint32_t>(options.nodes);
+  const bool has_others = wants_nodes || tcp.rank >= 0 || !tcp.contacts.empty();
+  auto wanted = gossamer::transport::TcpOptions()
+                    .listen(tcp.listen)
+                    .contacts(tcp.contacts)
+                    .run(tcp.run)
+                    .world_size(has_others ? static_cast<std::uint32_t>(options.nodes) : 0);
+  launch::TcpPlace place;
   if (tcp.rank >= 0) {
-    tcp.number = static_cast<std::uint32_t>(tcp.rank);
-  } else if (const auto launch = gossamer::transport::launch_from(
-                 [](const char* name) { return std::getenv(name); })) {
-    const auto placed = gossamer::TcpGroupOptions::from(
-        *launch, tcp.port,
-        gossamer::transport::TcpOptions().listen(tcp.listen).contacts(tcp.contacts));
-    tcp.number = placed.number();
-    tcp.world_size = placed.world_size();
-    tcp.listen = placed.listen();
-    tcp.contacts = placed.contacts();
+    place = {wanted.number(static_cast<std::uint32_t>(tcp.rank)), true};
+    launch::refuse_to_wait_for_nobody(wanted, "give --contact, or --listen with a port");
   } else {
-    tcp.number = gossamer::TcpGroupOptions::newcomers_number();
-    tcp.has_place = false;
-    if (tcp.contacts.empty()) tcp.world_size = 0;  // alone, and others may come
+    place = launch::tcp_place(launch::process_variables(), tcp.port, std::move(wanted));
   }
+  tcp.has_place = place.has_number;
+  tcp.number = place.options.number();
+  tcp.world_size = place.options.world_size();
+  tcp.listen = place.options.listen();
+  tcp.contacts = place.options.contacts();
+  tcp.run = place.options.run();
   options.nodes = std::max<std::uint32_t>(tcp.world_size, 1);
 }
 
@@ -472,7 +476,7 @@ std::optional<Options> parse(int argc, char** argv, int& status) {
   }
   if (options.transport == "tcp") {
     try {
-      find_place(options);
+      find_place(options, app.count("--nodes") > 0);
     } catch (const gossamer::ConfigError& error) {
       return refuse(error.what());
     }
