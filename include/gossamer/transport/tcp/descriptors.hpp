@@ -3,12 +3,13 @@
 /// are no more.
 #pragma once
 
+#include <asio/error.hpp>
 #include <c10/util/StringUtil.h>
 #include <fcntl.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
-#include <initializer_list>
 #include <string>
 #include <sys/resource.h>
 #include <system_error>
@@ -45,12 +46,16 @@ void close_on_exec(Socket& socket) {
   if (flags >= 0) (void)::fcntl(socket.native_handle(), F_SETFD, flags | FD_CLOEXEC);
 }
 
-/// Whether an error of a call says something of this machine, and nothing of the peer.
+/// Whether an error of a call says something of this machine, and nothing of the peer. By value,
+/// since Asio's own category maps to no `std::errc`.
 inline bool is_local_error(const std::error_code& error) {
-  const auto all = {std::errc::too_many_files_open, std::errc::too_many_files_open_in_system,
-                    std::errc::no_buffer_space, std::errc::not_enough_memory,
-                    std::errc::network_down};
-  return std::any_of(all.begin(), all.end(), [&](std::errc one) { return error == one; });
+  const auto& category = error.category();
+  if (category != asio::error::get_system_category() && category != std::system_category() &&
+      category != std::generic_category()) {
+    return false;
+  }
+  constexpr std::array all = {EMFILE, ENFILE, ENOBUFS, ENOMEM, ENETDOWN};
+  return std::find(all.begin(), all.end(), error.value()) != all.end();
 }
 
 /// The error of looking up a name, which says nothing of descriptors even if there is none left.
@@ -66,7 +71,7 @@ inline std::error_code resolve_error(const std::error_code& error) {
 /// The error's text; of a local one it says so, and what mends it.
 inline std::string explain(const std::error_code& error) {
   if (!is_local_error(error)) return error.message();
-  if (error == std::errc::too_many_files_open) {
+  if (error.value() == EMFILE) {
     return c10::str("this process has no file descriptor left of ", descriptor_limit(),
                     "; raise its limit (ulimit -n)");
   }
