@@ -133,7 +133,9 @@ struct NodeState {
   void add_side(PeerId peer, std::uint32_t side) { sides.insert(place_of(peer), {peer, side}); }
 
  private:
-  [[nodiscard]] auto place_of(PeerId peer) const {
+  using Sides = std::vector<std::pair<PeerId, std::uint32_t>>;
+
+  [[nodiscard]] Sides::const_iterator place_of(PeerId peer) const {
     return std::lower_bound(sides.begin(), sides.end(), peer,
                             [](const auto& entry, PeerId id) { return entry.first < id; });
   }
