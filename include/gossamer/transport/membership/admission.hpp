@@ -108,8 +108,8 @@ class Admission {
     }
   }
 
-  /// Says why, and closes. The reason is noted once per life of a peer and topic, which is the
-  /// code's unless another one is given.
+  /// Says why, and closes. The reason is noted once per incarnation of a peer and topic, which is
+  /// the code's unless another one is given.
   void refuse(Connection& line, wire::Refusal::Code code, const std::string& why,
               std::optional<MembershipTopic> topic = std::nullopt) {
     if (line.state == Connection::State::closing) return;
@@ -130,9 +130,9 @@ class Admission {
                  {MembershipTopic::What::refused_by_peer, static_cast<int>(refusal.code)},
                  m_.name() + " was refused: " + text);
     const bool asked = line.dialed && line.dial.why != DialAttempt::Why::probe;
-    const bool fatal =  // a stranger cannot stop a run that begins; what may pass is tried again
-        (asked && refusal.code == Code::run) ||
-        ((asked || line.up()) && refusal.code == Code::model);
+    // An unauthenticated peer cannot stop a run that begins; what may pass is tried again.
+    const bool fatal = (asked && refusal.code == Code::run) ||
+                       ((asked || line.up()) && refusal.code == Code::model);
     if (fatal && m_.peers.empty() && m_.trouble.empty()) m_.trouble = text;
     m_.last_refusal = std::move(text);
     close(line);
@@ -193,9 +193,9 @@ class Admission {
       return false;
     }
     if (entry != nullptr && entry->incarnation > peer.incarnation) {
-      refuse(
-          line, Code::stale,
-          "a later life of node " + std::to_string(peer.node) + " was met already; start it anew");
+      refuse(line, Code::stale,
+             "a later incarnation of node " + std::to_string(peer.node) +
+                 " was met already; start it anew");
       return false;
     }
     const KnownPeer* link = m_.link(peer.node);

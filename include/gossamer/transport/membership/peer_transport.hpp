@@ -129,7 +129,7 @@ class PeerTransport : public Transport {
       return !member.last_refusal().empty() ? member.last_refusal() : member.last_failure();
     });
   }
-  /// Whether a peer has met an earlier life of this node, whose weight is gone.
+  /// Whether a peer has met an earlier incarnation of this node, whose weight is gone.
   [[nodiscard]] bool had_earlier_incarnation() const {
     return endpoint_->with([](Membership& member) { return member.had_earlier_incarnation(); });
   }

@@ -130,7 +130,7 @@ class TcpEndpoint {
     }
     return all;
   }
-  /// Strangers, and what came of them.
+  /// Unauthenticated peers, and what came of them.
   [[nodiscard]] UnauthenticatedPeers::Record attempts() const {
     const std::lock_guard lock(mutex_);
     return attempts_.total();
@@ -268,7 +268,7 @@ class TcpEndpoint {
       const std::lock_guard lock(mutex_);
       if (attempts_.begin(from, now())) return true;
     }
-    log_once(from.to_string() + " knocks",
+    log_once(from.to_string() + " connects",
              from.to_string() +
                  " has begun too many connections without being let in; from now "
                  "on it may begin one a second");
@@ -298,7 +298,7 @@ class TcpEndpoint {
     asio::co_spawn(io_, serve(std::move(connection)), asio::detached);
   }
 
-  /// The life of a connection.
+  /// A connection, from its start to its end.
   asio::awaitable<void> serve(Connection c) {
     std::string why;
     try {
@@ -397,7 +397,7 @@ class TcpEndpoint {
     pump(may_dial);
   }
 
-  /// Null for strangers, of whom there may be any number. With the mutex.
+  /// Null for unauthenticated peers, of whom there may be any number. With the mutex.
   Traffic* traffic_of(const TcpConnection& c) {
     return c.peer && member_.is_listed(*c.peer) ? &traffic_[*c.peer] : nullptr;
   }
@@ -516,7 +516,7 @@ class TcpEndpoint {
     pump(true);
   }
 
-  /// Once per address and kind of failure: strangers may come again and again.
+  /// Once per address and kind of failure: unauthenticated peers may come again and again.
   void name_failure(const TcpConnection& c) {
     if (c.greeted || c.malformed) return;  // the member has named it
     const std::string failure = c.stream.failure();
