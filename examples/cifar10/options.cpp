@@ -196,7 +196,7 @@ void add_records(CLI::App& app, Options& o) {
 }
 
 /// Refuses what single options cannot see, and finds this node's place. Throws ConfigError.
-void complete(Options& o) {
+void complete(Options& o, bool wants_nodes) {
   const auto refuse_if = [](bool wrong, const std::string& why) {
     if (wrong) throw gossamer::ConfigError(why);
   };
@@ -222,7 +222,7 @@ void complete(Options& o) {
         std::string(option) + ": needs --transport simulated, got --transport " + o.transport);
   }
   if (!o.cluster.empty()) o.nodes = gossamer::ClusterFile::read(o.cluster).world().nodes();
-  if (o.transport == "tcp") o.nodes = o.process.find_place(o.nodes);
+  if (o.transport == "tcp") o.nodes = o.process.find_place(o.nodes, wants_nodes);
   (void)o.make_rule();
   refuse_if(o.resume && o.transport == "tcp" && !o.process.has_place,
             "--resume: needs --rank N, the number of the node (its folder is node-N in --out)");
@@ -359,13 +359,13 @@ std::optional<Options> parse(int argc, char** argv, int& status) {
   add_data(app, options);
   add_training(app, options);
   add_gossip(app, options);
-  options.process.run = "cifar10";
+  options.process.run = options.process.default_run = "cifar10";
   options.process.add_to(app, "TCP: one node per process (--nodes: how many the run begins with)");
   add_length(app, options);
   add_records(app, options);
   try {
     app.parse(argc, argv);
-    complete(options);
+    complete(options, app.count("--nodes") > 0);
     return options;
   } catch (const CLI::Success& help) {
     status = app.exit(help);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// Reads what says where a process stands among others.
-#include <gossamer/launch/launcher_env.hpp>
-#include <gossamer/node/tcp_group.hpp>
+#include <gossamer/launch/tcp_launch.hpp>
 #include <shared/process_options.hpp>
 #include <shared/validators.hpp>
 
@@ -9,8 +8,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <memory>
+#include <utility>
 
 namespace examples {
 namespace {
@@ -54,23 +53,25 @@ void ProcessOptions::add_to(CLI::App& app, const char* help_group) {
       "How long, at most, to wait at the end for what is under way", positive());
 }
 
-std::size_t ProcessOptions::find_place(std::size_t nodes) {
-  world_size = static_cast<std::uint32_t>(nodes);
+std::size_t ProcessOptions::find_place(std::size_t nodes, bool wants_nodes) {
+  namespace launch = gossamer::launch;
+  const bool has_others = wants_nodes || rank >= 0 || !contacts.empty();
+  auto wanted = gossamer::transport::TcpOptions().listen(listen).contacts(contacts).world_size(
+      has_others ? static_cast<std::uint32_t>(nodes) : 0);
+  const std::string plain_run = wanted.run();  // a launcher's job number comes after it
+  launch::TcpPlace place;
   if (rank >= 0) {
-    number = static_cast<std::uint32_t>(rank);
-  } else if (const auto launch = gossamer::transport::launch_from(
-                 [](const char* name) { return std::getenv(name); })) {
-    const auto placed = gossamer::TcpGroupOptions::from(
-        *launch, port, gossamer::transport::TcpOptions().listen(listen).contacts(contacts));
-    number = placed.number();
-    world_size = placed.world_size();
-    listen = placed.listen();
-    contacts = placed.contacts();
+    place = {wanted.number(static_cast<std::uint32_t>(rank)), true};
+    launch::refuse_to_wait_for_nobody(wanted, "give --contact, or --listen with a port");
   } else {
-    number = gossamer::TcpGroupOptions::newcomers_number();
-    has_place = false;
-    if (contacts.empty()) world_size = 0;  // alone, and others may come
+    place = launch::tcp_place(launch::process_variables(), port, std::move(wanted));
   }
+  has_place = place.has_number;
+  number = place.options.number();
+  world_size = place.options.world_size();
+  listen = place.options.listen();
+  contacts = place.options.contacts();
+  if (run == default_run) run += place.options.run().substr(plain_run.size());
   return std::max<std::uint32_t>(world_size, 1);
 }
 

@@ -27,7 +27,8 @@ struct ProcessOptions {
   std::string advertise;
   std::vector<std::string> contacts;
   std::uint16_t port = 29400;  ///< of the first node, if a launcher does not say
-  std::string run;
+  std::string default_run = "gossamer";
+  std::string run = default_run;
   std::filesystem::path shared_key;
   std::filesystem::path authority;
   std::filesystem::path certificate;
@@ -38,9 +39,10 @@ struct ProcessOptions {
 
   /// Adds them to a program, as a group of its help.
   void add_to(CLI::App& app, const char* help_group);
-  /// This node's place in a run of so many nodes. Returns how many the run begins with. Throws
-  /// ConfigError for an environment that makes no sense.
-  std::size_t find_place(std::size_t nodes);
+  /// This node's place in a run of so many nodes; `wants_nodes`: their number was given. Returns how
+  /// many the run begins with. Throws ConfigError for an environment that makes no sense, and if
+  /// more than one node is wanted and there is nobody to dial.
+  std::size_t find_place(std::size_t nodes, bool wants_nodes);
 
   [[nodiscard]] std::chrono::milliseconds gather() const { return milliseconds(gather_seconds); }
   [[nodiscard]] std::chrono::milliseconds drain() const { return milliseconds(drain_seconds); }

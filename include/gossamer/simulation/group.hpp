@@ -38,10 +38,10 @@ namespace gossamer {
 ///
 ///     members   who is there           turns   what each node does, and when
 ///     faults    what a plan does       group   runs, looks, saves
-template <class Node, class Rules = transport::DeliveryRules>
+template <class Node>
 class SimulatedGroup final : public Group<Node> {
  public:
-  using World = transport::SimulatedWorld<Rules>;
+  using World = transport::SimulatedWorld;
   using Factory = std::function<std::unique_ptr<Node>(Context)>;
 
   /// `make` makes every node, newcomers too. Throws what it throws, and ConfigError.
@@ -217,9 +217,9 @@ class SimulatedGroup final : public Group<Node> {
   SimulatedGroupOptions options_;
   std::chrono::steady_clock::time_point ticked_ = std::chrono::steady_clock::now();
   SimulationCallback* simulation_ = options_.simulation_callback();
-  NodeSlots<Node, Rules> members_;
-  StepScheduler<Node, Rules> turns_{options_, members_};
-  FaultPlayer<Node, Rules> faults_{options_, members_, turns_, on_crash};
+  NodeSlots<Node> members_;
+  StepScheduler<Node> turns_{options_, members_};
+  FaultPlayer<Node> faults_{options_, members_, turns_, on_crash};
 };
 
 }  // namespace gossamer
