@@ -7,6 +7,7 @@
 #include <gossamer/simulation/transport.hpp>
 
 #include <tests/support.hpp>
+#include <tests/transport/forwarding_transport.hpp>
 
 #include <cstddef>
 #include <cstdint>
