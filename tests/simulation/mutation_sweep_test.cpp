@@ -41,7 +41,7 @@ const Mutation mutations[] = {
     {"keeps_report", &mutation::keeps_report, false},
     {"tells_incarnations_apart", &mutation::tells_incarnations_apart, true},
     {"leaver_gives_back", &mutation::leaver_gives_back, false},
-    {"leaver_waits", &mutation::leaver_waits, false},
+    {"leaver_waits", &mutation::leaver_waits, true},
 };
 static_assert(std::size(mutations) == mutation::count);
 

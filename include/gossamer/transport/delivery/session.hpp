@@ -230,7 +230,7 @@ class Session {
     if (forgotten_ && frame.from.incarnation == theirs_.incarnation) return Meaning::old;
     if (open_) {
       if (theirs_ < frame.from) return Meaning::news;
-      return frame.to == mine_ ? Meaning::present : Meaning::old;
+      return frame.to == mine_ ? Meaning::present : Meaning::old;  // of another session
     }
     return frame.to == mine_ && news_ < most_news ? Meaning::opens : Meaning::news;
   }
