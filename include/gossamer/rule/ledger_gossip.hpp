@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <map>
 #include <span>
 #include <string>
 #include <utility>
@@ -37,9 +38,9 @@ namespace gossamer::rule {
 ///
 ///     rule::LedgerGossip().codec(codec::TwoBits()).graph(topology::Ring(topology::Ring::Way::both))
 ///
-/// When the schedule says so, after a step, a node sends to the next of its neighbours in cyclic
-/// order. The graph's edges are used both ways; turns of a graph that changes are counted by
-/// exchanges.
+/// When the schedule says so, after a step, a node sends to that of its neighbours whose
+/// turn is longest ago: to each in cyclic order, if they stay the same. The graph's edges are used
+/// both ways; turns of a graph that changes are counted by exchanges.
 ///
 /// Opening. Nodes that start with equal parameters x0 begin with Z = x0: `round` of each code names
 /// the opening, and that of these is the fingerprint of x0. Any other link, also one that was
@@ -124,11 +125,23 @@ class LedgerGossip : public Rule {
     }
   }
   void on_peer_left(RuleContext& /*context*/, const PeerLeft& gone) override {
+    turn_of_.erase(gone.peer);
     openings_.on_peer_left(gone.peer);
   }
   void checkpoint(Archive& archive) override {
-    archive("last", last_);
+    std::vector<PeerId> peers;
+    std::vector<std::uint64_t> turns;
+    for (const auto& [peer, turn] : turn_of_) {
+      peers.push_back(peer);
+      turns.push_back(turn);
+    }
     archive("turn", turn_);
+    archive("peers", peers);
+    archive("turns", turns);
+    turn_of_.clear();
+    for (std::size_t i = 0; i < std::min(peers.size(), turns.size()); ++i) {
+      turn_of_[peers[i]] = turns[i];
+    }
     openings_.checkpoint(archive);
   }
 
@@ -140,9 +153,10 @@ class LedgerGossip : public Rule {
     std::vector<PeerId> peers;
     std::set_union(around.to.begin(), around.to.end(), around.from.begin(), around.from.end(),
                    std::back_inserter(peers));
-    std::rotate(peers.begin(), std::upper_bound(peers.begin(), peers.end(), last_), peers.end());
+    std::stable_sort(peers.begin(), peers.end(),
+                     [this](PeerId a, PeerId b) { return turn_of_[a] < turn_of_[b]; });
     for (const PeerId peer : peers) {
-      last_ = peer;
+      turn_of_[peer] = turn_;
       if (detail::Ledger* const link = openings_.link_to(context, peer)) {
         return send_code(context, peer, *link);
       }
@@ -231,9 +245,9 @@ class LedgerGossip : public Rule {
   Neighbourhoods graph_ = topology::Hypercube();
   codec::AnyCodec codec_ = codec::Sign();
   detail::LedgerOpenings openings_{64};
-  PeerId last_ = 0;         // whom it sent to
-  std::uint64_t turn_ = 0;  // the graph's
-  KeptFlat scratch_;        // what is coded or decoded
+  std::uint64_t turn_ = 0;                   // the graph's
+  std::map<PeerId, std::uint64_t> turn_of_;  // when it was a peer's turn, last
+  KeptFlat scratch_;                         // what is coded or decoded
 };
 
 }  // namespace gossamer::rule
