@@ -6,22 +6,18 @@
 #include <gossamer/codec/sign.hpp>
 #include <gossamer/model/vectors.hpp>
 #include <gossamer/rule/detail/ledger_openings.hpp>
-#include <gossamer/rule/neighbourhoods.hpp>
+#include <gossamer/rule/detail/neighbour_turns.hpp>
 #include <gossamer/rule/peer_queries.hpp>
 #include <gossamer/rule/rule.hpp>
 #include <gossamer/schedule/every.hpp>
 #include <gossamer/schedule/schedule.hpp>
 #include <gossamer/topology/exponential.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <iterator>
-#include <map>
 #include <span>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace gossamer::rule {
 
@@ -76,7 +72,7 @@ class LedgerGossip : public Rule {
   }
   /// Who meets whom; a hypercube if not said. All nodes need the same.
   LedgerGossip& graph(Neighbourhoods graph) {
-    graph_ = std::move(graph);
+    turns_ = detail::NeighbourTurns(std::move(graph));
     return *this;
   }
   /// How many links, each with a vector, a node may have open; 64 if not said.
@@ -125,23 +121,11 @@ class LedgerGossip : public Rule {
     }
   }
   void on_peer_left(RuleContext& /*context*/, const PeerLeft& gone) override {
-    turn_of_.erase(gone.peer);
+    turns_.forget(gone.peer);
     openings_.on_peer_left(gone.peer);
   }
   void checkpoint(Archive& archive) override {
-    std::vector<PeerId> peers;
-    std::vector<std::uint64_t> turns;
-    for (const auto& [peer, turn] : turn_of_) {
-      peers.push_back(peer);
-      turns.push_back(turn);
-    }
-    archive("turn", turn_);
-    archive("peers", peers);
-    archive("turns", turns);
-    turn_of_.clear();
-    for (std::size_t i = 0; i < std::min(peers.size(), turns.size()); ++i) {
-      turn_of_[peers[i]] = turns[i];
-    }
+    turns_.checkpoint(archive);
     openings_.checkpoint(archive);
   }
 
@@ -149,14 +133,8 @@ class LedgerGossip : public Rule {
   void exchange(RuleContext& context) {
     openings_.count_exchange();
     if (const auto peer = openings_.wanted()) return openings_.send_all(context, *peer);
-    const Neighbourhood& around = graph_.around(context, turn_++);
-    std::vector<PeerId> peers;
-    std::set_union(around.to.begin(), around.to.end(), around.from.begin(), around.from.end(),
-                   std::back_inserter(peers));
-    std::stable_sort(peers.begin(), peers.end(),
-                     [this](PeerId a, PeerId b) { return turn_of_[a] < turn_of_[b]; });
-    for (const PeerId peer : peers) {
-      turn_of_[peer] = turn_;
+    for (const PeerId peer : turns_.next(context)) {
+      turns_.take(peer);
       if (detail::Ledger* const link = openings_.link_to(context, peer)) {
         return send_code(context, peer, *link);
       }
@@ -242,12 +220,10 @@ class LedgerGossip : public Rule {
   }
 
   schedule::Any when_;
-  Neighbourhoods graph_ = topology::Hypercube();
+  detail::NeighbourTurns turns_{topology::Hypercube()};
   codec::AnyCodec codec_ = codec::Sign();
   detail::LedgerOpenings openings_{64};
-  std::uint64_t turn_ = 0;                   // the graph's
-  std::map<PeerId, std::uint64_t> turn_of_;  // when it was a peer's turn, last
-  KeptFlat scratch_;                         // what is coded or decoded
+  KeptFlat scratch_;  // what is coded or decoded
 };
 
 }  // namespace gossamer::rule
