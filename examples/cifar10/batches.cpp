@@ -182,39 +182,4 @@ std::pair<at::Tensor, at::Tensor> centre_crops(const Images& images, std::int64_
   return {std::move(pixels), images.labels.slice(0, begin, end).clone()};
 }
 
-std::vector<std::int64_t> shard(std::int64_t n, std::size_t node, std::size_t nodes) {
-  if (n < 0) throw ConfigError(c10::str("shard: n must be at least 0, got ", n));
-  if (node >= nodes) {
-    throw ConfigError(c10::str("shard: node must lie in [0, ", nodes, "), got ", node));
-  }
-  std::vector<std::int64_t> indices;
-  for (auto i = static_cast<std::int64_t>(node); i < n; i += static_cast<std::int64_t>(nodes)) {
-    indices.push_back(i);
-  }
-  return indices;
-}
-
-std::vector<std::int64_t> overlapping_shard(std::int64_t n, std::size_t node, std::size_t nodes,
-                                            double share) {
-  if (!(share >= 0 && share <= 1)) {
-    throw ConfigError(c10::str("overlapping_shard: share must lie in [0, 1], got ", share));
-  }
-  // Image i is common if a whole number lies in (i share, (i + 1) share].
-  const auto common = [share](std::int64_t i) {
-    return std::floor(static_cast<double>(i + 1) * share) >
-           std::floor(static_cast<double>(i) * share);
-  };
-  std::vector<std::int64_t> indices;
-  std::vector<std::int64_t> others;
-  for (std::int64_t i = 0; i < n; ++i) (common(i) ? indices : others).push_back(i);
-  for (const auto place :
-       shard(n < 0 ? n : static_cast<std::int64_t>(others.size()), node, nodes)) {
-    indices.push_back(others[static_cast<std::size_t>(place)]);
-  }
-  std::sort(indices.begin(), indices.end());
-  return indices;
-}
-
-std::vector<std::int64_t> all(std::int64_t n) { return shard(n, 0, 1); }
-
 }  // namespace cifar10

@@ -4,6 +4,7 @@
 
 #include <cifar10/dataset.hpp>
 #include <gossamer/generator.hpp>
+#include <shared/shards.hpp>
 
 #include <ATen/core/Tensor.h>
 #include <torch/arg.h>
@@ -15,6 +16,10 @@
 #include <vector>
 
 namespace cifar10 {
+
+using examples::all;
+using examples::overlapping_shard;
+using examples::shard;
 
 /// What is subtracted from a channel of pixel / 255, and what the difference is divided by; red,
 /// green, blue. The default is the mean and standard deviation of the CIFAR-10 training images.
@@ -86,19 +91,5 @@ class Batches {
 [[nodiscard]] std::pair<at::Tensor, at::Tensor> centre_crops(
     const Images& images, std::int64_t begin, std::int64_t end, std::int64_t crop = 28,
     const Normalisation& normalisation = {});
-
-/// The indices of one node's part of n images: node, node + nodes, node + 2 nodes, ... The parts of
-/// all nodes are disjoint, cover all images, and differ by at most one in size.
-/// @throws gossamer::ConfigError unless n >= 0 and node < nodes.
-[[nodiscard]] std::vector<std::int64_t> shard(std::int64_t n, std::size_t node, std::size_t nodes);
-
-/// One node's part of n images when a share of them, in [0, 1], evenly spread, is given to every
-/// node, and the others are dealt out as by `shard`; ascending.
-/// @throws gossamer::ConfigError unless n >= 0, node < nodes and the share lies in [0, 1].
-[[nodiscard]] std::vector<std::int64_t> overlapping_shard(std::int64_t n, std::size_t node,
-                                                          std::size_t nodes, double share);
-
-/// 0, 1, ..., n - 1: every node sees all images.
-[[nodiscard]] std::vector<std::int64_t> all(std::int64_t n);
 
 }  // namespace cifar10

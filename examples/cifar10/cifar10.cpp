@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /// The main job: nodes that gossip train a network on CIFAR-10.
 #include <cifar10/dataset.hpp>
-#include <cifar10/mpi_cluster.hpp>
 #include <cifar10/options.hpp>
 #include <cifar10/training.hpp>
 #include <gossamer/node/allocator.hpp>
+#include <shared/mpi_job.hpp>
 
 #include <exception>
 #include <iostream>
@@ -30,14 +30,16 @@ int main(int argc, char** argv) {
   int status = 0;
   auto options = cifar10::parse(argc, argv, status);
   if (!options) return status;
-  std::optional<cifar10::MpiJob> job;
+  std::optional<examples::MpiJob> job;
   try {
-    if (options->transport == "mpi") job.emplace(*options);
+    if (options->transport == "mpi") {
+      job.emplace(options->process.number, options->nodes, options->out);
+    }
     const cifar10::Dataset dataset = find_data(*options);
     return cifar10::Training(*options, dataset).run();
   } catch (const std::exception& error) {
     std::cerr << "cifar10: " << error.what() << '\n';
-    if (job) cifar10::MpiJob::abort();  // the other ranks would wait for this one
+    if (job) examples::MpiJob::abort();  // the other ranks would wait for this one
     return 1;
   }
 }

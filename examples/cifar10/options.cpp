@@ -1,43 +1,77 @@
 // SPDX-License-Identifier: MIT
 /// Reads the command line, and turns names into rules.
-#include <cifar10/meetings.hpp>
 #include <cifar10/networks.hpp>
 #include <cifar10/options.hpp>
-#include <cifar10/rules.hpp>
-#include <gossamer/node/tcp_group.hpp>
+#include <gossamer/rule/registry.hpp>
 #include <gossamer/simulation/cluster_file.hpp>
+#include <gossamer/topology/graphml.hpp>
 #include <gossamer/version.hpp>
 #include <shared/validators.hpp>
 
 #include <CLI/CLI.hpp>
 
-#include <cmath>
+#include <array>
 #include <fstream>
+#include <iomanip>
 #include <iostream>
 #include <iterator>
+#include <utility>
 #include <vector>
 
 namespace cifar10 {
 namespace {
 
+using examples::Adder;
 using examples::one_of;
 using examples::positive;
 using examples::within;
 
-std::vector<std::string> rule_names() {
-  std::vector<std::string> names;
-  for (const NamedRule& one : named_rules()) names.push_back(one.name);
-  return names;
+/// All topologies of the library, and files of GraphML.
+std::vector<gossamer::topology::Entry> topologies() {
+  auto table = gossamer::topology::known();
+  table.push_back(gossamer::topology::graphml_entry());
+  return table;
 }
 
-void add_options(CLI::App& app, Options& o) {
-  app.set_version_flag("--version", GOSSAMER_VERSION);
+/// `single`, which is `none` with one node, and all rules of the library.
+std::vector<std::string> rule_names() {
+  std::vector<std::string> names = {"single"};
+  for (const auto& entry : gossamer::rule::known()) names.push_back(entry.name);
+  return names;
+}
+std::string in_library(const std::string& rule) { return rule == "single" ? "none" : rule; }
 
-  const char* data = "Data";
-  app.add_option("--data", o.data,
-                 "Folder with CIFAR-10's binary version, or its parent (also: GOSSAMER_DATA)")
-      ->envname("GOSSAMER_DATA")
-      ->group(data);
+void list_rules() {
+  const auto row = [](const std::array<std::string, 4>& cells) {
+    std::cout << std::left << std::setw(16) << cells[0] << std::setw(43) << cells[1]
+              << std::setw(38) << cells[2] << cells[3] << '\n';
+  };
+  row({"rule", "paper", "conserves", "needs"});
+  row({"single", "", "", "one node"});
+  for (const auto& entry : gossamer::rule::known()) {
+    row({entry.name, entry.paper, entry.conserves, entry.needs});
+  }
+  throw CLI::Success();
+}
+
+void list_topologies() {
+  const auto print = [](const auto& table) {
+    for (const auto& entry : table) {
+      std::cout << std::left << std::setw(26) << entry.usage.text << entry.description << '\n';
+    }
+  };
+  std::cout << "Topologies\n";
+  print(topologies());
+  std::cout << "\nSchedules\n";
+  print(gossamer::schedule::known());
+  throw CLI::Success();
+}
+
+void add_data(CLI::App& app, Options& o) {
+  const Adder add{app, "Data"};
+  add("--data", o.data,
+      "Folder with CIFAR-10's binary version, or its parent (also: GOSSAMER_DATA)", {}, false)
+      ->envname("GOSSAMER_DATA");
   app.add_flag_callback("--download",
                         [] {
                           throw CLI::ValidationError(
@@ -45,285 +79,188 @@ void add_options(CLI::App& app, Options& o) {
                               "belongs to ./examples/run.sh, or call examples/cifar10/download.sh");
                         })
       ->group("");  // not in the help
-  app.add_option("--crop", o.crop, "Side of the crops in pixels: 28, or 32 with resnet18")
-      ->check(one_of({"28", "32"}))
-      ->capture_default_str()
-      ->group(data);
-  app.add_flag("!--no-flip", o.flip, "Do not mirror half of the training images")->group(data);
-  app.add_flag("!--no-random-crop", o.random_crop, "Train on centre crops")->group(data);
-  app.add_flag("!--no-normalise", o.normalise, "Pixels in [0, 1] instead of mean 0, deviation 1")
-      ->group(data);
+  add("--crop", o.crop, "Side of the crops in pixels: 28, or 32 with resnet18",
+      one_of({"28", "32"}));
+  add.flag("!--no-flip", o.flip, "Do not mirror half of the training images");
+  add.flag("!--no-random-crop", o.random_crop, "Train on centre crops");
+  add.flag("!--no-normalise", o.normalise, "Pixels in [0, 1] instead of mean 0, deviation 1");
   auto* shard =
-      app.add_flag("--shard", o.shard, "Each node sees its own part of the data, not all of it")
-          ->group(data);
-  app.add_option("--overlap", o.overlap, "Share of the images that every node's shard has")
-      ->check(within(0, 1))
-      ->needs(shard)
-      ->group(data);
-
-  const char* training = "Training";
-  app.add_option("--network", o.network, "The network")
-      ->check(one_of(network_names()))
-      ->capture_default_str()
-      ->group(training);
-  app.add_option("--dropout", o.dropout, "Probability that a unit before the last layer is dropped")
-      ->check(within(0, 1, true))
-      ->capture_default_str()
-      ->group(training);
-  app.add_flag("--channels-last", o.channels_last,
-               "The channels of a pixel lie together in memory: other kernels, other last bits")
-      ->group(training);
-  app.add_option("--batch", o.batch, "Images per step of a node")
-      ->check(within(1, 50000))
-      ->capture_default_str()
-      ->group(training);
-  app.add_option("--learning-rate", o.learning_rate, "Learning rate, constant")
-      ->check(positive())
-      ->capture_default_str()
-      ->group(training);
-  app.add_option("--optimizer", o.optimizer,
-                 "Each node's own: sgd, nesterov (with easgd: EAMSGD), adahessian")
-      ->check(one_of({"sgd", "nesterov", "adahessian"}))
-      ->capture_default_str()
-      ->group(training);
-  app.add_option("--momentum", o.momentum, "Momentum of each node's own SGD")
-      ->check(within(0, 1, true))
-      ->capture_default_str()
-      ->group(training);
-  app.add_option("--weight-decay", o.weight_decay, "L2 regularisation")
-      ->check(within(0, 1))
-      ->capture_default_str()
-      ->group(training);
-  app.add_option("--seed", o.seed, "Seed of everything random")
-      ->capture_default_str()
-      ->group(training);
-
-  const char* gossip = "Gossip";
-  auto* nodes = app.add_option("--nodes", o.nodes, "Number of nodes (M)")
-                    ->check(within(1, 4096))
-                    ->capture_default_str()
-                    ->group(gossip);
-  app.add_option("--rule", o.rule, "How nodes meet: see --list-rules")
-      ->check(one_of(rule_names()))
-      ->capture_default_str()
-      ->group(gossip);
-  app.add_flag_callback(
-         "--list-rules",
-         [] {
-           list_rules(std::cout);
-           throw CLI::Success();
-         },
-         "All rules, with paper, what they conserve and what they need")
-      ->group(gossip);
-  app.add_option("--probability", o.probability, "Probability of an exchange after a step (p)")
-      ->check(within(0, 1))
-      ->capture_default_str()
-      ->group(gossip);
-  app.add_option("--tau", o.tau,
-                 "Steps between two averages of all nodes, or exchanges with a centre or leader "
-                 "(default: 1 / p)")
-      ->check(positive())
-      ->group(gossip);
-  app.add_option("--parts", o.parts,
-                 "Pieces in which sync and persyn average (default: 1; simulated: one per node)")
-      ->check(within(1, 4096))
-      ->group(gossip);
-  app.add_option("--alpha", o.alpha,
-                 "Strength of a pull of elastic_gossip (default: 0.5), easgd (0.9 / workers), "
-                 "leader_sgd (0.1)")
-      ->check(within(0, 1))
-      ->group(gossip);
-  app.add_option("--drop", o.drop,
-                 "Probability that a worker of easgd or dynamic_easgd fails to "
-                 "get through when an exchange is due")
-      ->check(within(0, 1))
-      ->group(gossip);
-  app.add_option("--topology", o.topology,
-                 "Whom rules meet that choose one peer at a time: a name of --list-topologies, "
-                 "with parameters")
-      ->capture_default_str()
-      ->group(gossip);
-  app.add_option("--schedule", o.schedule,
-                 "When they meet: bernoulli, every:TAU, poisson:RATE or bandwidth:BYTES")
-      ->capture_default_str()
-      ->group(gossip);
-  app.add_flag_callback(
-         "--list-topologies",
-         [] {
-           std::cout << "Topologies\n" << topology_table() << "\nSchedules\n" << schedule_table();
-           throw CLI::Success();
-         },
-         "Say what --topology and --schedule know, and end")
-      ->group(gossip);
-  app.add_option("--graph", o.graph,
-                 "Neighbours under rules that go by rounds (default: the rule's own)")
-      ->check(one_of({"exponential", "ring", "complete"}))
-      ->group(gossip);
-  app.add_option("--peers", o.peers, "Peers per round of the exponential graph")
-      ->check(within(1, 64))
-      ->capture_default_str()
-      ->group(gossip);
-  app.add_option("--staleness", o.staleness, "How many steps late osgp takes messages")
-      ->check(within(1, 1000))
-      ->capture_default_str()
-      ->group(gossip);
-  app.add_option("--base", o.base, "The rule around which slowmo is")
-      ->check(one_of(rule_names()))
-      ->capture_default_str()
-      ->group(gossip);
-  app.add_option("--slow-rate", o.slow_rate, "Slow learning rate of slowmo")
-      ->check(positive())
-      ->capture_default_str()
-      ->group(gossip);
-  app.add_option("--beta", o.beta, "Slow momentum of slowmo")
-      ->check(within(0, 1, true))
-      ->capture_default_str()
-      ->group(gossip);
-  app.add_flag("--keep-momentum", o.keep_momentum,
-               "Keep the nodes' own momentum when slowmo averages, instead of resetting it")
-      ->group(gossip);
-  app.add_option("--sync-steps", o.sync_steps, "Steps of post_local before nodes go local")
-      ->check(within(0, 1e12))
-      ->capture_default_str()
-      ->group(gossip);
-  app.add_option("--buffers", o.buffers, "BatchNorm statistics when models meet")
-      ->check(one_of({"average", "local", "reset"}))
-      ->capture_default_str()
-      ->group(gossip);
-  app.add_option("--transport", o.transport, "How messages travel")
-      ->check(one_of({"threads", "simulated", "tcp", "mpi"}))
-      ->capture_default_str()
-      ->group(gossip);
-  app.add_option("--cluster", o.cluster,
-                 "TOML file: machines, network and events of the simulated transport")
-      ->check(CLI::ExistingFile)
-      ->excludes(nodes)
-      ->group(gossip);
-
-  const char* tcp = "TCP: one node per process (--nodes: how many the run begins with)";
-  app.add_option("--rank", o.tcp.rank,
-                 "Number of this node, from 0 (default: as torchrun, mpirun or srun say; without\n"
-                 "them, one that joins a run)")
-      ->check(within(0, 65535))
-      ->group(tcp);
-  app.add_option("--listen", o.tcp.listen, "Address and port of this machine; port 0 is a free one")
-      ->capture_default_str()
-      ->group(tcp);
-  app.add_option("--advertise", o.tcp.advertise, "Where others dial this node, if not there")
-      ->group(tcp);
-  app.add_option("--contact", o.tcp.contacts, "host:port of any member; may be repeated")
-      ->group(tcp);
-  app.add_option("--port", o.tcp.port, "Of node 0 under a launcher that names none")
-      ->capture_default_str()
-      ->group(tcp);
-  app.add_option("--run", o.tcp.run, "Only nodes of the same run meet")
-      ->capture_default_str()
-      ->group(tcp);
-  auto* shared = app.add_option("--shared-key", o.tcp.shared_key, "File with the run's secret")
-                     ->check(CLI::ExistingFile)
-                     ->group(tcp);
-  auto* authority = app.add_option("--authority", o.tcp.authority, "Certificate of the authority")
-                        ->check(CLI::ExistingFile)
-                        ->excludes(shared)
-                        ->group(tcp);
-  auto* certificate =
-      app.add_option("--certificate", o.tcp.certificate, "This node's, signed by the authority")
-          ->check(CLI::ExistingFile)
-          ->needs(authority)
-          ->group(tcp);
-  auto* key = app.add_option("--key", o.tcp.key, "Its private key")
-                  ->check(CLI::ExistingFile)
-                  ->needs(authority)
-                  ->group(tcp);
-  authority->needs(certificate)->needs(key);
-  app.add_flag("--insecure", o.tcp.insecure, "Other machines may come without a key: anybody may")
-      ->excludes(shared)
-      ->excludes(authority)
-      ->group(tcp);
-  app.add_option("--gather-seconds", o.tcp.gather_seconds, "How long to wait for the others")
-      ->check(positive())
-      ->capture_default_str()
-      ->group(tcp);
-  app.add_option("--drain-seconds", o.tcp.drain_seconds,
-                 "How long, at most, to wait at the end for what is under way")
-      ->check(positive())
-      ->capture_default_str()
-      ->group(tcp);
-  app.add_option(
-         "--step-log", o.tcp.step_log,
-         "File for when each step begins, and how long the node has waited for a core until then")
-      ->group(tcp);
-
-  const char* length = "Length: one of these; all nodes end together";
-  auto* images = app.add_option("--images", o.images, "Images over all nodes (default: 200000)")
-                     ->check(positive())
-                     ->group(length);
-  auto* steps = app.add_option("--steps", o.steps, "Steps per node, on average")
-                    ->check(positive())
-                    ->excludes(images)
-                    ->group(length);
-  app.add_option("--seconds", o.seconds, "Seconds of training, on the cluster's clock")
-      ->check(positive())
-      ->excludes(images)
-      ->excludes(steps)
-      ->group(length);
-  app.add_option("--until-accuracy", o.until_accuracy,
-                 "End before that when an evaluation of the mean model is as good as this")
-      ->check(within(0, 1))
-      ->group(length);
-
-  const char* records = "Records";
-  app.add_option("--out", o.out, "Run folder (default: runs/ and the time)")->group(records);
-  app.add_option("--evaluate-every", o.evaluate_every,
-                 "Images between two evaluations (default: a fifth of the run, at least 20000)")
-      ->check(positive())
-      ->group(records);
-  app.add_option("--node-test-images", o.node_test_images,
-                 "Test images on which the single nodes are measured; the means always on all")
-      ->check(within(1, 10000))
-      ->capture_default_str()
-      ->group(records);
-  app.add_flag("!--no-evaluation", o.evaluate, "Do not measure the models on the test images")
-      ->group(records);
-  app.add_option("--checkpoint-every", o.checkpoint_every, "Images between two checkpoints")
-      ->check(positive())
-      ->group(records);
-  app.add_option("--trace", o.trace,
-                 "File for a trace of this simulated run, to be opened in Perfetto")
-      ->group(records);
-  app.add_flag("--resume", o.resume, "Go on from the checkpoint in --out")->group(records);
-  app.add_flag("--quiet", o.quiet, "No progress, only the table at the end")->group(records);
+      add.flag("--shard", o.shard, "Each node sees its own part of the data, not all of it");
+  add("--overlap", o.overlap, "Share of the images that every node's shard has", within(0, 1),
+      false)
+      ->needs(shard);
 }
 
-/// This node's place among the processes. Throws ConfigError for an environment that makes no
-/// sense.
-void find_place(Options& options) {
-  Options::Tcp& tcp = options.tcp;
-  tcp.world_size = static_cast<std::uint32_t>(options.nodes);
-  if (tcp.rank >= 0) {
-    tcp.number = static_cast<std::uint32_t>(tcp.rank);
-  } else if (const auto launch = gossamer::transport::launch_from(
-                 [](const char* name) { return std::getenv(name); })) {
-    const auto placed = gossamer::TcpGroupOptions::from(
-        *launch, tcp.port,
-        gossamer::transport::TcpOptions().listen(tcp.listen).contacts(tcp.contacts));
-    tcp.number = placed.number();
-    tcp.world_size = placed.world_size();
-    tcp.listen = placed.listen();
-    tcp.contacts = placed.contacts();
-  } else {
-    tcp.number = gossamer::TcpGroupOptions::newcomers_number();
-    tcp.has_place = false;
-    if (tcp.contacts.empty()) tcp.world_size = 0;  // alone, and others may come
+void add_training(CLI::App& app, Options& o) {
+  const Adder add{app, "Training"};
+  add("--network", o.network, "The network", one_of(network_names()));
+  add("--dropout", o.dropout, "Probability that a unit before the last layer is dropped",
+      within(0, 1, true));
+  add.flag("--channels-last", o.channels_last,
+           "The channels of a pixel lie together in memory: other kernels, other last bits");
+  add("--batch", o.batch, "Images per step of a node", within(1, 50000));
+  add("--learning-rate", o.learning_rate, "Learning rate, constant", positive());
+  add("--optimizer", o.optimizer, "Each node's own: sgd, nesterov (with easgd: EAMSGD), adahessian",
+      one_of({"sgd", "nesterov", "adahessian"}));
+  add("--momentum", o.momentum, "Momentum of each node's own SGD", within(0, 1, true));
+  add("--weight-decay", o.weight_decay, "L2 regularisation", within(0, 1));
+  add("--seed", o.seed, "Seed of everything random");
+}
+
+void add_gossip(CLI::App& app, Options& o) {
+  const Adder add{app, "Gossip"};
+  auto* nodes = add("--nodes", o.nodes, "Number of nodes (M)", within(1, 4096));
+  add("--rule", o.rule, "How nodes meet: see --list-rules", one_of(rule_names()));
+  app.add_flag_callback("--list-rules", list_rules,
+                        "All rules, with paper, what they conserve and what they need")
+      ->group(add.group);
+  add("--probability", o.probability, "Probability of an exchange after a step (p)", within(0, 1));
+  add("--tau", o.tau,
+      "Steps between two averages of all nodes, or exchanges with a centre or leader "
+      "(default: 1 / p)",
+      positive(), false);
+  add("--parts", o.parts,
+      "Pieces in which sync and persyn average (default: 1; simulated: one per node)",
+      within(1, 4096), false);
+  add("--alpha", o.alpha,
+      "Strength of a pull of elastic_gossip (default: 0.5), easgd (0.9 / workers), "
+      "leader_sgd (0.1)",
+      within(0, 1), false);
+  add("--drop", o.drop,
+      "Probability that a worker of easgd or dynamic_easgd fails to "
+      "get through when an exchange is due",
+      within(0, 1), false);
+  add("--topology", o.topology,
+      "Whom rules meet that choose one peer at a time: a name of --list-topologies, "
+      "with parameters");
+  add("--schedule", o.schedule,
+      "When they meet: bernoulli, every:TAU, poisson:RATE or bandwidth:BYTES");
+  app.add_flag_callback("--list-topologies", list_topologies,
+                        "Say what --topology and --schedule know, and end")
+      ->group(add.group);
+  add("--graph", o.graph,
+      "Neighbours under rules that go by rounds: exponential (see --peers), ring (both ways), or a "
+      "graph of --list-topologies (default: the rule's own)",
+      {}, false);
+  add("--peers", o.peers, "Peers per round of the exponential graph", within(1, 64));
+  add("--staleness", o.staleness, "How many steps late osgp takes messages", within(1, 1000));
+  add("--base", o.base, "The rule around which slowmo is", one_of(rule_names()));
+  add("--slow-rate", o.slow_rate, "Slow learning rate of slowmo", positive());
+  add("--beta", o.beta, "Slow momentum of slowmo", within(0, 1, true));
+  add.flag("--keep-momentum", o.keep_momentum,
+           "Keep the nodes' own momentum when slowmo averages, instead of resetting it");
+  add("--sync-steps", o.sync_steps, "Steps of post_local before nodes go local", within(0, 1e12));
+  add("--buffers", o.buffers, "BatchNorm statistics when models meet",
+      one_of({"average", "local", "reset"}));
+  add("--transport", o.transport, "How messages travel",
+      one_of({"threads", "simulated", "tcp", "mpi"}));
+  add("--cluster", o.cluster, "TOML file: machines, network and events of the simulated transport",
+      CLI::ExistingFile, false)
+      ->excludes(nodes);
+}
+
+void add_length(CLI::App& app, Options& o) {
+  const Adder add{app, "Length: one of these; all nodes end together"};
+  auto* images =
+      add("--images", o.images, "Images over all nodes (default: 200000)", positive(), false);
+  auto* steps =
+      add("--steps", o.steps, "Steps per node, on average", positive(), false)->excludes(images);
+  add("--seconds", o.seconds, "Seconds of training, on the cluster's clock", positive(), false)
+      ->excludes(images)
+      ->excludes(steps);
+  add("--until-accuracy", o.until_accuracy,
+      "End before that when an evaluation of the mean model is as good as this", within(0, 1),
+      false);
+}
+
+void add_records(CLI::App& app, Options& o) {
+  const Adder add{app, "Records"};
+  add("--out", o.out, "Run folder (default: runs/ and the time)", {}, false);
+  add("--evaluate-every", o.evaluate_every,
+      "Images between two evaluations (default: a fifth of the run, at least 20000)", positive(),
+      false);
+  add("--node-test-images", o.node_test_images,
+      "Test images on which the single nodes are measured; the means always on all",
+      within(1, 10000));
+  add.flag("!--no-evaluation", o.evaluate, "Do not measure the models on the test images");
+  add("--checkpoint-every", o.checkpoint_every, "Images between two checkpoints", positive(),
+      false);
+  add("--trace", o.trace, "File for a trace of this simulated run, to be opened in Perfetto", {},
+      false);
+  add("--step-log", o.step_log,
+      "File for when each step of this process's node on TCP or MPI begins, and how long it has "
+      "waited for a core until then",
+      {}, false);
+  add.flag("--resume", o.resume, "Go on from the checkpoint in --out");
+  add.flag("--quiet", o.quiet, "No progress, only the table at the end");
+}
+
+/// Refuses what single options cannot see, and finds this node's place. Throws ConfigError.
+void complete(Options& o, bool wants_nodes) {
+  const auto refuse_if = [](bool wrong, const std::string& why) {
+    if (wrong) throw gossamer::ConfigError(why);
+  };
+  const gossamer::rule::Entry rule = gossamer::rule::entry_of(in_library(o.rule));
+  refuse_if(rule.by_period && o.tau == 0 && !(o.probability > 0),
+            "--rule " + o.rule + ": needs --tau, or --probability above 0, got 0");
+  refuse_if(o.optimizer == "nesterov" && !(o.momentum > 0),
+            "--optimizer nesterov: needs --momentum above 0, got 0");
+  refuse_if(o.optimizer == "adahessian" && o.rule == "sync",
+            "--optimizer adahessian: cannot be used with --rule sync, which changes gradients");
+  refuse_if(o.rule == "elastic_gossip" && o.alpha == 1,
+            "--alpha: must lie below 1 with elastic_gossip, got 1");
+  refuse_if(o.drop > 0 && o.rule != "easgd" && o.rule != "dynamic_easgd",
+            "--drop: needs --rule easgd or dynamic_easgd, got --rule " + o.rule);
+  refuse_if(o.rule == "slowmo" && o.base == "slowmo",
+            "--base: slowmo needs another rule, got slowmo");
+  refuse_if(o.crop == 32 && o.network != "resnet18",
+            "--crop 32: only resnet18 takes 32x32 images, got --network " + o.network);
+  for (const auto& [option, is_set] :
+       {std::pair("--cluster", !o.cluster.empty()), std::pair("--trace", !o.trace.empty())}) {
+    refuse_if(
+        is_set && o.transport != "simulated",
+        std::string(option) + ": needs --transport simulated, got --transport " + o.transport);
   }
-  options.nodes = std::max<std::uint32_t>(tcp.world_size, 1);
+  if (!o.cluster.empty()) o.nodes = gossamer::ClusterFile::read(o.cluster).world().nodes();
+  if (o.transport == "tcp") o.nodes = o.process.find_place(o.nodes, wants_nodes);
+  (void)o.make_rule();
+  refuse_if(o.resume && o.transport == "tcp" && !o.process.has_place,
+            "--resume: needs --rank N, the number of the node (its folder is node-N in --out)");
+  refuse_if(o.resume && o.out.empty(),
+            "--resume: needs --out DIR, the folder of the run to go on with");
 }
 
 }  // namespace
 
-std::uint64_t Options::period() const {
-  if (tau > 0) return tau;
-  return static_cast<std::uint64_t>(std::max(1.0, std::round(1 / probability)));
+gossamer::rule::RegistryOptions Options::rule_options() const {
+  std::string named_graph = graph;
+  const std::string& by_rounds = rule == "slowmo" ? base : rule;
+  const bool is_sgp = by_rounds == "sgp" || by_rounds == "osgp";
+  if (graph == "exponential" || (graph.empty() && is_sgp)) {
+    named_graph = "n_peer_exponential:" + std::to_string(peers);
+  }
+  if (graph == "ring") named_graph = "two_way_ring";
+  return gossamer::rule::RegistryOptions()
+      .probability(probability)
+      .period(tau)
+      .schedule(schedule)
+      .topology(topology)
+      .graph(named_graph)
+      .nodes(static_cast<std::uint32_t>(members()))
+      .seed(seed)
+      .chunks(pieces())
+      .alpha(alpha)
+      .drop(drop)
+      .staleness(staleness)
+      .base(in_library(base))
+      .slow_rate(slow_rate)
+      .beta(beta)
+      .sync_steps(sync_steps)
+      .topologies(topologies());
+}
+
+gossamer::rule::AnyRule Options::make_rule() const {
+  return gossamer::rule::from_name(in_library(rule), rule_options());
 }
 
 std::uint32_t Options::pieces() const {
@@ -337,21 +274,21 @@ std::uint64_t Options::total_images() const {
   return images > 0 ? images : 200'000;
 }
 
-gossamer::rule::AnyRule Options::make_rule() const { return named_rule(rule).make(*this); }
-
-gossamer::model::Buffers Options::buffer_policy() const {
+gossamer::NodeOptions Options::node_options() const {
   using gossamer::model::Buffers;
-  if (buffers == "local") return Buffers::local;
-  return buffers == "reset" ? Buffers::reset : Buffers::average;
+  const Buffers others = buffers == "reset" ? Buffers::reset : Buffers::average;
+  gossamer::NodeOptions node;
+  node.seed(seed).samples_per_step(static_cast<std::uint64_t>(batch));
+  node.buffers(buffers == "local" ? Buffers::local : others);
+  if (transport == "tcp") node.drain_timeout(process.drain());
+  return node;
 }
 
 gossamer::SimulatedGroupOptions Options::simulation() const {
-  gossamer::SimulatedGroupOptions group(members());
-  if (!cluster.empty()) group = gossamer::ClusterFile::read(cluster);
-  if (rule == "single") {
-    auto world = group.world();
-    group.world(world.nodes(1)).plan({});
-  }
+  auto group = cluster.empty() ? gossamer::SimulatedGroupOptions(members())
+                               : gossamer::ClusterFile::read(cluster);
+  if (rule == "single")
+    group.world(gossamer::transport::SimulatedOptions(group.world()).nodes(1)).plan({});
   return group;
 }
 
@@ -381,7 +318,9 @@ nlohmann::ordered_json Options::description() const {
   if (alpha > 0) text["alpha"] = alpha;
   if (drop > 0) text["drop"] = drop;
   if (overlap > 0) text["overlap"] = overlap;
-  if (named_rule(rule).has_period) text["tau"] = period();
+  if (gossamer::rule::entry_of(in_library(rule)).by_period) {
+    text["tau"] = rule_options().steps_between();
+  }
   if (!graph.empty()) text["graph"] = graph;
   if (peers != 1) text["peers"] = peers;
   if (rule == "osgp" || base == "osgp") text["staleness"] = staleness;
@@ -415,76 +354,26 @@ std::optional<Options> parse(int argc, char** argv, int& status) {
       "  cifar10 --data DIR --momentum 0.9 --images 500000 --out RUN --checkpoint-every 50000\n"
       "  cifar10 ... --out RUN --resume                go on after a crash\n",
       "cifar10");
+  app.set_version_flag("--version", GOSSAMER_VERSION);
   app.get_formatter()->column_width(34);
-  add_options(app, options);
-  const auto refuse = [&status](const std::string& why) {
-    std::cerr << "cifar10: " << why << '\n';
-    status = 2;
-    return std::nullopt;
-  };
+  add_data(app, options);
+  add_training(app, options);
+  add_gossip(app, options);
+  options.process.run = options.process.default_run = "cifar10";
+  options.process.add_to(app, "TCP: one node per process (--nodes: how many the run begins with)");
+  add_length(app, options);
+  add_records(app, options);
   try {
     app.parse(argc, argv);
+    complete(options, app.count("--nodes") > 0);
+    return options;
   } catch (const CLI::Success& help) {
     status = app.exit(help);
-    return std::nullopt;
-  } catch (const CLI::ParseError& error) {
-    return refuse(error.what());
+  } catch (const std::exception& error) {
+    std::cerr << "cifar10: " << error.what() << '\n';
+    status = 2;
   }
-  if (named_rule(options.rule).has_period && options.tau == 0 && !(options.probability > 0)) {
-    return refuse("--rule " + options.rule + ": needs --tau, or --probability above 0, got 0");
-  }
-  if (options.optimizer == "nesterov" && !(options.momentum > 0)) {
-    return refuse("--optimizer nesterov: needs --momentum above 0, got 0");
-  }
-  if (options.optimizer == "adahessian" && options.rule == "sync") {
-    return refuse(
-        "--optimizer adahessian: cannot be used with --rule sync, which changes gradients");
-  }
-  if (options.rule == "elastic_gossip" && options.alpha == 1) {
-    return refuse("--alpha: must lie below 1 with elastic_gossip, got 1");
-  }
-  if (options.drop > 0 && options.rule != "easgd" && options.rule != "dynamic_easgd") {
-    return refuse("--drop: needs --rule easgd or dynamic_easgd, got --rule " + options.rule);
-  }
-  if (options.rule == "slowmo" && options.base == "slowmo") {
-    return refuse("--base: slowmo needs another rule, got slowmo");
-  }
-  try {
-    (void)options.make_rule();
-  } catch (const gossamer::ConfigError& error) {
-    return refuse(error.what());
-  }
-  if (options.crop == 32 && options.network != "resnet18") {
-    return refuse("--crop 32: only resnet18 takes 32x32 images, got --network " + options.network);
-  }
-  if (!options.cluster.empty()) {
-    if (options.transport != "simulated") {
-      return refuse("--cluster: needs --transport simulated, got --transport " + options.transport);
-    }
-    try {
-      options.nodes = gossamer::ClusterFile::read(options.cluster).world().nodes();
-    } catch (const gossamer::ConfigError& error) {
-      return refuse(error.what());
-    }
-  }
-  if (!options.trace.empty() && options.transport != "simulated") {
-    return refuse("--trace: needs --transport simulated, got --transport " + options.transport);
-  }
-  if (options.transport == "tcp") {
-    try {
-      find_place(options);
-    } catch (const gossamer::ConfigError& error) {
-      return refuse(error.what());
-    }
-  }
-  if (options.resume && options.transport == "tcp" && !options.tcp.has_place) {
-    return refuse(
-        "--resume: needs --rank N, the number of the node (its folder is node-N in --out)");
-  }
-  if (options.resume && options.out.empty()) {
-    return refuse("--resume: needs --out DIR, the folder of the run to go on with");
-  }
-  return options;
+  return std::nullopt;
 }
 
 }  // namespace cifar10

@@ -2,9 +2,11 @@
 /// The options of the CIFAR-10 example.
 #pragma once
 
-#include <gossamer/model/flat_model.hpp>
+#include <gossamer/node/options.hpp>
+#include <gossamer/rule/registry_options.hpp>
 #include <gossamer/rule/rule.hpp>
 #include <gossamer/simulation/group_options.hpp>
+#include <shared/process_options.hpp>
 
 #include <nlohmann/json.hpp>
 
@@ -38,29 +40,11 @@ struct Options {
   std::uint64_t seed = 1;
   // gossip
   std::string transport = "threads";
-  std::filesystem::path cluster;  // of the simulated transport; empty: equal nodes
-  struct Tcp {
-    std::int64_t rank = -1;        // as given; negative: a launcher says, or this is a newcomer
-    std::uint32_t number = 0;      // this node's
-    bool has_place = true;         // the number was given, not drawn
-    std::uint32_t world_size = 0;  // how many nodes the run begins with
-    std::string listen = "127.0.0.1:0";
-    std::string advertise;
-    std::vector<std::string> contacts;
-    std::uint16_t port = 29400;  // of the first node, if a launcher does not say
-    std::string run = "cifar10";
-    std::filesystem::path shared_key;
-    std::filesystem::path authority;
-    std::filesystem::path certificate;
-    std::filesystem::path key;
-    bool insecure = false;
-    double gather_seconds = 60;
-    double drain_seconds = 30;
-    std::filesystem::path step_log;  // empty: none
-  } tcp;
+  std::filesystem::path cluster;     // of the simulated transport; empty: equal nodes
+  examples::ProcessOptions process;  // of TCP and MPI
   std::string rule = "gosgd";
-  std::string topology = "uniform";    // see meetings.hpp
-  std::string schedule = "bernoulli";  // see meetings.hpp
+  std::string topology = "uniform";    // see --list-topologies
+  std::string schedule = "bernoulli";  // see --list-topologies
   std::string buffers = "average";
   std::size_t nodes = 8;
   double probability = 0.02;
@@ -88,20 +72,22 @@ struct Options {
   bool evaluate = true;
   std::uint64_t checkpoint_every = 0;  // images; 0: no checkpoints
   std::filesystem::path trace;         // of the simulated transport; empty: none
+  std::filesystem::path step_log;      // of a node in a process of its own; empty: none
   bool resume = false;
   bool quiet = false;
 
   /// How many nodes there are: 1 for the rule `single`.
   [[nodiscard]] std::size_t members() const { return rule == "single" ? 1 : nodes; }
-  /// Steps between two averages of the rules that have some.
-  [[nodiscard]] std::uint64_t period() const;
   /// Pieces in which sync and persyn average, each on a node of its own.
   [[nodiscard]] std::uint32_t pieces() const;
   /// Images over all nodes that the run is to take; 0 if only time limits it.
   [[nodiscard]] std::uint64_t total_images() const;
-  /// The rule that the names and numbers spell.
+  /// The rule that the names and numbers spell. Throws ConfigError.
   [[nodiscard]] gossamer::rule::AnyRule make_rule() const;
-  [[nodiscard]] gossamer::model::Buffers buffer_policy() const;
+  [[nodiscard]] gossamer::rule::RegistryOptions rule_options() const;
+  [[nodiscard]] gossamer::NodeOptions node_options() const;
+  /// Whether nodes are processes, of which this is one.
+  [[nodiscard]] bool is_process() const { return transport == "tcp" || transport == "mpi"; }
   /// The cluster of the simulated transport. The rule `single` has node 0 alone, to which nothing
   /// happens. Throws ConfigError for a file that is wrong.
   [[nodiscard]] gossamer::SimulatedGroupOptions simulation() const;

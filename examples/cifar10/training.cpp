@@ -4,22 +4,27 @@
 #include <gossamer/node/checkpoint.hpp>
 #include <gossamer/observe/digest.hpp>
 #include <gossamer/version.hpp>
+#include <shared/process_group.hpp>
 #include <shared/run_folder.hpp>
 
 #include <torch/version.h>
 
 #include <algorithm>
-#include <chrono>
+#include <cmath>
 #include <cstdio>
+#include <iomanip>
 #include <iostream>
 #include <limits>
 #include <utility>
+#include <vector>
 
 namespace cifar10 {
 namespace {
 
+using examples::messages_of;
 using gossamer::observe::grouped;
 using Clock = std::chrono::steady_clock;
+constexpr std::uint64_t never = std::numeric_limits<std::uint64_t>::max();
 
 double since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
@@ -28,200 +33,238 @@ double since(Clock::time_point begin) {
 /// Where the record goes: processes of one run have a folder each in it.
 std::filesystem::path folder_of(const Options& options) {
   const auto folder = options.out.empty() ? examples::folder_named_by_time() : options.out;
-  if (options.transport != "tcp" && options.transport != "mpi") return folder;
-  return folder / ("node-" + std::to_string(options.tcp.number));
+  return options.is_process() ? folder / ("node-" + std::to_string(options.process.number))
+                              : folder;
 }
 
-/// The smallest multiple of `step` above `value`.
+/// The smallest multiple of `step` above `value`; never of 0.
 std::uint64_t next_multiple(std::uint64_t value, std::uint64_t step) {
-  return (value / step + 1) * step;
+  return step > 0 ? (value / step + 1) * step : never;
 }
 
 }  // namespace
+
+examples::GroupHandle<CifarNode> make_group(const Options& options, const Images& train,
+                                            std::function<bool()> stop_when,
+                                            std::function<void()> on_tick) {
+  const examples::MakeNode<CifarNode> make = [&options, &train](gossamer::Context context) {
+    auto node = std::make_unique<CifarNode>(std::move(context), options, train);
+    if (options.is_process() && !options.step_log.empty()) node->log_steps(options.step_log);
+    return node;
+  };
+  const examples::GroupPlan plan{options.make_rule(), options.node_options(), std::move(stop_when),
+                                 std::move(on_tick)};
+  if (options.transport == "simulated") {
+    return examples::make_simulated_group(options.simulation(), plan, make, options.trace.string());
+  }
+  if (options.transport == "tcp") {
+    return examples::make_tcp_group(options.process, "cifar10", plan, make);
+  }
+  if (options.transport == "mpi") return examples::make_mpi_group(options.process, plan, make);
+  return examples::make_thread_group(options.members(), plan, make);
+}
 
 Training::Training(const Options& options, const Dataset& dataset)
     : options_(options),
       dataset_(dataset),
       record_(folder_of(options), options.resume),
       progress_(std::cout, gossamer::observe::ProgressLine::stdout_is_terminal(), "images"),
-      cluster_(make_cluster(
-          options, dataset.train, [this] { return signals_.received() != 0; },
+      group_(make_group(
+          options_, dataset.train, [this] { return signals_.received() != 0; },
           [this] { show_progress(); })),
       mean_(make_network(options)),
       weighted_(make_network(options)) {
   if (options_.resume) load();
-  images_at_start_ = cluster_->totals().samples;
+  images_at_start_ = group_->totals().samples;
+  if (options_.is_process()) covered_ = images_at_start_;
+  const std::uint64_t fifth = std::max<std::uint64_t>(20'000, options_.total_images() / 5);
+  evaluate_every_ = options_.evaluate_every;
+  if (evaluate_every_ == 0 && options_.total_images() > 0) evaluate_every_ = fifth;
+}
+
+double Training::last(const char* key, double otherwise) const {
+  const auto found = last_.find(key);
+  return found != last_.end() && found->is_number() ? found->get<double>() : otherwise;
 }
 
 bool Training::done() const {
-  if (last_.value("test_accuracy", 0.0) >= options_.until_accuracy) return true;
-  if (options_.seconds > 0) return seconds() >= options_.seconds;
-  return cluster_->totals().samples >= options_.total_images();
+  if (last("test_accuracy", 0) >= options_.until_accuracy) return true;
+  if (options_.seconds > 0) return group_.seconds() >= options_.seconds;
+  return position() >= options_.total_images();
 }
 
 bool Training::has_news() const {
-  return last_.value("images", std::uint64_t{0}) != cluster_->totals().samples;
+  if (options_.is_process()) return trained_since_;
+  return last_.value("images", std::uint64_t{0}) != group_->totals().samples;
+}
+
+std::uint64_t Training::position() const {
+  return options_.is_process() ? covered_ : std::max(covered_, group_->totals().samples);
 }
 
 int Training::run() {
-  const std::uint64_t total = options_.total_images();
-  std::uint64_t evaluate_every = options_.evaluate_every;
-  if (evaluate_every == 0 && total > 0) evaluate_every = std::max<std::uint64_t>(20'000, total / 5);
-  // Synchronous nodes do their own share, not that of one that is gone: when they have, it counts
-  // as done.
-  std::uint64_t covered = 0;
-  const auto images_done = [&] { return std::max(covered, cluster_->totals().samples); };
   try {
-    while (!done() && (total == 0 || covered < total) && signals_.received() == 0) {
-      const std::uint64_t images = images_done();
-      Stretch stretch;
-      if (total > 0) stretch.rest_at = total;
-      std::uint64_t evaluate_at = stretch.rest_at;
-      std::uint64_t save_at = Stretch::no_limit;
-      if (evaluate_every > 0) {
-        evaluate_at = std::min(evaluate_at, next_multiple(images, evaluate_every));
-      }
-      if (options_.checkpoint_every > 0) save_at = next_multiple(images, options_.checkpoint_every);
-      stretch.rest_at = std::min(stretch.rest_at, save_at);
-      stretch.images = std::min(stretch.rest_at, evaluate_at);
-      if (options_.seconds > 0) {
-        // A run limited by time is evaluated five times too, unless it says how often.
-        const double part = options_.evaluate_every > 0 ? options_.seconds : options_.seconds / 5;
-        stretch.seconds = std::min(options_.seconds, seconds() + part);
-      }
-      stretch_began_ = Clock::now();
-      cluster_->train(stretch);
-      trained_ += since(stretch_began_);
-      if (signals_.received() != 0) break;
-      if (stretch.seconds == 0 && stretch.images == stretch.rest_at) covered = stretch.rest_at;
-      const std::uint64_t reached = images_done();
-      if (!done() && has_news() && (reached >= evaluate_at || reached < stretch.images)) {
-        evaluate_now();
-      }
-      if (reached >= save_at && cluster_->is_calm()) save();
-    }
-    cluster_->finish();
+    train();
   } catch (const gossamer::NodeError& error) {
     error_ = error.what();
   }
-  if (error_.empty()) {
-    // Who interrupts a run does not want to wait.
-    if (signals_.received() == 0 && has_news()) evaluate_now();
-    if (options_.checkpoint_every > 0 && cluster_->is_calm()) save();
-  }
-  record_.write_summary(summary());
-  print_table();
+  const Json text = summary();
+  record_.write_summary(text);
+  print_table(text);
   if (!error_.empty()) std::cerr << "cifar10: " << error_ << '\n';
-  cluster_->close_trace();
+  group_.close_trace();
   if (!error_.empty()) return 1;
   return signals_.received() == 0 ? 0 : 128 + signals_.received();
 }
 
+void Training::train() {
+  while (!done() && signals_.received() == 0) train_stretch();
+  // Who interrupts a run does not want to wait.
+  const bool looks = options_.evaluate && signals_.received() == 0 && has_news();
+  const Mean mean = looks ? mean_of_all() : std::nullopt;  // while all are there
+  group_->finish();
+  if (looks) evaluate_with(mean);
+  if (options_.checkpoint_every > 0 && group_->is_at_rest()) {
+    gossamer::save_checkpoint(*this, checkpoint_path());
+  }
+}
+
+void Training::train_stretch() {
+  const std::uint64_t total = options_.total_images() > 0 ? options_.total_images() : never;
+  const std::uint64_t evaluate_at = std::min(total, next_multiple(position(), evaluate_every_));
+  const std::uint64_t save_at = next_multiple(position(), options_.checkpoint_every);
+  // A simulated group rests where it is saved; where it is looked at, it does not notice.
+  const std::uint64_t rest_at = std::min(total, save_at);
+  const std::uint64_t target = std::min(rest_at, evaluate_at);
+  gossamer::StopCondition until;
+  if (rest_at != never) until.samples(rest_at);
+  if (options_.seconds > 0) {
+    // A run limited by time is evaluated five times too, unless it says how often.
+    const double part = options_.evaluate_every > 0 ? options_.seconds : options_.seconds / 5;
+    const double end = std::min(options_.seconds, group_.seconds() + part);
+    until.duration(gossamer::transport::seconds(end));
+  }
+  stretch_began_ = Clock::now();
+  group_.train(until, target);
+  trained_ += since(stretch_began_);
+  trained_since_ = true;
+  if (signals_.received() != 0) return;
+  // Synchronous nodes do their own share, not that of one that is gone: when they have, it counts.
+  const bool out_of_time = options_.seconds > 0 && group_->totals().samples < target;
+  if (options_.is_process() ? !out_of_time : options_.seconds == 0 && target == rest_at) {
+    covered_ = target;
+  }
+  const std::uint64_t reached = position();
+  if (options_.evaluate && !done() && has_news() && (reached >= evaluate_at || reached < target)) {
+    evaluate_with(mean_of_all());
+  }
+  if (reached >= save_at && group_->is_at_rest()) {
+    gossamer::save_checkpoint(*this, checkpoint_path());
+  }
+}
+
 void Training::show_progress() {
   if (options_.quiet) return;
-  const gossamer::Counters totals = cluster_->totals();
-  gossamer::observe::ProgressState state;
-  state.done = totals.samples;
-  state.total = options_.total_images();
-  state.seconds = trained_ + since(stretch_began_);
-  const auto fresh = static_cast<double>(totals.samples - images_at_start_);
-  state.speed = state.seconds > 0 ? fresh / state.seconds : 0;
+  const gossamer::Counters totals = group_->totals();
+  auto state = examples::progress_of(totals, images_at_start_, options_.total_images(),
+                                     trained_ + since(stretch_began_));
   if (options_.seconds > 0) {
-    const double now = seconds() + (cluster_->virtual_seconds() ? 0 : since(stretch_began_));
+    const double now = group_.seconds() + (group_.is_virtual ? 0 : since(stretch_began_));
     state.fraction = now / options_.seconds;
     state.left = state.fraction > 0 ? state.seconds * (1 / state.fraction - 1) : -1;
-  } else {
-    state.fraction = static_cast<double>(totals.samples) / static_cast<double>(state.total);
-    state.left = static_cast<double>(state.total - std::min(state.total, totals.samples)) /
-                 std::max(state.speed, 1e-9);
   }
   const auto steps = static_cast<double>(totals.steps - steps_before_);
-  if (steps > 0) {
-    state.loss = (totals.loss_sum - loss_before_) / steps;
-  } else {
-    state.loss = last_.value("train_loss", 0.0);
-  }
-  state.consensus_error = last_.value("consensus_error", -1.0);
-  state.messages = totals.messages_sent;
-  state.network = cluster_->network();
+  state.loss = steps > 0 ? (totals.loss_sum - loss_before_) / steps : last("train_loss", 0);
+  state.consensus_error = last("consensus_error", -1);
+  if (group_.peers_in_words) state.network = group_.peers_in_words();
   progress_.show(state);
 }
 
-void Training::evaluate_now() {
-  if (!options_.evaluate) return;
+Training::Mean Training::mean_of_all() {
   const auto begin = Clock::now();
-  const auto members = cluster_->members();
-  gossamer::observe::copy_into(mean_, gossamer::observe::mean(members), members);
-  std::vector<Network*> both = {mean_.get()};
-  if (members.size() > 1) {  // of one node, both means are its model
-    gossamer::observe::copy_into(weighted_, gossamer::observe::weighted_mean(members), members);
-    both.push_back(weighted_.get());
+  Mean mean;
+  try {
+    mean = group_->mean();
+  } catch (const gossamer::NodeError&) {
+    throw;
+  } catch (const std::runtime_error& late) {
+    progress_.say(std::string("no mean model this time: ") + late.what());
   }
-  const auto means = evaluate(both, dataset_.test, dataset_.test.size(), options_);
+  evaluation_seconds_ += since(begin);
+  return mean;
+}
+
+Training::Json Training::measure(const Mean& mean, const std::vector<CifarNode*>& nodes) {
+  const auto replicas = group_->replicas();
+  const auto copy = [&](std::shared_ptr<Network>& network, const gossamer::model::Flat& flat) {
+    gossamer::observe::copy_into(network, flat, replicas);
+    return network.get();
+  };
+  std::vector<Network*> means;
+  means.push_back(copy(weighted_, gossamer::observe::weighted_mean(replicas)));
+  if (mean) means.push_back(copy(mean_, *mean));
+  const auto scores = evaluate(means, dataset_.test, dataset_.test.size(), options_);
   std::vector<Network*> networks;
+  for (CifarNode* node : nodes) networks.push_back(node->model().get());
+  const auto single = evaluate(networks, dataset_.test, options_.node_test_images, options_);
+  const auto [worst, best] =
+      std::minmax_element(single.begin(), single.end(),
+                          [](const Score& a, const Score& b) { return a.accuracy < b.accuracy; });
+  double node_mean = 0;
+  for (const Score& one : single) node_mean += one.accuracy;
+  node_mean /= static_cast<double>(single.size());
+  return {{"test_loss", mean ? Json(scores.back().loss) : Json()},
+          {"test_accuracy", mean ? Json(scores.back().accuracy) : Json()},
+          {"weighted_test_loss", scores.front().loss},
+          {"weighted_test_accuracy", scores.front().accuracy},
+          {"node_test_images", std::min(options_.node_test_images, dataset_.test.size())},
+          {"worst_node_loss", worst->loss},
+          {"worst_node_accuracy", worst->accuracy},
+          {"mean_node_accuracy", node_mean},
+          {"best_node_loss", best->loss},
+          {"best_node_accuracy", best->accuracy},
+          {"consensus_error", gossamer::observe::consensus_error(replicas)},
+          {"effective_nodes", gossamer::observe::effective_nodes(replicas)}};
+}
+
+void Training::evaluate_with(const Mean& mean) {
+  const auto begin = Clock::now();
+  const std::vector<CifarNode*> nodes = group_.nodes();
+  const Json measured = measure(mean, nodes);
+  const gossamer::Counters totals = group_->totals();
+  const auto fresh = static_cast<double>(totals.steps - steps_before_);
+  const double train_loss =
+      fresh > 0 ? (totals.loss_sum - loss_before_) / fresh : last("train_loss", 0);
+  steps_before_ = totals.steps;
+  loss_before_ = totals.loss_sum;
+  trained_since_ = false;
+  evaluation_seconds_ += since(begin);
+
   std::vector<gossamer::PeerId> ids;
   std::vector<double> weights;
   std::vector<std::uint64_t> steps;
-  for (CifarNode* node : cluster_->nodes()) {
-    networks.push_back(node->model().get());
+  for (const CifarNode* node : nodes) {
     ids.push_back(node->id());
     weights.push_back(node->weight());
     steps.push_back(node->counters().steps);
   }
-  const auto nodes = evaluate(networks, dataset_.test, options_.node_test_images, options_);
-  const auto [worst, best] =
-      std::minmax_element(nodes.begin(), nodes.end(),
-                          [](const Score& a, const Score& b) { return a.accuracy < b.accuracy; });
-  double node_mean = 0;
-  for (const Score& node : nodes) node_mean += node.accuracy;
-  node_mean /= static_cast<double>(nodes.size());
-
-  const gossamer::Counters totals = cluster_->totals();
-  const auto fresh = static_cast<double>(totals.steps - steps_before_);
-  const double train_loss =
-      fresh > 0 ? (totals.loss_sum - loss_before_) / fresh : last_.value("train_loss", 0.0);
-  steps_before_ = totals.steps;
-  loss_before_ = totals.loss_sum;
-  evaluation_seconds_ += since(begin);
-
-  last_ = {{"wall_seconds", cluster_->wall_seconds()}};
-  if (cluster_->virtual_seconds()) last_["virtual_seconds"] = seconds();
-  last_.update({{"images", totals.samples},
-                {"steps", totals.steps},
-                {"train_loss", train_loss},
-                {"test_loss", means[0].loss},
-                {"test_accuracy", means[0].accuracy},
-                {"weighted_test_loss", means.back().loss},
-                {"weighted_test_accuracy", means.back().accuracy},
-                {"node_test_images", std::min(options_.node_test_images, dataset_.test.size())},
-                {"worst_node_loss", worst->loss},
-                {"worst_node_accuracy", worst->accuracy},
-                {"mean_node_accuracy", node_mean},
-                {"best_node_loss", best->loss},
-                {"best_node_accuracy", best->accuracy},
-                {"consensus_error", gossamer::observe::consensus_error(members)},
-                {"effective_nodes", gossamer::observe::effective_nodes(members)},
-                {"total_weight", cluster_->total_weight()},
-                {"node_ids", ids},
-                {"weights", weights},
-                {"steps_per_node", steps},
-                {"messages_sent", totals.messages_sent},
-                {"messages_merged", totals.messages_merged},
-                {"messages_returned", totals.messages_returned},
-                {"bytes_sent", totals.bytes_sent}});
-  if (const Json peers = cluster_->peers(); !peers.is_null()) {
-    last_["address"] = cluster_->address();
-    last_["connections"] = cluster_->connections();
-    last_["peers"] = peers;
-  }
+  last_ = group_.times();
+  last_.update(
+      Json{{"images", totals.samples}, {"steps", totals.steps}, {"train_loss", train_loss}});
+  last_.update(measured);
+  last_.update(group_.weights());
+  last_.update(Json{{"node_ids", ids}, {"weights", weights}, {"steps_per_node", steps}});
+  last_.update(messages_of(totals));
+  if (group_.peers) last_.update(group_.peers());
   record_.add(last_);
   if (options_.quiet) return;
   char line[160];
   std::snprintf(line, sizeof line,
                 "%s images: test accuracy %.4f (mean model), %.4f to %.4f (nodes), loss %.4f, "
                 "consensus %.4g",
-                grouped(totals.samples).c_str(), means[0].accuracy, worst->accuracy, best->accuracy,
-                means[0].loss, last_["consensus_error"].get<double>());
+                grouped(totals.samples).c_str(), last("test_accuracy", NAN),
+                last("worst_node_accuracy", NAN), last("best_node_accuracy", NAN),
+                last("test_loss", NAN), last("consensus_error", NAN));
   progress_.say(line);
 }
 
@@ -238,7 +281,7 @@ void Training::checkpoint(gossamer::Archive& archive) {
     throw gossamer::CheckpointError("of a run on data set " + data + ", this one has " +
                                     dataset_.name);
   }
-  archive.within("group", [&] { cluster_->checkpoint(archive); });
+  archive.within("group", [&] { group_.checkpoint(archive); });
   archive("evaluation_seconds", evaluation_seconds_);
   archive("steps_before", steps_before_);
   archive("loss_before", loss_before_);
@@ -247,83 +290,76 @@ void Training::checkpoint(gossamer::Archive& archive) {
   last_ = Json::parse(last);
 }
 
-void Training::save() { gossamer::save_checkpoint(*this, checkpoint_path()); }
-
 void Training::load() {
   gossamer::load_checkpoint(*this, checkpoint_path());
-  const std::uint64_t images = cluster_->totals().samples;
+  const std::uint64_t images = group_->totals().samples;
   record_.rewind(
       [images](const Json& line) { return line.value("images", std::uint64_t{0}) <= images; });
-  progress_.say("resumed at " + grouped(images) + " images, total weight " +
-                std::to_string(cluster_->total_weight()));
+  progress_.say("resumed at " + grouped(images) + " images, weight " +
+                std::to_string(group_.weights().front().get<double>()));
 }
 
 Training::Json Training::summary() {
-  const gossamer::Counters totals = cluster_->totals();
-  Json text = {{"dataset", dataset_.name},
-               {"parameters", cluster_->members().empty()
-                                  ? 0
-                                  : cluster_->members().front().model->layout().parameter_count()}};
+  const gossamer::Counters totals = group_->totals();
+  const auto replicas = group_->replicas();
+  Json text = {
+      {"dataset", dataset_.name},
+      {"parameters", replicas.empty() ? 0 : replicas.front().model->layout().parameter_count()}};
   text.update(options_.description());
   text.update(last_);
   text["images"] = totals.samples;
   text["steps"] = totals.steps;
-  const double wall = cluster_->wall_seconds();
-  text["wall_seconds"] = wall;
-  if (cluster_->virtual_seconds()) text["virtual_seconds"] = seconds();
+  text.update(group_.times());
+  const double wall = group_.wall_seconds();
   text["images_per_second"] = wall > 0 ? static_cast<double>(totals.samples) / wall : 0.0;
   text["evaluation_seconds"] = evaluation_seconds_;
   for (const char* key : {"train_loss", "test_loss", "test_accuracy", "consensus_error"}) {
     if (!text.contains(key)) text[key] = nullptr;
   }
-  text["total_weight"] = cluster_->total_weight();
-  text["messages_sent"] = totals.messages_sent;
-  text["messages_merged"] = totals.messages_merged;
-  text["messages_returned"] = totals.messages_returned;
-  text["bytes_sent"] = totals.bytes_sent;
-  if (const Json peers = cluster_->peers(); !peers.is_null()) {
-    text["connections"] = cluster_->connections();
-    text["peers"] = peers;
-  }
+  text.update(group_.weights());
+  text.update(messages_of(totals));
+  if (group_.peers) text.update(group_.peers());
   text["version"] = GOSSAMER_VERSION;
   text["libtorch"] = TORCH_VERSION;
-  text["digest"] = gossamer::observe::digest(cluster_->members());
+  text["digest"] = gossamer::observe::digest(replicas);
   if (signals_.received() != 0) text["signal"] = signals_.received();
   if (!error_.empty()) text["error"] = error_;
   return text;
 }
 
-void Training::print_table() {
-  const Json text = summary();
-  const auto row = [](const char* name, const char* format, auto value) {
-    char cell[64];
-    std::snprintf(cell, sizeof cell, format, value);
-    std::cout << "  " << name << std::string(26 - std::string(name).size(), ' ') << cell << '\n';
+void Training::print_table(const Json& summary) {
+  const auto row = [&summary](const char* name, const char* key, const char* format = nullptr,
+                              double factor = 1) {
+    const auto found = summary.find(key);
+    if (found == summary.end() || !found->is_number()) return;
+    char cell[64] = "";
+    if (format != nullptr) std::snprintf(cell, sizeof cell, format, factor * found->get<double>());
+    std::cout << "  " << std::left << std::setw(26) << name
+              << (format != nullptr ? cell : grouped(found->get<std::uint64_t>())) << '\n';
   };
-  const auto number = [&text](const char* key) { return text.value(key, 0.0); };
+  progress_.clear();
+  const std::size_t nodes = group_.nodes().size();
   std::cout << '\n'
-            << options_.rule << " on " << dataset_.name << ", " << cluster_->nodes().size()
-            << " node" << (cluster_->nodes().size() == 1 ? "" : "s")
-            << (error_.empty() ? "" : " (ended by an error)") << '\n';
-  row("images", "%s", grouped(text["images"]).c_str());
-  row("training seconds", "%.1f", number("wall_seconds"));
-  if (cluster_->virtual_seconds()) row("virtual seconds", "%.1f", seconds());
-  row("images per second", "%.0f", number("images_per_second"));
-  if (!last_.empty()) {
-    row("train loss", "%.4f", number("train_loss"));
-    row("test loss", "%.4f", number("test_loss"));
-    row("accuracy, mean model", "%.4f", number("test_accuracy"));
-    row("accuracy, weighted mean", "%.4f", number("weighted_test_accuracy"));
-    row("accuracy, worst node", "%.4f", number("worst_node_accuracy"));
-    row("accuracy, best node", "%.4f", number("best_node_accuracy"));
-    row("consensus error", "%.6g", number("consensus_error"));
-    row("effective nodes", "%.2f", number("effective_nodes"));
-  }
-  row("total weight", "%.12f", number("total_weight"));
-  row("messages sent", "%s", grouped(text["messages_sent"]).c_str());
-  row("messages returned", "%s", grouped(text["messages_returned"]).c_str());
-  row("megabytes sent", "%.1f", number("bytes_sent") / 1e6);
-  std::cout << "  record" << std::string(20, ' ') << record_.folder().string() << '\n';
+            << options_.rule << " on " << dataset_.name << ", " << nodes << " node"
+            << (nodes == 1 ? "" : "s") << (error_.empty() ? "" : " (ended by an error)") << '\n';
+  row("images", "images");
+  row("training seconds", "wall_seconds", "%.1f");
+  row("virtual seconds", "virtual_seconds", "%.1f");
+  row("images per second", "images_per_second", "%.0f");
+  row("train loss", "train_loss", "%.4f");
+  row("test loss", "test_loss", "%.4f");
+  row("accuracy, mean model", "test_accuracy", "%.4f");
+  row("accuracy, weighted mean", "weighted_test_accuracy", "%.4f");
+  row("accuracy, worst node", "worst_node_accuracy", "%.4f");
+  row("accuracy, best node", "best_node_accuracy", "%.4f");
+  row("consensus error", "consensus_error", "%.6g");
+  row("effective nodes", "effective_nodes", "%.2f");
+  row("total weight", "total_weight", "%.12f");
+  row("weight", "weight", "%.12f");
+  row("messages sent", "messages_sent");
+  row("messages returned", "messages_returned");
+  row("megabytes sent", "bytes_sent", "%.1f", 1e-6);
+  std::cout << "  " << std::setw(26) << "record" << record_.folder().string() << '\n';
 }
 
 }  // namespace cifar10

@@ -92,8 +92,8 @@ class KMeansNode : public gossamer::GossipNode<Tally> {
  private:
   [[nodiscard]] bool is_light() {
     double sum = weight();
-    const auto peers = engine().peers();
-    for (const gossamer::PeerId peer : peers) sum += engine().counters(peer).weight;
+    const auto peers = engine().context().peers();
+    for (const gossamer::PeerId peer : peers) sum += engine().context().counters(peer).weight;
     return weight() < 0.5 * sum / static_cast<double>(peers.size() + 1);
   }
 

@@ -30,10 +30,7 @@ class Listen : public gossamer::rule::Rule {  // hooks that are not written here
   }
 
   void on_messages(RuleContext& context, std::span<const Message> messages) override {
-    const auto loss = [&context](gossamer::PeerId node) {  // as far as it is known here
-      const auto known = context.counters(node);
-      return known.steps > 0 ? known.loss_sum / static_cast<double>(known.steps) : 1;
-    };
+    const auto loss = [&](gossamer::PeerId node) { return context.counters(node).mean_loss(1); };
     gossamer::rule::MergeAccumulator merge(context);
     for (const Message& message : messages) {
       const double own = loss(context.self());

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /// Reads the shared part of the command line.
-#include <gossamer/gossamer.hpp>
+#include <gossamer/rule/registry.hpp>
 #include <gossamer/simulation/cluster_file.hpp>
+#include <gossamer/version.hpp>
 #include <shared/gossip_options.hpp>
 #include <shared/validators.hpp>
 
-#include <cmath>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -13,12 +13,8 @@
 namespace examples {
 
 gossamer::rule::AnyRule GossipOptions::make_rule() const {
-  using namespace gossamer;
-  if (rule == "gosgd_pull") return rule::GoSgdPull(probability);
-  if (rule == "persyn") {
-    return rule::PerSyn(static_cast<std::uint64_t>(std::max(1.0, std::round(1 / probability))));
-  }
-  return rule::GoSgd(probability);
+  return gossamer::rule::from_name(
+      rule, gossamer::rule::RegistryOptions().probability(probability).seed(seed));
 }
 
 gossamer::SimulatedGroupOptions GossipOptions::simulation() const {
@@ -40,31 +36,24 @@ nlohmann::ordered_json GossipOptions::description() const {
 void GossipOptions::add_to(CLI::App& app, const std::vector<std::string>& rules) {
   app.set_version_flag("--version", GOSSAMER_VERSION);
   app.get_formatter()->column_width(34);
-  app.add_option("--data", data,
-                 "Folder with MNIST's train-images-idx3-ubyte, or its parent (also: GOSSAMER_DATA)")
+  const Adder add{app, "Options"};
+  add("--data", data,
+      "Folder with MNIST's train-images-idx3-ubyte, or its parent (also: GOSSAMER_DATA)", {}, false)
       ->envname("GOSSAMER_DATA");
-  app.add_option("--seed", seed, "Seed of everything random")->capture_default_str();
-  auto* count = app.add_option("--nodes", nodes, "Number of nodes (M)")
-                    ->check(within(1, 4096))
-                    ->capture_default_str();
-  app.add_option("--shares", shares,
-                 "Shares of the data: equal, or each node's larger than the one's before it")
-      ->check(one_of({"equal", "unequal"}))
-      ->capture_default_str();
-  app.add_option("--transport", transport, "How messages travel")
-      ->check(one_of({"threads", "simulated"}))
-      ->capture_default_str();
-  app.add_option("--cluster", cluster,
-                 "TOML file: machines, network and events of the simulated transport")
-      ->check(CLI::ExistingFile)
+  add("--seed", seed, "Seed of everything random");
+  auto* count = add("--nodes", nodes, "Number of nodes (M)", within(1, 4096));
+  add("--shares", shares,
+      "Shares of the data: equal, or each node's larger than the one's before it",
+      one_of({"equal", "unequal"}));
+  add("--transport", transport, "How messages travel", one_of({"threads", "simulated"}));
+  add("--cluster", cluster, "TOML file: machines, network and events of the simulated transport",
+      CLI::ExistingFile, false)
       ->excludes(count);
-  app.add_option("--rule", rule, "How nodes meet")->check(one_of(rules))->capture_default_str();
-  auto chance = within(0, 1);
-  app.add_option("--probability", probability, "Probability of an exchange after a step (p)")
-      ->check(positive() & chance)
-      ->capture_default_str();
-  app.add_option("--out", out, "Run folder (default: runs/ and the time)");
-  app.add_flag("--quiet", quiet, "No progress, only the table at the end");
+  add("--rule", rule, "How nodes meet", one_of(rules));
+  add("--probability", probability, "Probability of an exchange after a step (p)",
+      positive() & within(0, 1));
+  add("--out", out, "Run folder (default: runs/ and the time)", {}, false);
+  add.flag("--quiet", quiet, "No progress, only the table at the end");
 }
 
 std::optional<int> parse(CLI::App& app, GossipOptions& options, int argc, char** argv) {

@@ -7,8 +7,8 @@
 #include <gossamer/observe/progress.hpp>
 #include <gossamer/observe/record.hpp>
 #include <gossamer/version.hpp>
-#include <shared/cluster.hpp>
 #include <shared/gossip_options.hpp>
+#include <shared/group_handle.hpp>
 #include <shared/run_folder.hpp>
 
 #include <torch/version.h>
@@ -37,12 +37,12 @@ struct GossipJob {
   std::uint64_t measure_every = 0;    ///< from one measurement to the next, >= 1
   MakeNode<Node> make;
   /// Looks at the nodes, and returns what is worth a line of the metrics.
-  std::function<Json(Cluster<Node>&)> measure;
+  std::function<Json(GroupHandle<Node>&)> measure;
   /// The same as text, of the keys of `measure`.
   std::function<std::string(const Json&)> sentence;
 };
 
-/// A cluster of nodes, its record and its progress line.
+/// A group of nodes, its record and its progress line.
 template <class Node>
 class GossipRun {
  public:
@@ -51,24 +51,21 @@ class GossipRun {
         job_(std::move(job)),
         record_(options.out.empty() ? folder_named_by_time() : options.out),
         progress_(std::cout, gossamer::observe::ProgressLine::stdout_is_terminal(), job_.unit),
-        cluster_(make_cluster()) {}
+        group_(make_group()) {}
 
   /// Trains to the end. Returns the program's exit status: 0, 1 after an error in a node, 128 + n
   /// after signal n.
   int run() {
     std::string error;
     try {
-      while (cluster_->totals().samples < job_.end && signals_.received() == 0) {
-        Stretch stretch;
-        stretch.rest_at = job_.end;
-        stretch.images = std::min(
-            job_.end, (cluster_->totals().samples / job_.measure_every + 1) * job_.measure_every);
-        const std::uint64_t before = cluster_->totals().samples;
-        cluster_->train(stretch);
-        if (cluster_->totals().samples == before) break;  // nobody is left to train
+      while (group_->totals().samples < job_.end && signals_.received() == 0) {
+        const std::uint64_t before = group_->totals().samples;
+        const std::uint64_t next = (before / job_.measure_every + 1) * job_.measure_every;
+        group_.train(gossamer::StopCondition().samples(job_.end), std::min(job_.end, next));
+        if (group_->totals().samples == before) break;  // nobody is left to train
         measure();
       }
-      cluster_->finish();
+      group_->finish();
     } catch (const gossamer::NodeError& what) {
       error = what.what();
     }
@@ -78,7 +75,7 @@ class GossipRun {
     summary.update(counters());
     summary["version"] = GOSSAMER_VERSION;
     summary["libtorch"] = TORCH_VERSION;
-    summary["digest"] = gossamer::observe::digest(cluster_->members());
+    summary["digest"] = gossamer::observe::digest(group_->replicas());
     if (signals_.received() != 0) summary["signal"] = signals_.received();
     if (!error.empty()) summary["error"] = error;
     record_.write_summary(summary);
@@ -92,39 +89,32 @@ class GossipRun {
   }
 
  private:
-  std::unique_ptr<Cluster<Node>> make_cluster() {
-    const auto node = gossamer::NodeOptions().seed(options_.seed).samples_per_step(job_.batch);
-    const auto stop_when = [this] { return signals_.received() != 0; };
-    const auto on_tick = [this] { show_progress(); };
+  GroupHandle<Node> make_group() {
+    const GroupPlan plan{options_.make_rule(),
+                         gossamer::NodeOptions().seed(options_.seed).samples_per_step(job_.batch),
+                         [this] { return signals_.received() != 0; }, [this] { show_progress(); }};
     if (options_.transport == "simulated") {
-      return std::make_unique<SimulatedCluster<Node>>(
-          options_.simulation().node(node).stop_when(stop_when), options_.make_rule(), job_.make,
-          on_tick);
+      return make_simulated_group(options_.simulation(), plan, job_.make);
     }
-    return std::make_unique<ThreadCluster<Node>>(
-        gossamer::GroupOptions(options_.nodes).node(node).stop_when(stop_when).on_tick(on_tick),
-        options_.make_rule(), job_.make);
+    return make_thread_group(options_.nodes, plan, job_.make);
   }
 
   [[nodiscard]] Json counters() const {
-    const gossamer::Counters totals = cluster_->totals();
-    Json text = {{"wall_seconds", cluster_->wall_seconds()}};
-    if (cluster_->virtual_seconds()) text["virtual_seconds"] = cluster_->seconds();
+    const gossamer::Counters totals = group_->totals();
+    const auto replicas = group_->replicas();
+    Json text = group_.times();
     text[job_.unit] = totals.samples;
-    text.update({{"steps", totals.steps},
-                 {"messages_sent", totals.messages_sent},
-                 {"messages_merged", totals.messages_merged},
-                 {"messages_returned", totals.messages_returned},
-                 {"bytes_sent", totals.bytes_sent},
-                 {"live_nodes", cluster_->members().size()},
-                 {"total_weight", cluster_->total_weight()},
-                 {"effective_nodes", gossamer::observe::effective_nodes(cluster_->members())}});
+    text["steps"] = totals.steps;
+    text.update(messages_of(totals));
+    text["live_nodes"] = replicas.size();
+    text.update(group_.weights());
+    text["effective_nodes"] = gossamer::observe::effective_nodes(replicas);
     return text;
   }
 
   void measure() {
     last_ = counters();
-    last_.update(job_.measure(*cluster_));
+    last_.update(job_.measure(group_));
     record_.add(last_);
     if (options_.quiet) return;
     progress_.say(gossamer::observe::grouped(last_[job_.unit].template get<std::uint64_t>()) + " " +
@@ -135,25 +125,17 @@ class GossipRun {
 
   void show_progress() {
     if (options_.quiet) return;
-    const gossamer::Counters totals = cluster_->totals();
-    gossamer::observe::ProgressState state;
-    state.done = totals.samples;
-    state.total = job_.end;
-    state.fraction = static_cast<double>(totals.samples) / static_cast<double>(job_.end);
-    state.seconds = std::chrono::duration<double>(Clock::now() - began_).count();
-    state.speed = static_cast<double>(totals.samples) / std::max(state.seconds, 1e-9);
-    state.left = static_cast<double>(job_.end - std::min(job_.end, totals.samples)) /
-                 std::max(state.speed, 1e-9);
+    const gossamer::Counters totals = group_->totals();
+    const std::chrono::duration<double> passed = Clock::now() - began_;
+    auto state = progress_of(totals, 0, job_.end, passed.count());
     const auto steps = static_cast<double>(std::max<std::uint64_t>(1, totals.steps));
     state.loss = totals.loss_sum / steps;
-    state.consensus_error = -1;
-    state.messages = totals.messages_sent;
     progress_.show(state);
   }
 
   void print(const Json& summary) const {
     std::cout << '\n'
-              << options_.rule << ", " << cluster_->members().size() << " of " << options_.nodes
+              << options_.rule << ", " << group_->replicas().size() << " of " << options_.nodes
               << " nodes, " << options_.transport << '\n';
     for (const auto& [key, value] : summary.items()) {
       if (!value.is_number()) continue;
@@ -170,7 +152,7 @@ class GossipRun {
   gossamer::observe::RunRecord record_;
   gossamer::observe::ProgressLine progress_;
   gossamer::Signals signals_;
-  std::unique_ptr<Cluster<Node>> cluster_;
+  GroupHandle<Node> group_;
   Json last_ = Json::object();  // the last line of the metrics
   Clock::time_point began_ = Clock::now();
 };

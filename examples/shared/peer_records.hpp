@@ -8,6 +8,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <string>
 #include <vector>
 
 namespace examples {
@@ -23,7 +28,7 @@ inline const char* state_of(const gossamer::transport::PeerView& peer) {
 /// All columns of a ledger, as [messages, weight]; `Ledger` says what they mean and how they add
 /// up. Weights are written so that they are read back to the bit.
 inline nlohmann::ordered_json ledger_record(const gossamer::transport::Ledger& ledger) {
-  const auto both = [](const gossamer::transport::Tally& tally) {
+  const auto both = [](const gossamer::transport::CompensatedSum& tally) {
     return nlohmann::ordered_json::array({tally.messages(), tally.weight()});
   };
   return {{"sent", both(ledger.sent)},           {"offered", both(ledger.offered)},
@@ -58,6 +63,35 @@ inline nlohmann::ordered_json peer_records(
                    {"ledger", ledger_record(ledger)}});
   }
   return all;
+}
+
+/// How often connections were refused, broken, and so on.
+inline nlohmann::ordered_json connection_record(
+    const gossamer::transport::MembershipCounts& counts) {
+  return {{"refused", counts.refused},
+          {"malformed", counts.malformed},
+          {"bad_offers", counts.bad_offers},
+          {"suspicions", counts.suspicions},
+          {"reconnects", counts.reconnects}};
+}
+
+/// All peers in a few words, for a line of progress.
+inline std::string in_words(const std::vector<gossamer::transport::PeerView>& peers) {
+  std::size_t connected = 0;
+  std::size_t gone = 0;
+  std::uint64_t bytes = 0;
+  double slowest = 0;
+  for (const auto& peer : peers) {
+    using gossamer::transport::wire::Presence;
+    connected += peer.connected ? 1 : 0;
+    gone += peer.presence == Presence::left || peer.presence == Presence::lost ? 1 : 0;
+    bytes += peer.traffic.bytes_sent + peer.traffic.bytes_received;
+    slowest = std::max(slowest, static_cast<double>(peer.round_trip.count()) / 1e6);
+  }
+  char text[96];
+  std::snprintf(text, sizeof text, "peers %zu up, %zu gone, %.1f MB, slowest %.1f ms", connected,
+                gone, static_cast<double>(bytes) / 1e6, slowest);
+  return text;
 }
 
 }  // namespace examples

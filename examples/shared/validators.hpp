@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// What options may be, in sentences.
+/// What options may be, in sentences; and a short way to add them.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -52,5 +52,22 @@ inline CLI::Validator one_of(std::vector<std::string> names) {
       },
       list);
 }
+
+/// Adds options to one group of a program's help: `add("--nodes", o.nodes, "How many", check)`.
+struct Adder {
+  CLI::App& app;
+  std::string group;
+
+  /// With the value that the target has now as the default, unless `shows_default` is false.
+  template <class Target>
+  CLI::Option* operator()(const char* name, Target& target, const char* text,
+                          const CLI::Validator& check = {}, bool shows_default = true) const {
+    CLI::Option* option = app.add_option(name, target, text)->check(check)->group(group);
+    return shows_default ? option->capture_default_str() : option;
+  }
+  CLI::Option* flag(const char* name, bool& target, const char* text) const {
+    return app.add_flag(name, target, text)->group(group);
+  }
+};
 
 }  // namespace examples

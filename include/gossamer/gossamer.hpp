@@ -35,6 +35,7 @@
 #include <gossamer/rule/persyn.hpp>
 #include <gossamer/rule/post_local.hpp>
 #include <gossamer/rule/push_sum.hpp>
+#include <gossamer/rule/registry.hpp>
 #include <gossamer/rule/sgp.hpp>
 #include <gossamer/rule/slow_momentum.hpp>
 #include <gossamer/rule/sync.hpp>
@@ -47,6 +48,7 @@
 #include <gossamer/topology/permutation.hpp>
 #include <gossamer/topology/preferential_attachment.hpp>
 #include <gossamer/topology/random_regular.hpp>
+#include <gossamer/topology/registry.hpp>
 #include <gossamer/topology/ring.hpp>
 #include <gossamer/topology/sequence.hpp>
 #include <gossamer/topology/small_world.hpp>
@@ -61,6 +63,7 @@
 #include <gossamer/schedule/bernoulli.hpp>
 #include <gossamer/schedule/every.hpp>
 #include <gossamer/schedule/poisson.hpp>
+#include <gossamer/schedule/registry.hpp>
 
 // transport/: how a message travels
 #include <gossamer/transport/threads.hpp>

@@ -34,6 +34,10 @@ struct Counters {
     bytes_sent += other.bytes_sent;
     return *this;
   }
+  /// Over all steps; `unknown` before the first.
+  [[nodiscard]] double mean_loss(double unknown) const {
+    return steps > 0 ? loss_sum / static_cast<double>(steps) : unknown;
+  }
   /// Saves or restores all but the weight, which is the node's own.
   template <class Archive>
   void checkpoint(Archive& archive) {

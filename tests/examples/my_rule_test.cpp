@@ -101,11 +101,11 @@ TEST_CASE("A leaver's weight stays with the group under the tutorial's rule",
   CHECK(bench[0].weight() + bench[1].weight() == Approx(1).epsilon(1e-12));
 }
 
-TEST_CASE("The tutorial's rule has at most 60 lines", "[examples][my_rule]") {
+TEST_CASE("The tutorial's rule has at most 45 lines", "[examples][my_rule]") {
   std::ifstream in(std::string(GOSSAMER_SOURCE_DIR) + "/examples/my_rule/my_rule.hpp");
   const std::string text{std::istreambuf_iterator<char>(in), {}};
   REQUIRE_FALSE(text.empty());
-  CHECK(std::count(text.begin(), text.end(), '\n') <= 60);
+  CHECK(std::count(text.begin(), text.end(), '\n') <= 45);
 }
 
 }  // namespace

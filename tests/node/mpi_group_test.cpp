@@ -75,9 +75,9 @@ class Line final : public gossamer::GradientNode<torch::nn::Linear> {
  private:
   /// Who has not will not hear of a peer that has gone.
   [[nodiscard]] bool all_have_begun() {
-    const auto peers = engine().peers();
+    const auto peers = engine().context().peers();
     return std::all_of(peers.begin(), peers.end(),
-                       [this](PeerId peer) { return engine().counters(peer).steps > 0; });
+                       [this](PeerId peer) { return engine().context().counters(peer).steps > 0; });
   }
   void on_start() override { first = digest(); }
   double gradient() override {

@@ -335,6 +335,8 @@ TEST_CASE("Variances that are averaged stay positive under stale pulls", "[rule]
     gossamer::PeerHealth health(PeerId) const override { return {}; }
     std::chrono::nanoseconds now() const override { return {}; }
     std::chrono::nanoseconds since_last_step() const override { return {}; }
+    std::size_t message_bytes() const override { return model_.flat().bytes(); }
+    void restarted() override {}
     gossamer::model::Snapshot blank() override { return pool_.take(); }
     void send(Message message) override { sent.push_back(std::move(message)); }
     std::vector<Message> sent;

@@ -27,7 +27,7 @@ using gossamer::Archive;
 using gossamer::ConfigError;
 using gossamer::Generator;
 using gossamer::PeerId;
-using gossamer::rule::Graph;
+using gossamer::rule::Neighbourhoods;
 using gossamer::rule::PushSum;
 using gossamer::rule::Sgp;
 using gossamer::schedule::Every;
@@ -128,7 +128,7 @@ Places to(const auto& graph, std::uint32_t place, std::uint32_t members, std::ui
 TEST_CASE("The live nodes are the places of a graph, and whoever sends is heard from",
           "[rule][sgp]") {
   Bench bench(5, gossamer::rule::AnyRule(Sgp()));
-  Graph graph(NPeerExponential(1));
+  Neighbourhoods graph(NPeerExponential(1));
   CHECK(graph.around(bench[1], 1).to == std::vector<PeerId>{3});
   CHECK(graph.around(bench[1], 1).from == std::vector<PeerId>{4});
   bench[1].forget(0);  // 1, 2, 3, 4 are the places 0, 1, 2, 3
@@ -348,7 +348,7 @@ bool lose(const Sgp& rule, std::size_t nodes, const Departure& departure, std::u
   Generator order(tests::seed, stream);
   bench.gradient = [](PeerId id, std::size_t) { return 0.1 * id; };
   const bool lost = tests::take_steps(bench, departure, steps, order);
-  INFO(rule->name() << " on " << nodes << " nodes: " << departure << ", stream " << stream);
+  INFO(rule.name() << " on " << nodes << " nodes: " << departure << ", stream " << stream);
   double weight = 0;
   for (const PeerId id : bench.live()) {
     INFO("node " << id << " of the others");

@@ -45,7 +45,7 @@ class Still final : public gossamer::GossipNode<std::vector<at::Tensor>> {
   explicit Still(Context context)
       : GossipNode(std::move(context), {torch::zeros({1000}, torch::kDouble)}) {}
 
-  PeerHealth health(PeerId peer) { return engine().health(peer); }
+  gossamer::PeerHealth health(PeerId peer) { return engine().context().health(peer); }
 
  private:
   double local_step() override { return 0; }

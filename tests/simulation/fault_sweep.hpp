@@ -54,10 +54,10 @@ inline void add(Mass& to, const Mass& mass, double sign = 1) {
 /// Knows every message that was ever sent, whatever the ledgers say.
 class Tracker {
  public:
-  /// A life of a node begins; returns its number.
+  /// An incarnation of a node begins; returns its number.
   std::uint32_t begin(PeerId id) {
-    if (id >= lives_.size()) lives_.resize(id + 1U, 0);
-    return ++lives_[id];
+    if (id >= incarnations_.size()) incarnations_.resize(id + 1U, 0);
+    return ++incarnations_[id];
   }
   void crash(PeerId id, const Mass& own) {
     add(with_the_dead_, own);
@@ -94,7 +94,7 @@ class Tracker {
     add(all, with_the_dead_);
     return all;
   }
-  /// At the end: whatever neither arrived nor came home must have gone with a node that crashed.
+  /// At the end: whatever neither arrived nor came back must have gone with a node that crashed.
   void check_missing() {
     for (std::size_t i = 0; i < fates_.size(); ++i) {
       const Fate& fate = fates_[i];
@@ -130,7 +130,7 @@ class Tracker {
 
   std::vector<Fate> fates_;
   std::vector<Crash> crashes_;
-  std::vector<std::uint32_t> lives_;
+  std::vector<std::uint32_t> incarnations_;
   Mass open_{};
   Mass with_the_dead_{};
   std::string broken_;
@@ -264,10 +264,9 @@ inline std::vector<PlannedFault> random_plan(Generator& random, std::uint32_t no
 }
 
 /// Runs the schedule of a seed. The same seed is the same schedule, event for event.
-template <class Rules = gossamer::transport::DeliveryRules>
-Outcome run(std::uint64_t seed) {
+inline Outcome run(std::uint64_t seed) {
   using Node = Still;
-  using Group = gossamer::SimulatedGroup<Node, Rules>;
+  using Group = gossamer::SimulatedGroup<Node>;
   Generator random(seed, 1);
   const std::uint32_t nodes = 2 + random.below(5);
   Tracker tracker;

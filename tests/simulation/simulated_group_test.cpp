@@ -121,7 +121,7 @@ double mean_consensus_error(const rule::AnyRule& rule, std::uint64_t rounds, boo
                             std::uint64_t every = 1) {
   constexpr std::size_t nodes = 8;
   constexpr std::int64_t length = 8;
-  const auto world = gossamer::transport::SimulatedWorld<>::make(SimulatedOptions(nodes));
+  const auto world = gossamer::transport::SimulatedWorld::make(SimulatedOptions(nodes));
   std::vector<std::unique_ptr<Walker>> walkers;
   std::vector<gossamer::observe::Replica> members;
   for (PeerId id = 0; id < nodes; ++id) {

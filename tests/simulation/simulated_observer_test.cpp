@@ -28,7 +28,7 @@ using gossamer::NodeOptions;
 using gossamer::PeerId;
 using gossamer::SimulatedGroup;
 using gossamer::SimulatedGroupOptions;
-using gossamer::SimulatedObserver;
+using gossamer::SimulationCallback;
 using gossamer::StopCondition;
 using gossamer::transport::SimulatedOptions;
 using tests::Approx;
@@ -42,7 +42,7 @@ namespace transport = gossamer::transport;
 using Group = SimulatedGroup<Mover>;
 
 /// Writes down all that it is told, as words, and keeps the books.
-class Recorder final : public SimulatedObserver {
+class Recorder final : public SimulationCallback {
  public:
   std::vector<std::string> words;
   std::map<PeerId, std::uint64_t> steps;
@@ -72,11 +72,11 @@ class Recorder final : public SimulatedObserver {
     return times;
   }
 
-  void on_life(Time now, PeerId node, std::uint64_t life, double weight) override {
-    note(now, node, "life-" + std::to_string(life));
+  void on_start(Time now, PeerId node, std::uint64_t incarnation, double weight) override {
+    note(now, node, "start-" + std::to_string(incarnation));
     weights[node] = weight;
   }
-  void on_life_end(Time now, PeerId node, End how) override {
+  void on_end(Time now, PeerId node, End how) override {
     note(now, node, how == End::crashed ? "crashed" : how == End::left ? "left" : "failed");
     weights.erase(node);
   }
@@ -85,13 +85,16 @@ class Recorder final : public SimulatedObserver {
     words.emplace_back("restored");
     weights.clear();
   }
-  void on_step(Time now, PeerId node, Time slow, Time compute) override {
+  void on_step(Time now, PeerId node) override {
     note(now, node, "step");
     ++steps[node];
+  }
+  void on_cost(Time now, PeerId node, Time slow, Time compute) override {
+    see(now);
     disk[node] += slow;
     computed[node] += compute;
   }
-  void on_step_end(Time now, PeerId node) override {
+  void on_step_end(Time now, PeerId node, const gossamer::Counters&) override {
     note(now, node, "end");
     ++step_ends[node];
   }
@@ -100,7 +103,7 @@ class Recorder final : public SimulatedObserver {
   }
   void on_rest(Time now, PeerId node) override { note(now, node, "rest"); }
   void on_leaving(Time now, PeerId node) override { note(now, node, "leaving"); }
-  void on_merged(Time now, PeerId node, std::uint64_t messages, double weight) override {
+  void on_merge(Time now, PeerId node, std::uint64_t messages, double weight) override {
     note(now, node, "merged-" + std::to_string(messages));
     merged[node] += messages;
     merged_weight += weight;
@@ -112,20 +115,19 @@ class Recorder final : public SimulatedObserver {
     for (const auto& [id, held] : weights) sum += held;
     worst = std::max(worst, std::abs(sum - 1));
   }
-  void on_sent(Time now, const transport::Message& message) override {
+  void on_send(Time now, const transport::Message& message) override {
     note(now, message.from, "sent");
     on_the_way += message.weight;
     ++sent;
   }
-  void on_polled(Time now, PeerId node, const transport::Event& event) override {
-    if (const auto* got = std::get_if<transport::Delivered>(&event)) {
-      note(now, node, "got");
-      on_the_way -= got->message.weight;
-      delivered_weight += got->message.weight;
-    } else if (const auto* back = std::get_if<transport::Returned>(&event)) {
-      note(now, node, "back");
-      on_the_way -= back->message.weight;
-    }
+  void on_deliver(Time now, const transport::Message& message) override {
+    note(now, message.to, "got");
+    on_the_way -= message.weight;
+    delivered_weight += message.weight;
+  }
+  void on_return(Time now, const transport::Returned& returned) override {
+    note(now, returned.message.from, "back");
+    on_the_way -= returned.message.weight;
   }
   void on_fault(Time now, const Fault& what) override {
     see(now);
@@ -161,7 +163,7 @@ std::string fault_word(const Fault& what) { return "fault-" + std::to_string(wha
 }  // namespace
 
 TEST_CASE("An observer does not change the run", "[node][simulated][trace]") {
-  const auto run = [](std::shared_ptr<SimulatedObserver> observer) {
+  const auto run = [](std::shared_ptr<SimulationCallback> observer) {
     auto options = a_cluster(6)
                        .cost(cost::LogNormal(10ms, 0.5))
                        .plan({{100ms, fault::Crash{1}},
@@ -229,7 +231,7 @@ TEST_CASE("A turn is told in its order", "[node][simulated][trace]") {
   Group group(a_cluster(2).callback(recorder), rule::GoSgd(1));
   group.run(StopCondition().steps(2));
   CHECK(recorder->of(0) ==
-        "life-1 weight step end sent weight step end sent got merged-1 weight rest got merged-1 "
+        "start-1 weight step end sent weight step end sent got merged-1 weight rest got merged-1 "
         "weight");
 }
 
@@ -285,11 +287,11 @@ TEST_CASE("Lives are told from their beginning to their end, with the reason",
               rule::GoSgd(0.5));
   group.run(StopCondition().duration(2s));
   const std::string one = recorder->of(1);
-  CHECK(one.rfind("life-1 weight step", 0) == 0);
+  CHECK(one.rfind("start-1 weight step", 0) == 0);
   // It dies at work; then it asks for weight, waits, and is given some.
-  CHECK_THAT(one, tests::contains("step crashed life-2 sent join "));
-  CHECK_THAT(one.substr(one.find("life-2")), tests::contains("got merged-1 weight step"));
-  CHECK_THAT(recorder->of(4), Catch::Matchers::StartsWith("life-1 sent join "));
+  CHECK_THAT(one, tests::contains("step crashed start-2 sent join "));
+  CHECK_THAT(one.substr(one.find("start-2")), tests::contains("got merged-1 weight step"));
+  CHECK_THAT(recorder->of(4), Catch::Matchers::StartsWith("start-1 sent join "));
   const std::string two = recorder->of(2);
   CHECK_THAT(two, tests::contains(" leaving "));
   CHECK(two.substr(two.size() - 4) == "left");

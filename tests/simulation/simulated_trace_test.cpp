@@ -376,7 +376,7 @@ TEST_CASE("A trace does not change the run, and is not there until it is closed"
   Group watched(traced.callback(trace), rule::GoSgd(0.5));
   watched.run(StopCondition().duration(1s));
   CHECK(gossamer::observe::digest(watched.replicas()) ==
-        gossamer::observe::digest(alone.members()));
+        gossamer::observe::digest(alone.replicas()));
   CHECK(watched.world().events() == alone.world().events());
   CHECK_FALSE(std::filesystem::exists(folder.path() / "trace.json"));
   trace->close();

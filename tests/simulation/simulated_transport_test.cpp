@@ -41,7 +41,7 @@ using gossamer::transport::SimulatedWorld;
 using gossamer::transport::Time;
 using namespace std::chrono_literals;
 
-using World = SimulatedWorld<>;
+using World = SimulatedWorld;
 
 SnapshotPool small_pool() { return SnapshotPool(Flat({torch::zeros({4})})); }
 
@@ -286,7 +286,7 @@ TEST_CASE("A simulated world refuses options that cannot work", "[transport][sim
              tests::contains("must not be negative, got -1"));
   const auto world = World::make(SimulatedOptions(2));
   CHECK(tests::message_of<ConfigError>([&] { (void)world->endpoint(2); }) ==
-        "World: node must be below 2, got 2");
+        "SimulatedWorld: node must be below 2, got 2");
   CHECK(tests::message_of<ConfigError>([&] { (void)world->join(1, {0}); }) ==
-        "World: node 1 is still there");
+        "SimulatedWorld: node 1 is still there");
 }

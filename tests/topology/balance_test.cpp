@@ -192,7 +192,7 @@ TEST_CASE("A regular schedule evens the weights, and most in turns of the expone
 TEST_CASE("What a node publishes is known to others after the delay, and not before",
           "[transport][simulated]") {
   const auto world =
-      gossamer::transport::SimulatedWorld<>::make(SimulatedOptions(2).status_delay(30ms));
+      gossamer::transport::SimulatedWorld::make(SimulatedOptions(2).status_delay(30ms));
   auto a = world->endpoint(0);
   const auto b = world->endpoint(1);
   const auto publish = [&](std::uint64_t steps) {
@@ -216,7 +216,7 @@ TEST_CASE("What a node publishes is known to others after the delay, and not bef
   world->run_until(100ms);
   CHECK(b.counters(0).steps == 3);
   CHECK(tests::message_of<gossamer::ConfigError>([] {
-          gossamer::transport::SimulatedWorld<>::make(SimulatedOptions(2).status_delay(-1ms));
+          gossamer::transport::SimulatedWorld::make(SimulatedOptions(2).status_delay(-1ms));
         }) == "SimulatedOptions: status_delay must not be negative, got -1000000 ns");
 }
 

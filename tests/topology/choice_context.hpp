@@ -2,23 +2,24 @@
 /// What a topology or a schedule sees, in the test's hands; without a model.
 #pragma once
 
-#include <gossamer/rule/context.hpp>
+#include <gossamer/generator.hpp>
+#include <gossamer/peers.hpp>
 
 #include <tests/support.hpp>
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <numeric>
 #include <span>
-#include <stdexcept>
 #include <utility>
 #include <vector>
 
 namespace tests {
 
-class ChoiceContext final : public gossamer::rule::RuleContext {
+class ChoiceContext final : public gossamer::PeerContext {
  public:
   using PeerId = gossamer::PeerId;
 
@@ -50,19 +51,8 @@ class ChoiceContext final : public gossamer::rule::RuleContext {
   [[nodiscard]] std::chrono::nanoseconds since_last_step() const override { return passed; }
   [[nodiscard]] std::uint64_t step() const override { return steps; }
   [[nodiscard]] gossamer::Generator& generator() override { return generator_; }
-  [[nodiscard]] double& weight() override { return weights[self_]; }
-  [[nodiscard]] gossamer::model::FlatModel& model() override {
-    if (flat_model == nullptr) throw std::logic_error("no model here");
-    return *flat_model;
-  }
-  [[nodiscard]] bool may_send() const override { return true; }
-  [[nodiscard]] gossamer::model::Snapshot snapshot() override {
-    throw std::logic_error("no model here");
-  }
-  [[nodiscard]] gossamer::model::Snapshot blank() override {
-    throw std::logic_error("no model here");
-  }
-  void send(gossamer::rule::Message) override {}
+  [[nodiscard]] std::size_t message_bytes() const override { return bytes; }
+  [[nodiscard]] double& weight() { return weights[self_]; }
 
   std::vector<PeerId> members;  // ascending, this node included
   std::map<PeerId, double> weights;
@@ -70,7 +60,7 @@ class ChoiceContext final : public gossamer::rule::RuleContext {
   std::uint64_t steps = 0;
   std::chrono::nanoseconds clock{0};
   std::chrono::nanoseconds passed{0};
-  gossamer::model::FlatModel* flat_model = nullptr;
+  std::size_t bytes = 0;
 
  private:
   PeerId self_;

@@ -184,15 +184,15 @@ TEST_CASE("Fast and healthy peers are drawn more often", "[topology]") {
 }
 
 TEST_CASE("The counts of a peer's health forget old times", "[transport]") {
-  PeerHealth health;
+  gossamer::PeerHealth health;
   for (int k = 0; k < 1000; ++k) {
     health.count_sent();
     health.count_returned();
   }
-  CHECK(health.sent < PeerHealth::window);
+  CHECK(health.sent < gossamer::PeerHealth::window);
   CHECK(health.returned >= health.sent / 2);
   for (int k = 0; k < 500; ++k) health.count_sent();
-  CHECK(health.sent >= PeerHealth::window / 2);
+  CHECK(health.sent >= gossamer::PeerHealth::window / 2);
   CHECK(health.returned == 0);
 }
 

@@ -70,7 +70,7 @@ class Group {
       if (std::this_thread::get_id() == group_.thread_) group_.run();
       return Mpi::wait(deadline);
     }
-    void close(Reason reason) {
+    void close(Reason reason) override {
       group_.live_[self()] = 0;
       Mpi::close(reason);
       if (std::this_thread::get_id() == group_.thread_) return;

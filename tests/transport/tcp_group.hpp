@@ -73,7 +73,7 @@ class Group {
   class End : public Tcp {
    public:
     End(Group& group, const TcpOptions& options) : Tcp(options), group_(group) {}
-    void close(Reason reason) {
+    void close(Reason reason) override {
       group_.closed_[self()] = true;
       Tcp::close(reason);
     }

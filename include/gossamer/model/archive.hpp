@@ -41,6 +41,9 @@ class Archive {
     return entries_;
   }
 
+  /// Whether there is a value of that name to load: those of an earlier release may lack it.
+  [[nodiscard]] bool has(std::string_view name) const { return entries_.count(key(name)) > 0; }
+
   /// Values under names of their own: "rule/", say, so that parts do not collide.
   template <class Function>
   void within(std::string_view prefix, Function function) {

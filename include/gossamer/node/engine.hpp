@@ -19,6 +19,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -175,19 +176,17 @@ class Engine {
   }
 
   /// The mean of the models of all live nodes, which all of them ask for at once; the same bits at
-  /// each. Waits for the others, and throws std::runtime_error if they have not come by then. Nodes
-  /// may come and go meanwhile. `aggregate` takes in what else comes.
+  /// each. Waits for the others; nothing if they have not come by then. Nodes may come and go
+  /// meanwhile. `aggregate` takes in what else comes.
   template <class Aggregate, class OnEvent>
-  model::Flat mean(transport::Time deadline, Aggregate aggregate, OnEvent on_event) {
+  std::optional<model::Flat> mean(transport::Time deadline, Aggregate aggregate, OnEvent on_event) {
     call([this] { average_.begin(); });
     while (average_.waiting() && now() < deadline) {
       if (!receive(aggregate, on_event) && average_.waiting()) transport().wait(deadline);
     }
     if (!average_.waiting()) return average_.result().clone();
     average_.give_up();
-    throw std::runtime_error(c10::str("node ", self(), ": the mean of all models needs all of ",
-                                      node_.peers().size() + 1,
-                                      " nodes, and some have not asked for it in time"));
+    return std::nullopt;
   }
 
   /// Starts no more exchanges, but still answers.

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
+#include <optional>
 #include <span>
 #include <utility>
 #include <variant>
@@ -158,8 +159,9 @@ class GossipNode {
     return engine_.transport().settled();
   }
 
-  /// The mean of all live nodes' models, for which all of them must ask: see `Group::mean`.
-  model::Flat mean(std::chrono::nanoseconds within) {
+  /// The mean of all live nodes' models, for which all of them must ask: see `Group::mean`. Nothing
+  /// if some have not asked in time.
+  std::optional<model::Flat> mean(std::chrono::nanoseconds within) {
     return engine_.mean(engine_.transport().now() + within, taker(), teller());
   }
 

@@ -7,8 +7,10 @@
 #include <gossamer/observe/consensus.hpp>
 #include <gossamer/peers.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -42,6 +44,14 @@ class Group {
   /// Trains until the condition holds, somebody stops it, or a node fails; then lets what is in
   /// flight land. Can be called again and goes on.
   virtual void run_until(const StopCondition& until) = 0;
+  /// Trains towards the condition, and returns when so many samples are reached or the condition
+  /// holds, so that models can be looked at on the way. Nodes come to rest, as after `run_until`;
+  /// but under a virtual clock they do not notice, as long as the next call has the same condition:
+  /// messages are under way, and the run is the same to the bit, however often it is looked at.
+  virtual void run_towards(const StopCondition& until, std::uint64_t samples) {
+    StopCondition nearer = until;
+    run_until(nearer.samples(std::min(samples, until.samples().value_or(samples))));
+  }
   /// The same with limits that count from now.
   void run_for(const StopCondition& more) {
     const auto running = std::chrono::duration_cast<std::chrono::nanoseconds>(elapsed());
@@ -89,6 +99,9 @@ class Group {
     return all;
   }
 
+  /// Whether no message is under way, so that a checkpoint can be made. After `run_until`, unless
+  /// a part of a simulated network is out of reach.
+  [[nodiscard]] virtual bool is_at_rest() const { return true; }
   /// Saves or restores the nodes that live here. Between runs; for what is kept see each group.
   /// Throws CheckpointError.
   virtual void checkpoint(Archive& archive) = 0;

@@ -20,6 +20,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -101,12 +102,15 @@ class ProcessGroup : public Group<Node> {
   }
   [[nodiscard]] std::chrono::duration<double> elapsed() const override { return elapsed_; }
   [[nodiscard]] std::optional<double> weight_of_all() const override { return std::nullopt; }
-  /// Waits at most `rendezvous_timeout` for the others.
+  /// Waits at most `rendezvous_timeout` for the others. Without them the node goes on as it was.
   [[nodiscard]] model::Flat mean() override {
-    model::Flat result;
+    std::optional<model::Flat> result;
     work([&] { result = node_->mean(rendezvous_timeout_); });
     after_run();
-    return result;
+    if (result) return *std::move(result);
+    throw std::runtime_error(c10::str("node ", node_->id(), ": the mean of all models needs all ",
+                                      node_->engine().context().peers().size() + 1,
+                                      " nodes, and some have not asked for it in time"));
   }
 
   /// Saves the node, between two runs, or restores one that has not run yet. What was saved goes on
@@ -121,6 +125,12 @@ class ProcessGroup : public Group<Node> {
     }
     node_->checkpoint(archive, Restore::rejoin);
     restored_ = archive.loading();
+    double seconds = elapsed().count();
+    if (!restored_ || archive.has("wall_seconds")) archive("wall_seconds", seconds);
+    if (restored_) {
+      elapsed_ =
+          std::chrono::duration_cast<transport::Time>(std::chrono::duration<double>(seconds));
+    }
   }
 
   /// What is known of each peer. Any thread.

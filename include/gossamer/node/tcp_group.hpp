@@ -3,48 +3,26 @@
 /// part of gossamer.hpp.
 #pragma once
 
-#include <gossamer/launch/launcher_env.hpp>
 #include <gossamer/node/process_group.hpp>
 #include <gossamer/transport/tcp.hpp>
 
 #include <algorithm>
 #include <cstdint>
-#include <random>
 #include <string>
 #include <utility>
 
 namespace gossamer {
 
-/// Options of a node on TCP.
+/// Options of a node on TCP. `launch::tcp_place()` makes its `TcpOptions` from what torchrun,
+/// Slurm, MPI or Kubernetes say of this process.
 struct TcpGroupOptions : ProcessGroupOptions<transport::TcpOptions> {
   using ProcessGroupOptions::ProcessGroupOptions;
   TcpGroupOptions(
       ProcessGroupOptions options)  // NOLINT(google-explicit-constructor): so they chain
       : ProcessGroupOptions(std::move(options)) {}
 
-  /// A number for a node that comes to a run that exists: larger than any that a run
-  /// begins with, and so random that no other newcomer has it, either.
-  static PeerId newcomers_number() {
-    std::random_device random;
-    return random() | (std::uint32_t{1} << 16U);
-  }
-
-  /// What a launcher's environment says: number, world size and, where it says where the first node
-  /// is, whom to dial. That one listens on `port`, if the launcher does not name another one.
-  static transport::TcpOptions from(const transport::LaunchInfo& launch, std::uint16_t port,
-                                    transport::TcpOptions options = transport::TcpOptions()) {
-    options.number(launch.rank).world_size(launch.size);
-    const std::uint16_t at = launch.port != 0 ? launch.port : port;
-    if (launch.first.empty()) return options;
-    const std::string first = transport::HostPort{launch.first, at}.text();
-    if (launch.rank > 0) {
-      if (options.contacts().empty()) options.contacts({first});
-    } else {
-      const std::string host = transport::HostPort::parse(options.listen()).host;
-      options.listen(transport::HostPort{host, at}.text());
-    }
-    return options;
-  }
+  /// `TcpOptions::newcomers_number()`.
+  static PeerId newcomers_number() { return transport::TcpOptions::newcomers_number(); }
 };
 
 /// The node of this process, in its place among others. How it begins follows from what it finds:

@@ -8,11 +8,13 @@
 
 #include <nlohmann/json.hpp>
 
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <utility>
 
 namespace gossamer::observe {
@@ -25,7 +27,7 @@ class RunRecord {
   using Json = nlohmann::ordered_json;
 
   /// Makes the folder; throws ConfigError if that cannot be, or if it holds a run already and
-  /// `resuming` is not set.
+  /// `resuming` is not set. A start that ended before anything was measured is no run.
   explicit RunRecord(std::filesystem::path folder, bool resuming = false)
       : folder_(std::move(folder)) {
     std::error_code error;
@@ -33,7 +35,7 @@ class RunRecord {
     if (error) {
       throw ConfigError("run folder " + folder_.string() + ": cannot be made: " + error.message());
     }
-    if (!resuming && std::filesystem::exists(metrics_path())) {
+    if (!resuming && holds_a_run()) {
       throw ConfigError("run folder " + folder_.string() +
                         ": holds a run already; resume it, or name another folder");
     }
@@ -68,6 +70,12 @@ class RunRecord {
   void write_summary(const Json& summary) { replace_file(summary_path(), text(summary, 2) + "\n"); }
 
  private:
+  [[nodiscard]] bool holds_a_run() const {
+    std::error_code error;  // of a file that is not there
+    const std::uintmax_t bytes = std::filesystem::file_size(metrics_path(), error);
+    return (!error && bytes > 0) || std::filesystem::exists(summary_path());
+  }
+
   /// Bytes that are not UTF-8 (in the text of an error, say) become U+FFFD.
   static std::string text(const Json& json, int indent) {
     return json.dump(indent, ' ', false, Json::error_handler_t::replace);

@@ -37,6 +37,10 @@ class Neighbourhoods {
   template <std::derived_from<topology::Graph> T>
   Neighbourhoods(T graph)  // NOLINT(google-explicit-constructor): a converting holder
       : graph_(std::make_shared<T>(std::move(graph))) {}
+  /// One that was made by name (`topology::graph_from_text`); not null.
+  Neighbourhoods(
+      std::shared_ptr<const topology::Graph> graph)  // NOLINT(google-explicit-constructor)
+      : graph_(std::move(graph)) {}
 
   /// Throws ConfigError if the graph names a place that is none.
   const Neighbourhood& around(const RuleContext& context, std::uint64_t round) {

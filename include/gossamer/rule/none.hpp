@@ -13,7 +13,9 @@ namespace gossamer::rule {
 /// peer.
 struct None : Rule {
   [[nodiscard]] std::string name() const override { return "none"; }
+  /// Nothing meets, so any model will do.
   [[nodiscard]] bool merges_by_weighted_average() const override { return true; }
+  [[nodiscard]] bool weight_follows_model() const override { return false; }
 };
 
 }  // namespace gossamer::rule

@@ -33,7 +33,8 @@ struct SlowDisk {
 struct Crash {
   PeerId node = 0;
 };
-/// A node that is gone begins a new life: without weight, until a member gives it half of its own.
+/// A node that is gone begins a new incarnation: without weight, until a member gives it half of
+/// its own.
 struct Restart {
   PeerId node = 0;
 };
@@ -83,7 +84,7 @@ inline bool changes_network(const Fault& what) {
 }  // namespace fault
 
 /// A fault and its time. What makes no sense when its time has come (a crash of a node that is
-/// gone, a restart of one that lives) is left out.
+/// gone, a restart of one that runs) is left out.
 struct PlannedFault {
   transport::Time when{0};
   Fault what;

@@ -38,10 +38,10 @@ namespace gossamer {
 ///
 ///     members   who is there           turns   what each node does, and when
 ///     faults    what a plan does       group   runs, looks, saves
-template <class Node, class Rules = transport::DeliveryRules>
+template <class Node>
 class SimulatedGroup final : public Group<Node> {
  public:
-  using World = transport::SimulatedWorld<Rules>;
+  using World = transport::SimulatedWorld;
   using Factory = std::function<std::unique_ptr<Node>(Context)>;
 
   /// `make` makes every node, newcomers too. Throws what it throws, and ConfigError.
@@ -67,6 +67,12 @@ class SimulatedGroup final : public Group<Node> {
     begin(until);
     go_on();
   }
+  void run_towards(const StopCondition& until, std::uint64_t samples) override {
+    if (!is_training()) begin(until);
+    const bool stops_there = until.samples() && samples >= *until.samples();
+    go_on([&] { return !stops_there && world().work_done().samples >= samples; });
+  }
+  [[nodiscard]] bool is_at_rest() const override { return world().is_calm(); }
   /// What `begin()` began, until `enough()` is true, asked after each event, or as `run_until` to
   /// its end. Nodes are whole between two events and may be looked at, but messages are under way;
   /// `go_on` again, or look and leave it. Returns whether the end is reached.
@@ -78,6 +84,7 @@ class SimulatedGroup final : public Group<Node> {
             std::to_string(elapsed().count()) + " virtual seconds");
       }
       if (world().events() % 256 == 0 && options_.stop_when() && options_.stop_when()()) stop();
+      if (options_.on_tick()) tick();
       if (enough && is_training() && enough()) return false;
     }
     settle();
@@ -186,6 +193,13 @@ class SimulatedGroup final : public Group<Node> {
   void apply(const Fault& what) { faults_.apply(what); }
 
  private:
+  /// By the wall clock, since it is for people.
+  void tick() {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - ticked_ < options_.tick()) return;
+    ticked_ = now;
+    options_.on_tick()();
+  }
   static SimulatedGroupOptions seeded(SimulatedGroupOptions options) {
     options.world(transport::SimulatedOptions(options.world()).seed(options.node().seed()));
     return options;
@@ -201,10 +215,11 @@ class SimulatedGroup final : public Group<Node> {
   }
 
   SimulatedGroupOptions options_;
+  std::chrono::steady_clock::time_point ticked_ = std::chrono::steady_clock::now();
   SimulationCallback* simulation_ = options_.simulation_callback();
-  NodeSlots<Node, Rules> members_;
-  StepScheduler<Node, Rules> turns_{options_, members_};
-  FaultPlayer<Node, Rules> faults_{options_, members_, turns_, on_crash};
+  NodeSlots<Node> members_;
+  StepScheduler<Node> turns_{options_, members_};
+  FaultPlayer<Node> faults_{options_, members_, turns_, on_crash};
 };
 
 }  // namespace gossamer

@@ -37,6 +37,9 @@ struct SimulatedGroupOptions {
   TORCH_ARG(transport::Time, settle_limit) = std::chrono::seconds(30);
   /// Asked now and then; true stops the group.
   TORCH_ARG(std::function<bool()>, stop_when) = nullptr;
+  /// Called about every `tick` of the wall clock while the group runs.
+  TORCH_ARG(std::function<void()>, on_tick) = nullptr;
+  TORCH_ARG(std::chrono::milliseconds, tick) = std::chrono::milliseconds(200);
 
  public:
   /// The same as `NodeOptions::callback`.

@@ -15,23 +15,20 @@
 
 namespace gossamer::transport {
 
-/// One node's end of a `World`; see `Transport` for what each operation promises.
+/// One node's end of a `SimulatedWorld`; see `Transport` for what each operation promises.
 ///
 /// Nothing blocks: `wait()` lets the world go on until this node has an event, so that a test, or a
 /// node's own `run()`, can be written as for any transport. A group of nodes does not wait; it runs
 /// each node's `advance()` as an event (`SimulatedGroup`).
 ///
 /// `settled()` and `work_done()` know at once what real nodes would learn by and by; so does
-/// `counters()`, unless `SimulatedOptions::status_delay` is set. The end of a incarnation that has
+/// `counters()`, unless `SimulatedOptions::status_delay` is set. The end of an incarnation that has
 /// crashed does nothing any more.
-template <class Rules = DeliveryRules>
-class BasicSimulated final : public Transport {
+class Simulated final : public Transport {
  public:
-  using World = SimulatedWorld<Rules>;
-
-  BasicSimulated(BasicSimulated&& other) noexcept = default;
-  BasicSimulated& operator=(BasicSimulated&&) = delete;
-  ~BasicSimulated() {
+  Simulated(Simulated&& other) noexcept = default;
+  Simulated& operator=(Simulated&&) = delete;
+  ~Simulated() {
     if (world_) close(Reason::left);
   }
 
@@ -66,39 +63,34 @@ class BasicSimulated final : public Transport {
   }
 
  private:
-  friend World;
-  BasicSimulated(std::shared_ptr<World> world, PeerId self, std::uint64_t incarnation)
+  friend SimulatedWorld;
+  Simulated(std::shared_ptr<SimulatedWorld> world, PeerId self, std::uint64_t incarnation)
       : world_(std::move(world)), self_(self), incarnation_(incarnation) {}
 
   [[nodiscard]] bool alive() const {
     return world_->is_live(self_) && world_->incarnation(self_) == incarnation_;
   }
 
-  std::shared_ptr<World> world_;
+  std::shared_ptr<SimulatedWorld> world_;
   PeerId self_;
   std::uint64_t incarnation_;
 };
 
-/// The end of a node in the world as it is; other rules are for tests.
-using Simulated = BasicSimulated<>;
-
-template <class Rules>
-BasicSimulated<Rules> SimulatedWorld<Rules>::endpoint(PeerId id) {
+inline Simulated SimulatedWorld::endpoint(PeerId id) {
   if (id >= size()) {
-    throw ConfigError("World: node must be below " + std::to_string(size()) + ", got " +
+    throw ConfigError("SimulatedWorld: node must be below " + std::to_string(size()) + ", got " +
                       std::to_string(id));
   }
-  return {this->shared_from_this(), id, incarnation(id)};
+  return {shared_from_this(), id, incarnation(id)};
 }
 
-template <class Rules>
-BasicSimulated<Rules> SimulatedWorld<Rules>::join(PeerId id, std::vector<PeerId> peers) {
+inline Simulated SimulatedWorld::join(PeerId id, std::vector<PeerId> peers) {
   if (id > size() || is_running(id)) {
-    throw ConfigError("World: node " + std::to_string(id) +
+    throw ConfigError("SimulatedWorld: node " + std::to_string(id) +
                       (id > size() ? " is not the next one" : " is still there"));
   }
   if (id == size()) cluster_.add();
-  lives_.begin(id, std::move(peers));
+  lifecycle_.begin(id, std::move(peers));
   for (const PeerId peer : std::vector<PeerId>(cluster_.place(id).peers)) {
     const std::uint32_t at = cluster_.connect(id, peer);
     cluster_.open(at);

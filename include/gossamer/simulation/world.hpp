@@ -27,15 +27,14 @@
 
 namespace gossamer::transport {
 
-template <class Rules>
-class BasicSimulated;
+class Simulated;
 
-/// One `BasicDelivery` per node, links with latency, bandwidth and chance between them, and the
+/// One `Delivery` per node, links with latency, bandwidth and chance between them, and the
 /// time. One event happens after the other; nothing else moves the clock. All that is random comes
 /// from one seed, so one seed gives one run.
 ///
 ///     world      what nodes and those who run them may do
-///     lives      how nodes come and go
+///     lifecycle  how nodes come and go
 ///     driver     writes the deliveries' frames, hands in what comes, minds the time-outs
 ///     carrier    takes a frame from one node to the other, or loses it
 ///     calm       whether anything is under way      audit    whose the weight is
@@ -48,12 +47,9 @@ class BasicSimulated;
 /// in frames.
 ///
 /// Cost     what the event queue and delivery take per frame; nothing is allocated in steady state.
-/// Threads  one; `BasicSimulated::wake()` from any.
-template <class Rules = DeliveryRules>
-class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>> {
+/// Threads  one; `Simulated::wake()` from any.
+class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld> {
  public:
-  using Endpoint = BasicSimulated<Rules>;
-
   static std::shared_ptr<SimulatedWorld> make(const SimulatedOptions& options) {
     return std::shared_ptr<SimulatedWorld>(new SimulatedWorld(options));
   }
@@ -61,12 +57,12 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
   // Nodes.
 
   /// The end of a node that is a member from the start, to be taken once.
-  [[nodiscard]] Endpoint endpoint(PeerId id);
+  [[nodiscard]] Simulated endpoint(PeerId id);
   /// A new incarnation for node `id`, which is gone, or one that never was: the next number is
   /// `size()`. It knows `peers` and says hello to them; they see PeerJoined.
-  Endpoint join(PeerId id, std::vector<PeerId> peers);
+  Simulated join(PeerId id, std::vector<PeerId> peers);
   /// The node dies: what it has, and its end of all links. The others do not know it yet.
-  void crash(PeerId id) { lives_.crash(id); }
+  void crash(PeerId id) { lifecycle_.crash(id); }
   [[nodiscard]] std::size_t size() const { return cluster_.size(); }
   /// Whether the node is there, or is still busy with its farewells.
   [[nodiscard]] bool is_running(PeerId id) const { return id < size() && cluster_.is_running(id); }
@@ -95,14 +91,14 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
     return cluster_.place(id).incarnation;
   }
   /// Whether sessions are open with all live peers that the node has met.
-  [[nodiscard]] bool is_in_touch(PeerId id) const { return lives_.is_in_touch(id); }
+  [[nodiscard]] bool is_in_touch(PeerId id) const { return lifecycle_.is_in_touch(id); }
 
   // For whoever runs the nodes.
 
   /// While a node holds, what it sends waits: it is still at work on its step.
   void hold(PeerId x) { cluster_.place(x).holding = true; }
   void release(PeerId x) {
-    auto& place = cluster_.place(x);
+    NodeState& place = cluster_.place(x);
     place.holding = false;
     calm_.unbox(x);
     for (Message& message : place.outbox) send(x, std::move(message));
@@ -180,18 +176,18 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
   /// Whether what x says that y has delivered is what y says, to the bit. So it must be when
   /// nothing is under way.
   [[nodiscard]] bool books_agree(PeerId x, PeerId y) const { return audit_.agree(x, y); }
-  /// Weight that came home to nodes that had closed their ends.
-  [[nodiscard]] double weight_left_behind() const { return lives_.left_behind(); }
+  /// Weight that came back to nodes that had closed their ends.
+  [[nodiscard]] double weight_left_behind() const { return lifecycle_.left_behind(); }
   /// Who holds what, by the ledgers of those who run. O(links).
   [[nodiscard]] WeightAudit books() const { return audit_.books(); }
 
  private:
-  friend Endpoint;
+  friend Simulated;
 
   explicit SimulatedWorld(const SimulatedOptions& options) : options_((options.check(), options)) {
     for (PeerId id = 0; id < options.nodes(); ++id) {
       cluster_.add();
-      lives_.begin(id, options.peers_of() ? options.peers_of()(id) : all_but(id));
+      lifecycle_.begin(id, options.peers_of() ? options.peers_of()(id) : all_but(id));
     }
   }
   [[nodiscard]] std::vector<PeerId> all_but(PeerId id) const {
@@ -208,13 +204,13 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
     say_farewell(cluster_.side(at).to);
   }
   void say_farewell(PeerId x) {
-    if (cluster_.is_leaving(x)) lives_.say_farewell(x);
+    if (cluster_.is_leaving(x)) lifecycle_.say_farewell(x);
   }
 
   // What the endpoints do.
 
   void send(PeerId x, Message message) {
-    auto& place = cluster_.place(x);
+    NodeState& place = cluster_.place(x);
     if (place.holding) return calm_.box(x, std::move(message));
     if (on_send) on_send(message);
     const PeerId y = message.to;
@@ -222,7 +218,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
     const std::uint32_t* known = exists ? place.side_to(y) : nullptr;
     if (known != nullptr || (exists && place.has_peer(y))) {
       const std::uint32_t at = known != nullptr ? *known : cluster_.connect(x, y);
-      auto& side = cluster_.open(at);
+      SimulatedSide& side = cluster_.open(at);
       if (place.finished) ++side.sent_after_finish;
       place.delivery->send(std::move(message));
       driver_.mark_dirty(at);
@@ -233,7 +229,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
   }
 
   std::optional<Event> poll(PeerId x) {
-    auto& place = cluster_.place(x);
+    NodeState& place = cluster_.place(x);
     std::optional<Event> event = place.delivery->poll();
     if (!event && !place.news.empty()) {
       event = place.news.front();
@@ -266,7 +262,7 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
 
   bool wait(PeerId x, Time deadline) {
     dealt_with(x);
-    auto& place = cluster_.place(x);
+    NodeState& place = cluster_.place(x);
     while (!place.ready && !place.woken.load() && step(deadline)) {
     }
     if (!place.woken.exchange(false) && !place.ready) clock_.pass(deadline);
@@ -294,28 +290,28 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld<Rules>
     models_.emplace_back(x, model);
   }
 
-  void finish(PeerId x) { lives_.finish(x); }
+  void finish(PeerId x) { lifecycle_.finish(x); }
 
   [[nodiscard]] bool settled(PeerId x) {
     dealt_with(x);
-    return lives_.all_have_finished() && is_calm();
+    return lifecycle_.all_have_finished() && is_calm();
   }
 
   void close(PeerId x, Reason reason) {
     if (!is_live(x)) return;
     dealt_with(x);
     release(x);
-    lives_.leave(x, reason);
+    lifecycle_.leave(x, reason);
   }
 
   SimulatedOptions options_;
   SimulatedClock clock_;
-  SimulatedCluster<Rules> cluster_{options_};
-  SimulatedCalm<Rules> calm_{cluster_, on_ready};
-  SimulatedCarrier<Rules> carrier_{options_, cluster_, clock_};
-  SimulatedDriver<Rules> driver_{options_, cluster_, calm_, carrier_, clock_};
-  NodeLifecycle<Rules> lives_{options_, cluster_, calm_, driver_};
-  Auditor<Rules> audit_{cluster_};
+  SimulatedCluster cluster_{options_};
+  SimulatedCalm calm_{cluster_, on_ready};
+  SimulatedCarrier carrier_{options_, cluster_, clock_};
+  SimulatedDriver driver_{options_, cluster_, calm_, carrier_, clock_};
+  NodeLifecycle lifecycle_{options_, cluster_, calm_, driver_};
+  Auditor audit_{cluster_};
   std::vector<std::pair<PeerId, std::string>> models_;
   WorkDone work_done_;
 };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gossamer/topology/edge_list.hpp>
+#include <gossamer/topology/registry.hpp>
 
 #include <tinyxml2.h>
 
@@ -129,6 +130,14 @@ inline EdgeList parse_graphml(std::string_view text, const std::string& where) {
 /// Reads GraphML from a file.
 inline EdgeList read_graphml(const std::filesystem::path& path) {
   return parse_graphml(read_graph_file(path), path.string());
+}
+
+/// The line of GraphML files in a table of topologies: "graphml:FILE".
+inline Entry graphml_entry() {
+  return {{"graphml:FILE"},
+          "neighbours in a GraphML file",
+          "",
+          [](const NamedParameters& p, const RegistryOptions&) { return read_graphml(p.text(0)); }};
 }
 
 }  // namespace gossamer::topology

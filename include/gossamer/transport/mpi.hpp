@@ -32,7 +32,7 @@ namespace gossamer::transport {
 /// Errors   ConfigError from the constructor, `set_model_layout()` and `gather()`;
 /// std::invalid_argument
 ///          from `send()`; std::runtime_error if ranks run different programs.
-class Mpi final : public PeerTransport<MpiEndpoint> {
+class Mpi : public PeerTransport<MpiEndpoint> {
  public:
   /// The node at `place` of this rank, of `MpiCommunicator::nodes_per_rank()`.
   explicit Mpi(std::shared_ptr<MpiCommunicator> communicator, const MpiOptions& options = {},

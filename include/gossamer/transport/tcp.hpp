@@ -28,7 +28,7 @@ namespace gossamer::transport {
 /// `set_model_layout()` and
 ///          `gather()`; std::invalid_argument from `send()`. What the network does is an event, and
 ///          a line in the log.
-class Tcp final : public PeerTransport<TcpEndpoint> {
+class Tcp : public PeerTransport<TcpEndpoint> {
  public:
   explicit Tcp(const TcpOptions& options)
       : PeerTransport("Tcp", std::make_unique<TcpEndpoint>(options)), linger_(options.linger()) {}

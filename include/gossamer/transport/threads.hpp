@@ -138,12 +138,12 @@ class ThreadHub : public std::enable_shared_from_this<ThreadHub> {
     return true;
   }
 
-  /// Takes a message home. If the sender is gone too, its weight went with it.
+  /// Returns a message to its sender. If the sender is gone too, its weight went with it.
   void give_back(Message message, Reason reason) {
-    const PeerId home = message.from;
+    const PeerId sender = message.from;
     const double weight = message.weight;
     Event event = Returned{std::move(message), reason};
-    if (post(home, event)) return;
+    if (post(sender, event)) return;
     const std::lock_guard lock(models_mutex_);
     weight_lost_ += weight;
   }

@@ -3,8 +3,9 @@
 #pragma once
 
 #include <gossamer/transport/delivery/delivery.hpp>
+#include <gossamer/transport/message.hpp>
 
-#include <tests/transport/delivery/breakable_rules.hpp>
+#include <tests/transport/delivery/session_state.hpp>
 
 #include <algorithm>
 #include <array>
@@ -13,7 +14,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <type_traits>
 #include <unordered_set>
 #include <utility>
 #include <variant>
@@ -22,73 +22,21 @@
 namespace tests::delivery {
 
 using gossamer::PeerId;
-using gossamer::transport::BasicDelivery;
+using gossamer::transport::Delivered;
+using gossamer::transport::DeliveryFrame;
+using gossamer::transport::DeliveryIncoming;
 using gossamer::transport::DeliveryLimits;
-using gossamer::transport::DeliveryRules;
+using gossamer::transport::DeliveryOutgoing;
+using gossamer::transport::Event;
 using gossamer::transport::Flows;
 using gossamer::transport::FrameFate;
 using gossamer::transport::Ledger;
+using gossamer::transport::Message;
 using gossamer::transport::PeerJoined;
 using gossamer::transport::PeerLeft;
 using gossamer::transport::Reason;
+using gossamer::transport::Returned;
 using gossamer::transport::SessionSide;
-
-/// A message without a payload, with a name of its own.
-struct Parcel {
-  PeerId from = 0;
-  PeerId to = 0;
-  double weight = 0;
-  std::uint32_t name = 0;
-  [[nodiscard]] static std::size_t bytes() { return 1; }
-  static void set_aside() {}
-};
-
-/// The rules under test, and a way to look inside the class that obeys them.
-template <class Rules>
-struct Seen : Rules {
-  template <class Node>
-  static const auto& link(const Node& node, PeerId peer) {
-    return *node.links_.find(peer);
-  }
-  template <class Node>
-  static const auto& home(const Node& node) {
-    return node.home_;
-  }
-  template <class Link>
-  static const auto& out(const Link& link) {
-    return link.out_;
-  }
-  template <class Link>
-  static const auto& in(const Link& link) {
-    return link.in_;
-  }
-  template <class Link>
-  static bool has_frame(const Link& link) {
-    return link.dirty_ ||
-           (link.open_ && link.out_.written - link.out_.confirmed < link.out_.queue.size());
-  }
-  template <class Link>
-  static std::uint64_t peer_life(const Link& link) {
-    return link.theirs_.incarnation;
-  }
-  /// Puts all that decides what the link does next into a hash.
-  template <class Hash, class Link>
-  static void add(Hash& hash, const Link& link) {
-    for (const SessionSide& side :
-         {link.mine_, link.theirs_, link.last_mine_, link.last_theirs_, link.reported_}) {
-      hash.all(side.incarnation, side.epoch);
-    }
-    hash.all(link.known_, link.open_, link.heard_, link.dirty_, link.asks_, link.peer_leaves_,
-             link.leaving_seen_, link.forgotten_, link.gone_, link.news_, link.reported_delivered_,
-             link.life_);
-    const auto& [queue, bytes, confirmed, granted, offered, written] = link.out_;
-    hash.all(queue.size(), bytes, confirmed, granted, offered, written);
-    for (std::size_t i = 0; i < queue.size(); ++i) hash.add(queue[i].name);
-    const auto& [held, messages, size, accepted, given, polled] = link.in_;
-    hash.all(held.size(), messages, size, accepted, given, polled);
-    for (std::size_t i = 0; i < held.size(); ++i) hash.add(held[i].name);
-  }
-};
 
 /// 64 bits of all words that are put in. Two of ten million states share a value with a probability
 /// of 3e-6.
@@ -102,22 +50,33 @@ class Hash {
   void all(Words... words) {
     (add(static_cast<std::uint64_t>(words)), ...);
   }
-  void side(const SessionSide& side) { all(side.incarnation, side.epoch); }
+  void part(const SessionSide& side) { all(side.incarnation, side.epoch); }
+  void part(const DeliveryOutgoing& out) {
+    const auto& [queue, bytes, confirmed, granted, offered, written] = out;
+    all(queue.size(), bytes, confirmed, granted, offered, written);
+    for (std::size_t i = 0; i < queue.size(); ++i) add(queue[i].round);
+  }
+  void part(const DeliveryIncoming& in) {
+    const auto& [held, messages, bytes, accepted, granted, polled] = in;
+    all(held.size(), messages, bytes, accepted, granted, polled);
+    for (std::size_t i = 0; i < held.size(); ++i) add(held[i].round);
+  }
+  void part(Reason reason) { all(reason); }
+  void part(std::uint64_t word) { add(word); }
   [[nodiscard]] std::uint64_t value() const { return value_ ^ (value_ >> 32U); }
 
  private:
   std::uint64_t value_ = 0x2545f4914f6cdd1dU;
 };
 
-template <class Frame>
-std::uint64_t hash_of(const Frame& frame) {
+inline std::uint64_t hash_of(const DeliveryFrame& frame) {
   Hash hash;
-  hash.side(frame.from);
-  hash.side(frame.to);
-  hash.side(frame.reported);
+  hash.part(frame.from);
+  hash.part(frame.to);
+  hash.part(frame.reported);
   hash.all(frame.open, frame.asks, frame.leaving, frame.leaving_seen, frame.reported_delivered);
   hash.all(frame.accepted, frame.granted, frame.delivered, frame.sequence);
-  hash.add(frame.offer ? frame.offer->name + 1U : 0U);
+  hash.add(frame.offer ? frame.offer->round + 1U : 0U);
   return hash.value();
 }
 
@@ -129,6 +88,7 @@ struct Bounds {
   std::array<unsigned, 2> crashes = {0, 0};
   std::array<unsigned, 2> leaves = {0, 0};
   bool forgeries = false;   // in each state, frames whose counters are too high
+  bool may_refuse = false;  // a frame that a node wrote, if it is changed in that way
   unsigned heal_every = 1;  // a state in so many is healed, to see what comes of it
   std::size_t frames = 2;
   std::size_t most_states = 100'000'000;
@@ -163,14 +123,14 @@ struct Step {
 };
 
 /// Two nodes, the frames between them, and what became of each message, as nobody in it can know.
-template <class Rules>
-class SimulatedWorld {
+/// A message's name is its `round`.
+class TwoNodes {
  public:
-  using Node = BasicDelivery<Parcel, Seen<Rules>>;
-  using Frame = typename Node::Frame;
+  using Node = Delivery;
+  using Frame = DeliveryFrame;
   static constexpr double start_weight = 0.5;
 
-  explicit World(const Bounds& bounds) : left_(bounds) {
+  explicit TwoNodes(const Bounds& bounds) : left_(bounds) {
     for (PeerId x = 0; x < 2; ++x) {
       sides_[x].node.emplace(x, 1U, DeliveryLimits{.messages = 8});
       sides_[x].node->add(1 - x);
@@ -193,10 +153,10 @@ class SimulatedWorld {
         if (left_.messages[x] > 0) may(Action::send, x);
         const std::size_t room = std::min(side.net.size() + 1, left_.frames);
         for (std::size_t i = 0; i < room; ++i) {
-          if (has_frame(x)) may(Action::write, x, i);
+          if (has_frame(session_of(x))) may(Action::write, x, i);
           if (side.node->waits_for(1 - x)) may(Action::write_again, x, i);
         }
-        if (!Seen<Rules>::home(*side.node).events.empty()) may(Action::poll, x);
+        if (!queue_of(*side.node).events.empty()) may(Action::poll, x);
         if (left_.suspicions[x] > 0 && side.node->is_open(1 - x)) may(Action::suspect, x);
         if (left_.crashes[x] > 0) may(Action::crash, x);
         if (left_.leaves[x] > 0) may(Action::leave, x);
@@ -272,7 +232,7 @@ class SimulatedWorld {
       if (side.node) add_node(hash, x);
     }
     for (const Fate& fate : fates_) {
-      hash.all(fate.from, fate.life, fate.delivered, fate.returned, fate.granted_to);
+      hash.all(fate.from, fate.incarnation, fate.delivered, fate.returned, fate.granted_to);
     }
     return hash.value();
   }
@@ -301,30 +261,29 @@ class SimulatedWorld {
   };
   struct Fate {
     PeerId from = 0;
-    std::uint64_t life = 0;  // of the sender
+    std::uint64_t incarnation = 0;  // of the sender
     double weight = 0;
     unsigned delivered = 0;        // polled by the receiver
     unsigned returned = 0;         // polled by the sender
-    std::uint64_t granted_to = 0;  // life of the receiver
+    std::uint64_t granted_to = 0;  // incarnation of the receiver
   };
 
   void fail(const std::string& text) {
     if (broken_.empty()) broken_ = text;
   }
 
-  [[nodiscard]] bool has_frame(PeerId x) const { return Seen<Rules>::has_frame(link_of(x)); }
-  [[nodiscard]] const auto& link_of(PeerId x) const {
-    return Seen<Rules>::link(*sides_[x].node, 1 - x);
+  [[nodiscard]] const Session& session_of(PeerId x) const { return sides_[x].node->session(1 - x); }
+  [[nodiscard]] const DeliveryOutgoing& out_of(PeerId x) const {
+    return outgoing_of(session_of(x));
   }
-  [[nodiscard]] const auto& out_of(PeerId x) const { return Seen<Rules>::out(link_of(x)); }
 
   void send(PeerId x) {
     const auto name = static_cast<std::uint32_t>(fates_.size());
     const double weight = std::ldexp(1.0, -static_cast<int>(name) - 4);
     --left_.messages[x];
-    fates_.push_back({.from = x, .life = sides_[x].incarnation, .weight = weight});
+    fates_.push_back({.from = x, .incarnation = sides_[x].incarnation, .weight = weight});
     sides_[x].weight -= weight;
-    sides_[x].node->send({.to = 1 - x, .weight = weight, .name = name});
+    sides_[x].node->send({.to = 1 - x, .round = name, .weight = weight, .payload = {}});
   }
 
   /// In place of frame `i`, which is lost.
@@ -341,16 +300,16 @@ class SimulatedWorld {
 
   void receive(PeerId from, const Frame& frame) {
     const auto receipt = sides_[1 - from].node->receive(from, frame);
-    // With a broken rule that alone is no damage: wait for what comes of it.
-    const bool honest = std::is_same_v<Rules, DeliveryRules>;
-    if (honest && receipt.fate == FrameFate::refused) fail(receipt.error.text());
+    // Where a decision is turned around that alone is no damage: wait for what comes of it.
+    const bool is_refused = receipt.fate == FrameFate::refused;
+    if (is_refused && !left_.may_refuse) fail(receipt.error.text());
     note_grants();
   }
   /// A frame in which one number is higher than its writer could have made it.
   void forge(PeerId from, std::size_t i, std::size_t kind) {
     const PeerId to = 1 - from;
     const auto& out = out_of(to);
-    const auto& in = Seen<Rules>::in(link_of(to));
+    const auto& in = incoming_of(session_of(to));
     const bool open = sides_[to].node->is_open(from);
     Frame frame = sides_[from].net[i].frame;
     if (kind == 0) frame.accepted = (open ? out.offered : 0) + 1;
@@ -372,14 +331,14 @@ class SimulatedWorld {
   void poll(PeerId x) {
     Side& side = sides_[x];
     while (auto event = side.node->poll()) {
-      if (const auto* delivered = std::get_if<typename Node::Delivered>(&*event)) {
+      if (const auto* delivered = std::get_if<Delivered>(&*event)) {
         side.weight += delivered->message.weight;
-        ++fates_[delivered->message.name].delivered;
+        ++fates_[delivered->message.round].delivered;
         if (delivered->message.to != x) fail("a message reached the wrong node");
-      } else if (const auto* returned = std::get_if<typename Node::Returned>(&*event)) {
+      } else if (const auto* returned = std::get_if<Returned>(&*event)) {
         side.weight += returned->message.weight;
-        ++fates_[returned->message.name].returned;
-        if (returned->message.from != x) fail("a message came home to the wrong node");
+        ++fates_[returned->message.round].returned;
+        if (returned->message.from != x) fail("a message was returned to the wrong node");
         if (side.peer_known && returned->reason != Reason::lost) fail("Returned before PeerLeft");
       } else if (std::holds_alternative<PeerJoined>(*event)) {
         if (side.peer_known) fail("PeerJoined twice");
@@ -421,15 +380,16 @@ class SimulatedWorld {
     // Nothing may be missing: what it was sent is delivered there or at home again.
     for (std::uint32_t name = 0; name < fates_.size(); ++name) {
       const Fate& fate = fates_[name];
-      const bool of_the_living =
-          fate.from == x || (fate.life == sides_[fate.from].incarnation && sides_[fate.from].node);
-      if (!of_the_living || fate.delivered + fate.returned > 0) continue;
-      if (fate.from == x && fate.life < side.incarnation) continue;
+      const bool is_of_a_live_node =
+          fate.from == x ||
+          (fate.incarnation == sides_[fate.from].incarnation && sides_[fate.from].node);
+      if (!is_of_a_live_node || fate.delivered + fate.returned > 0) continue;
+      if (fate.from == x && fate.incarnation < side.incarnation) continue;
       if (fate.granted_to != 0 && fate.granted_to < sides_[1 - fate.from].incarnation) continue;
       const PeerId other = 1 - x;
       if (sides_[other].node &&
-          (in_events<typename Node::Returned>(other, name) ||
-           in_events<typename Node::Delivered>(other, name) || place(other, name) == Place::own)) {
+          (in_events<Returned>(other, name) || in_events<Delivered>(other, name) ||
+           place(other, name) == Place::own)) {
         continue;
       }
       fail("a leaver took message " + std::to_string(name) + " along");
@@ -441,29 +401,29 @@ class SimulatedWorld {
   [[nodiscard]] Place place(PeerId x, std::uint32_t name) const {
     const auto& out = out_of(x);
     for (std::size_t i = 0; i < out.queue.size(); ++i) {
-      if (out.queue[i].name == name) return i < out.in_their_hands() ? Place::granted : Place::own;
+      if (out.queue[i].round == name) return i < out.in_their_hands() ? Place::granted : Place::own;
     }
     return Place::nowhere;
   }
   template <class Wanted>
   [[nodiscard]] bool in_events(PeerId x, std::uint32_t name) const {
-    const auto& events = Seen<Rules>::home(*sides_[x].node).events;
+    const auto& events = queue_of(*sides_[x].node).events;
     for (std::size_t i = 0; i < events.size(); ++i) {
       const auto* found = std::get_if<Wanted>(&events[i].event);
-      if (found != nullptr && found->message.name == name) return true;
+      if (found != nullptr && found->message.round == name) return true;
     }
     return false;
   }
 
-  /// Remembers to which life of the receiver each message was granted.
+  /// Remembers to which incarnation of the receiver each message was granted.
   void note_grants() {
     for (PeerId x = 0; x < 2; ++x) {
       if (!sides_[x].node) continue;
       const auto& out = out_of(x);
       const bool open = sides_[x].node->is_open(1 - x);
       for (std::size_t i = 0; open && i < std::min(out.in_their_hands(), out.queue.size()); ++i) {
-        auto& granted_to = fates_[out.queue[i].name].granted_to;
-        if (granted_to == 0) granted_to = Seen<Rules>::peer_life(link_of(x));
+        auto& granted_to = fates_[out.queue[i].round].granted_to;
+        if (granted_to == 0) granted_to = peer_of(session_of(x)).incarnation;
       }
     }
   }
@@ -472,16 +432,15 @@ class SimulatedWorld {
     const Fate& fate = fates_[name];
     const std::string message = "message " + std::to_string(name);
     if (fate.delivered > 1) return fail(message + " was delivered twice");
-    if (fate.returned > 1) return fail(message + " came home twice");
-    if (fate.delivered + fate.returned > 1) return fail(message + " was delivered and came home");
+    if (fate.returned > 1) return fail(message + " was returned twice");
+    if (fate.delivered + fate.returned > 1) return fail(message + " was delivered and returned");
     const Side& sender = sides_[fate.from];
     const Side& receiver = sides_[1 - fate.from];
-    if (!sender.node || sender.incarnation != fate.life) return;
+    if (!sender.node || sender.incarnation != fate.incarnation) return;
     const Place at_home = place(fate.from, name);
-    const bool returned = fate.returned > 0 || in_events<typename Node::Returned>(fate.from, name);
+    const bool returned = fate.returned > 0 || in_events<Returned>(fate.from, name);
     const bool delivered =
-        fate.delivered > 0 ||
-        (receiver.node && in_events<typename Node::Delivered>(1 - fate.from, name));
+        fate.delivered > 0 || (receiver.node && in_events<Delivered>(1 - fate.from, name));
     if (returned && delivered) return fail(message + " is at home and with the receiver");
     if (returned && at_home != Place::nowhere) return fail(message + " is at home twice");
     if (delivered && at_home == Place::own) return fail(message + " is used before it is granted");
@@ -507,14 +466,14 @@ class SimulatedWorld {
     return sides_[x].incarnation == 1 ? start_weight : 0;
   }
 
-  /// Between two nodes that live and have found each other, nothing is open.
+  /// Between two nodes that run and have found each other, nothing is open.
   void check_healed() {
     std::array<Ledger, 2> books;
     double total = 0;
     for (PeerId x = 0; x < 2; ++x) {
       const Node& node = *sides_[x].node;
       // Who has heard a leaver's farewell has nothing more to ask of it.
-      const bool peer_leaves = Seen<Rules>::home(*sides_[1 - x].node).leaving;
+      const bool peer_leaves = queue_of(*sides_[1 - x].node).leaving;
       if (!node.is_open(1 - x) && !peer_leaves) return fail("the session does not open again");
       if (node.under_way(1 - x) != 0) return fail("something stays under way");
       if (node.waits_for(1 - x)) return fail("a node waits for ever");
@@ -549,16 +508,16 @@ class SimulatedWorld {
 
   void add_node(Hash& hash, PeerId x) const {
     const Node& node = *sides_[x].node;
-    Seen<Rules>::add(hash, link_of(x));
-    const auto& [self, limits, leaving, events] = Seen<Rules>::home(node);
+    for_each_part(session_of(x), [&hash](const auto& part) { hash.part(part); });
+    const auto& [self, limits, leaving, events] = queue_of(node);
     hash.all(leaving, sides_[x].peer_known);
     hash.add(events.size());
     for (std::size_t i = 0; i < events.size(); ++i) {
       hash.all(events[i].event.index(), events[i].epoch);
-      if (const auto* d = std::get_if<typename Node::Delivered>(&events[i].event)) {
-        hash.add(d->message.name);
-      } else if (const auto* r = std::get_if<typename Node::Returned>(&events[i].event)) {
-        hash.add(r->message.name);
+      if (const auto* d = std::get_if<Delivered>(&events[i].event)) {
+        hash.add(d->message.round);
+      } else if (const auto* r = std::get_if<Returned>(&events[i].event)) {
+        hash.add(r->message.round);
       }
     }
   }
@@ -579,13 +538,12 @@ struct Found {
 };
 
 /// Depth first over every step in every state, until a promise does not hold.
-template <class Rules>
 class Search {
  public:
   explicit Search(const Bounds& bounds) : bounds_(bounds) {}
 
   Found run() {
-    visit(SimulatedWorld<Rules>(bounds_), {});
+    visit(TwoNodes(bounds_), {});
     while (!path_.empty() && found_.broken.empty() && found_.complete) {
       Place& here = path_.back();
       if (here.next == here.steps.size()) {
@@ -593,7 +551,7 @@ class Search {
         continue;
       }
       const Step step = here.steps[here.next++];
-      SimulatedWorld<Rules> world = here.world;
+      TwoNodes world = here.world;
       world.take(step);
       visit(std::move(world), step);
     }
@@ -603,20 +561,20 @@ class Search {
  private:
   /// A state on the way to the present one, and the steps that lead on from it.
   struct Place {
-    SimulatedWorld<Rules> world;
+    TwoNodes world;
     std::vector<Step> steps;
     std::size_t next;
     Step came_by;
   };
 
-  void visit(SimulatedWorld<Rules> world, const Step& came_by) {
+  void visit(TwoNodes world, const Step& came_by) {
     const std::uint64_t hash = world.hash();
     if (world.broken().empty() && !seen_.insert(hash).second) return;
     found_.complete = ++found_.states < bounds_.most_states;
     world.check();
     found_.broken = world.broken();
     if (found_.broken.empty() && hash % bounds_.heal_every == 0) {
-      SimulatedWorld<Rules> healed = world;
+      TwoNodes healed = world;
       healed.heal();
       ++found_.healed;
       if (!healed.broken().empty()) found_.broken = healed.broken() + ", when all has healed";
@@ -633,9 +591,6 @@ class Search {
   Found found_;
 };
 
-template <class Rules>
-Found search(const Bounds& bounds) {
-  return Search<Rules>(bounds).run();
-}
+inline Found search(const Bounds& bounds) { return Search(bounds).run(); }
 
 }  // namespace tests::delivery

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// How messages change hands: examples, refusals, every interleaving of two nodes, broken rules.
+/// How messages change hands: examples, refusals, every interleaving of two nodes.
 #include <gossamer/error.hpp>
 #include <gossamer/generator.hpp>
 #include <gossamer/model/snapshot.hpp>
@@ -33,7 +33,6 @@ using gossamer::transport::CompensatedSum;
 using gossamer::transport::Delivered;
 using gossamer::transport::Delivery;
 using gossamer::transport::DeliveryLimits;
-using gossamer::transport::DeliveryRules;
 using gossamer::transport::Event;
 using gossamer::transport::FrameFate;
 using gossamer::transport::FrameRule;
@@ -44,7 +43,6 @@ using gossamer::transport::Reason;
 using gossamer::transport::Receipt;
 using gossamer::transport::Returned;
 using tests::delivery::Bounds;
-using tests::delivery::Breakable;
 using tests::delivery::Found;
 using tests::delivery::search;
 using tests::delivery::Walk;
@@ -643,7 +641,7 @@ TEST_CASE("No interleaving of two nodes loses a message or uses one twice",
       {"a frame is forged",
        {.messages = {1, 0}, .suspicions = {1, 0}, .forgeries = true, .frames = 1}},
   };
-  for (const Scene& scene : scenes) report(search<DeliveryRules>(scene.bounds), scene.name);
+  for (const Scene& scene : scenes) report(search(scene.bounds), scene.name);
 }
 
 TEST_CASE("No long interleaving of two nodes loses a message or uses one twice",
@@ -657,69 +655,7 @@ TEST_CASE("No long interleaving of two nodes loses a message or uses one twice",
        {.messages = {1, 0}, .leaves = {1, 1}, .heal_every = 4, .frames = 1}},
       {"both suspect, frames overtake", {.messages = {1, 0}, .heal_every = 16}},
   };
-  for (const Scene& scene : scenes) report(search<DeliveryRules>(scene.bounds), scene.name);
-}
-
-TEST_CASE("Each rule of delivery that is broken breaks a promise", "[transport][delivery]") {
-  struct Break {
-    const char* name;
-    bool& rule;
-    Bounds bounds;
-  };
-  const Bounds calm = {.messages = {1, 0}, .suspicions = {0, 0}, .frames = 1};
-  const auto with = [&calm](auto change) {
-    Bounds bounds = calm;
-    change(bounds);
-    return bounds;
-  };
-  const Bounds two = with([](Bounds& b) {
-    b.messages = {2, 0};
-    b.frames = 2;
-  });
-  const Bounds doubted = with([](Bounds& b) { b.suspicions = {1, 0}; });
-  const Bounds overtaken = with([](Bounds& b) {
-    b.suspicions = {1, 0};
-    b.frames = 2;
-  });
-  const Bounds doubting = with([](Bounds& b) { b.suspicions = {0, 1}; });
-  const Bounds doubting_twice = with([](Bounds& b) { b.suspicions = {0, 2}; });
-  const Bounds forged = with([](Bounds& b) { b.forgeries = true; });
-  const Bounds crashing = with([](Bounds& b) { b.crashes = {0, 1}; });
-  const Bounds leaving = with([](Bounds& b) { b.leaves = {0, 1}; });
-  const std::vector<Break> breaks = {
-      {"delivers what has arrived", Breakable::waits_for_grant, doubted},
-      {"accepts an offer twice", Breakable::drops_repetitions, calm},
-      {"accepts an offer before its turn", Breakable::accepts_in_order, two},
-      {"believes an older counter", Breakable::counters_only_grow, two},
-      {"confirms what it only holds", Breakable::confirms_delivered_only, doubted},
-      {"uses frames of an old session", Breakable::tells_sessions_apart, overtaken},
-      {"uses the number of a session again", Breakable::renames_sessions, doubted},
-      {"goes on when the peer has begun anew", Breakable::follows_new_session, doubted},
-      {"does not check a confirmation", Breakable::checks_confirms, forged},
-      {"forgets to return an offer", Breakable::returns_offers, doubted},
-      {"returns what it has granted", Breakable::keeps_granted, doubted},
-      {"delivers what it holds on suspicion", Breakable::discards_held, doubting},
-      {"opens a session without a report", Breakable::asks_for_report, doubting},
-      {"forgets what was in doubt", Breakable::returns_undelivered, doubting},
-      {"forgets its report too early", Breakable::keeps_report, doubting_twice},
-      {"takes a new life for the old one", Breakable::tells_lives_apart, crashing},
-      {"keeps what it has not polled when it leaves", Breakable::leaver_gives_back, leaving},
-      {"leaves before that is known", Breakable::leaver_waits, leaving},
-  };
-  // Unbroken, all is well; `overtaken` is among the scenes above.
-  for (const Bounds& bounds :
-       {calm, two, doubted, doubting, doubting_twice, forged, crashing, leaving}) {
-    CHECK(search<Breakable>(bounds).broken.empty());
-  }
-  for (const Break& broken : breaks) {
-    CAPTURE(broken.name);
-    broken.rule = false;
-    const Found found = search<Breakable>(broken.bounds);
-    broken.rule = true;
-    CHECK_FALSE(found.broken.empty());
-    std::cout << broken.name << ": " << found.broken << " (state " << found.states << ", step "
-              << found.steps.size() << ")\n";
-  }
+  for (const Scene& scene : scenes) report(search(scene.bounds), scene.name);
 }
 
 TEST_CASE("Three nodes at random lose nothing and use nothing twice", "[transport][delivery]") {

@@ -23,8 +23,8 @@ namespace tests::delivery {
 /// are lost, repeated and overtaken, and anybody may suspect anybody.
 class Walk {
  public:
-  using Node = BasicDelivery<Parcel>;
-  using Frame = Node::Frame;
+  using Node = Delivery;
+  using Frame = DeliveryFrame;
   static constexpr PeerId nodes = 3;
   static constexpr PeerId mortal = 2;
   static constexpr double start_weight = 1.0 / nodes;
@@ -93,7 +93,7 @@ class Walk {
   struct Fate {
     PeerId from;
     PeerId to;
-    std::uint64_t sender_life;
+    std::uint64_t sender_incarnation;
     bool delivered = false;
     bool returned = false;
   };
@@ -104,9 +104,9 @@ class Walk {
   }
 
   void begin(PeerId x, double weight) {
-    if (lives_[x]++ > 0) ++crashes_;
+    if (incarnations_[x]++ > 0) ++crashes_;
     weights_[x] = weight;
-    nodes_[x].emplace(x, lives_[x], DeliveryLimits{.messages = 4});
+    nodes_[x].emplace(x, incarnations_[x], DeliveryLimits{.messages = 4});
     for (PeerId y = 0; y < nodes; ++y) {
       if (y != x) node(x).add(y);
     }
@@ -116,20 +116,20 @@ class Walk {
     const double half = weights_[x] / 2;
     weights_[x] -= half;
     const auto name = static_cast<std::uint32_t>(fates_.size());
-    fates_.push_back({x, y, lives_[x]});
-    node(x).send({.to = y, .weight = half, .name = name});
+    fates_.push_back({x, y, incarnations_[x]});
+    node(x).send({.to = y, .round = name, .weight = half, .payload = {}});
   }
 
   void poll(PeerId x) {
     while (const auto event = node(x).poll()) {
-      if (const auto* delivered = std::get_if<Node::Delivered>(&*event)) {
-        Fate& fate = fates_[delivered->message.name];
+      if (const auto* delivered = std::get_if<Delivered>(&*event)) {
+        Fate& fate = fates_[delivered->message.round];
         if (fate.delivered || fate.returned || fate.to != x) fail("a message is used twice");
         fate.delivered = true;
         weights_[x] += delivered->message.weight;
         ++delivered_;
-      } else if (const auto* returned = std::get_if<Node::Returned>(&*event)) {
-        Fate& fate = fates_[returned->message.name];
+      } else if (const auto* returned = std::get_if<Returned>(&*event)) {
+        Fate& fate = fates_[returned->message.round];
         if (fate.delivered || fate.returned || fate.from != x) fail("a message is used twice");
         fate.returned = true;
         weights_[x] += returned->message.weight;
@@ -139,7 +139,8 @@ class Walk {
   }
 
   void check() {
-    double mortals = start_weight;  // what all lives of the mortal one held, by the others' books
+    double mortals =
+        start_weight;  // what all incarnations of the mortal one held, by the others' books
     for (PeerId x = 0; x < nodes; ++x) {
       for (PeerId y = 0; y < nodes; ++y) {
         if (x == y) continue;
@@ -168,7 +169,7 @@ class Walk {
 
   gossamer::Generator random_;
   std::array<std::optional<Node>, nodes> nodes_;
-  std::array<std::uint64_t, nodes> lives_{};
+  std::array<std::uint64_t, nodes> incarnations_{};
   std::array<double, nodes> weights_{};
   std::array<std::array<std::vector<Frame>, nodes>, nodes> net_;
   std::vector<Fate> fates_;

@@ -315,7 +315,7 @@ TEST_CASE("An earlier life is not believed once a later one was met", "[transpor
   swarm.network.kill(1);
   swarm.begin(knowing(1, {Network::address(0)}));  // incarnation 2
   swarm.pass();
-  CHECK_THAT(swarm.notes(2), tests::contains("a later life of node 1 was met already"));
+  CHECK_THAT(swarm.notes(2), tests::contains("a later incarnation of node 1 was met already"));
 }
 
 TEST_CASE("A wrong advertised address is refused with the reason and the remedy",

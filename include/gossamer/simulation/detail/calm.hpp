@@ -13,14 +13,11 @@ namespace gossamer::transport {
 
 /// Counts what will still become an event for a node, at each change, since nobody can look at all
 /// links of a large world after each event; and says when a node that had no event has one.
-template <class Rules>
 class SimulatedCalm {
  public:
-  using Cluster = SimulatedCluster<Rules>;
-  using Look = LookInside<Rules>;
   using Side = SimulatedSide;
 
-  SimulatedCalm(Cluster& cluster, const std::function<void(PeerId)>& on_ready)
+  SimulatedCalm(SimulatedCluster& cluster, const std::function<void(PeerId)>& on_ready)
       : cluster_(cluster), on_ready_(on_ready) {}
 
   /// Nothing is under way between nodes that run, whoever has finished.
@@ -37,7 +34,7 @@ class SimulatedCalm {
   }
   /// After whatever gave the node an event, or took one.
   void refresh(PeerId id) {
-    auto& place = cluster_.place(id);
+    NodeState& place = cluster_.place(id);
     const bool ready = place.has_event();
     if (ready == place.ready) return;
     place.ready = ready;
@@ -67,16 +64,16 @@ class SimulatedCalm {
 
  private:
   [[nodiscard]] std::size_t pending_of(const Side& side) const {
-    const auto& link = cluster_.link(side);
+    const Session& link = cluster_.link(side);
     std::size_t count = link.incoming();
-    if (cluster_.is_running(side.to) || side.known) count += Look::outgoing(link);
+    if (cluster_.is_running(side.to) || side.known) count += link.unconfirmed();
     if (cluster_.is_live(side.from) && cluster_.is_live(side.to) && !side.known) {
       ++count;  // they will find each other again
     }
     return count + (must_say_finished(side) ? 1 : 0);
   }
 
-  Cluster& cluster_;
+  SimulatedCluster& cluster_;
   const std::function<void(PeerId)>& on_ready_;
   std::size_t pending_ = 0;  // over all sides
   std::size_t ready_ = 0;    // nodes with an event

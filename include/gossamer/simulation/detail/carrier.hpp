@@ -21,20 +21,18 @@ namespace gossamer::transport {
 /// A frame of b bytes keeps its sender's uplink busy for b / uplink seconds, then the link, then
 /// the receiver's downlink; the three overlap, as a frame's first bytes go on before its last ones
 /// come.
-template <class Rules>
 class SimulatedCarrier {
  public:
-  using Cluster = SimulatedCluster<Rules>;
-
   /// A frame, and what else a node says with it.
   struct Packet {
-    typename Cluster::Place::Delivery::Frame frame;
+    DeliveryFrame frame;
     bool finished = false;       ///< the sender takes no more steps
     bool finished_seen = false;  ///< the sender knows that of the receiver
     Reason reason = Reason::left;
   };
 
-  SimulatedCarrier(const SimulatedOptions& options, Cluster& cluster, SimulatedClock& clock)
+  SimulatedCarrier(const SimulatedOptions& options, SimulatedCluster& cluster,
+                   SimulatedClock& clock)
       : options_(options),
         cluster_(cluster),
         clock_(clock),
@@ -140,7 +138,7 @@ class SimulatedCarrier {
   }
 
   const SimulatedOptions& options_;
-  Cluster& cluster_;
+  SimulatedCluster& cluster_;
   SimulatedClock& clock_;
   SimulatedNoise noise_;
   Generator random_;

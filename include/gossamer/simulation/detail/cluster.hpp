@@ -17,13 +17,9 @@ namespace gossamer::transport {
 ///
 /// A link comes into being when two nodes first meet. Its two sides have numbers that differ in
 /// the last bit: `at` and `at ^ 1`.
-template <class Rules>
 class SimulatedCluster {
  public:
-  using Look = LookInside<Rules>;
-  using Place = NodeState<Rules>;
   using Side = SimulatedSide;
-  using State = SimulatedPresence::State;
 
   explicit SimulatedCluster(const SimulatedOptions& options) : options_(options) {}
   SimulatedCluster(const SimulatedCluster&) = delete;
@@ -32,12 +28,12 @@ class SimulatedCluster {
   // Nodes.
 
   void add() {
-    places_.push_back(std::make_unique<Place>());
+    places_.push_back(std::make_unique<NodeState>());
     presence_.emplace_back();
   }
   [[nodiscard]] std::size_t size() const { return places_.size(); }
-  [[nodiscard]] Place& place(PeerId id) { return *places_[id]; }
-  [[nodiscard]] const Place& place(PeerId id) const { return *places_[id]; }
+  [[nodiscard]] NodeState& place(PeerId id) { return *places_[id]; }
+  [[nodiscard]] const NodeState& place(PeerId id) const { return *places_[id]; }
   [[nodiscard]] SimulatedPresence& presence(PeerId id) { return presence_[id]; }
   [[nodiscard]] bool is_live(PeerId id) const { return presence_[id].live(); }
   [[nodiscard]] bool is_leaving(PeerId id) const { return presence_[id].leaving(); }
@@ -65,7 +61,7 @@ class SimulatedCluster {
   Side& open(std::uint32_t at) {
     Side& side = sides_[at];
     if (std::exchange(side.linked, true)) return side;
-    Place& place = *places_[side.from];
+    NodeState& place = *places_[side.from];
     if (place.has_peer(side.to)) {
       place.delivery->add(side.to);
       side.known = true;
@@ -75,8 +71,8 @@ class SimulatedCluster {
     return side;
   }
   /// The link at that side, in its node's delivery, which has it.
-  [[nodiscard]] const auto& link(const Side& side) const {
-    return Look::link(*places_[side.from]->delivery, side.to);
+  [[nodiscard]] const Session& link(const Side& side) const {
+    return places_[side.from]->delivery->session(side.to);
   }
 
   // The network.
@@ -95,7 +91,7 @@ class SimulatedCluster {
 
  private:
   const SimulatedOptions& options_;
-  std::vector<std::unique_ptr<Place>> places_;
+  std::vector<std::unique_ptr<NodeState>> places_;
   std::vector<SimulatedPresence> presence_;  // of the same nodes
   std::vector<Side> sides_;
 };

@@ -18,17 +18,12 @@ namespace gossamer::transport {
 
 /// Sends what the nodes' deliveries have to say, hands them what comes, and minds the time-outs:
 /// who is silent is asked again, and who is silent for long is taken for dead.
-template <class Rules>
 class SimulatedDriver {
  public:
-  using Cluster = SimulatedCluster<Rules>;
-  using Place = typename Cluster::Place;
   using Side = SimulatedSide;
-  using Look = LookInside<Rules>;
-  using Carrier = SimulatedCarrier<Rules>;
 
-  SimulatedDriver(const SimulatedOptions& options, Cluster& cluster, SimulatedCalm<Rules>& calm,
-                  Carrier& carrier, SimulatedClock& clock)
+  SimulatedDriver(const SimulatedOptions& options, SimulatedCluster& cluster, SimulatedCalm& calm,
+                  SimulatedCarrier& carrier, SimulatedClock& clock)
       : options_(options), cluster_(cluster), calm_(calm), carrier_(carrier), clock_(clock) {}
 
   /// After whatever concerned the link: there may be something to say, and events.
@@ -36,7 +31,7 @@ class SimulatedDriver {
     Side& side = cluster_.side(at);
     if (!std::exchange(side.dirty, true)) dirty_.push_back(at);
     if (side.linked) {
-      const bool known = Look::knows(cluster_.link(side));
+      const bool known = cluster_.link(side).is_known();
       if (side.known && !known) side.finish_told = side.finish_said = side.finish_seen = false;
       side.known = known;
     }
@@ -57,7 +52,7 @@ class SimulatedDriver {
   /// The node wants to know of each peer whether it is there: who is silent for `dead_after` is
   /// taken for dead. Whom it waits for on the network's level is asked anyway.
   void probe(PeerId x) {
-    Place& place = cluster_.place(x);
+    NodeState& place = cluster_.place(x);
     for (const auto& [peer, at] : place.sides) {
       Side& side = cluster_.side(at);
       if (!side.linked || !side.known || place.delivery->waits_for(peer)) continue;
@@ -68,16 +63,16 @@ class SimulatedDriver {
   }
 
   /// What was sent at one side of a link reaches the node at the other one.
-  void take_in(std::uint32_t sent_at, typename Carrier::Packet packet) {
+  void take_in(std::uint32_t sent_at, SimulatedCarrier::Packet packet) {
     const std::uint32_t at = sent_at ^ 1U;
     Side& side = cluster_.open(at);
-    Place& here = cluster_.place(side.from);
+    NodeState& here = cluster_.place(side.from);
     side.peer_reason = packet.reason;
     const Receipt receipt = here.delivery->receive(side.to, std::move(packet.frame));
     if (receipt.fate == FrameFate::refused) ++carrier_.traffic().refused;
     if (side.linked) {
-      const auto& link = cluster_.link(side);
-      side.speed.accepted(Look::epoch(link), Look::accepted(link), clock_.now());
+      const Session& link = cluster_.link(side);
+      side.speed.accepted(link.epoch(), link.accepted(), clock_.now());
     }
     side.tries = 0;
     side.probed = false;
@@ -106,7 +101,7 @@ class SimulatedDriver {
       mark_dirty(at);
       return false;
     }
-    auto& delivery = *cluster_.place(side.from).delivery;
+    Delivery& delivery = *cluster_.place(side.from).delivery;
     // A leaver does not give up those who live, else they would never know what it gives back.
     const bool stays = cluster_.is_leaving(side.from) && cluster_.is_live(side.to);
     if (side.known && !stays && clock_.now() - side.patient_since >= options_.dead_after()) {
@@ -114,7 +109,7 @@ class SimulatedDriver {
       side.probed = false;
       ++carrier_.traffic().suspicions;
       side.tries = 0;
-    } else if (side.progress != Look::progress(cluster_.link(side))) {
+    } else if (side.progress != cluster_.link(side).progress()) {
       side.tries = 0;  // it was no standstill
     } else {
       delivery.resend(side.to);
@@ -128,16 +123,16 @@ class SimulatedDriver {
  private:
   void speak(std::uint32_t at) {
     Side& side = cluster_.side(at);
-    Place& here = cluster_.place(side.from);
+    NodeState& here = cluster_.place(side.from);
     bool may_finish = false;
     if (calm_.must_say_finished(side)) {
       // In its turn: after all that was sent before it.
-      may_finish = Look::outgoing(cluster_.link(side)) <= side.sent_after_finish;
+      may_finish = cluster_.link(side).unconfirmed() <= side.sent_after_finish;
       if (may_finish && !std::exchange(side.finish_said, true)) here.delivery->resend(side.to);
     }
     while (auto frame = here.delivery->next_frame(side.to)) {
       if (frame->offer) {
-        side.speed.offered(Look::epoch(cluster_.link(side)), frame->sequence, frame->offer->bytes(),
+        side.speed.offered(cluster_.link(side).epoch(), frame->sequence, frame->offer->bytes(),
                            clock_.now());
       }
       carrier_.carry(at, {std::move(*frame), may_finish, side.finish_told, here.reason});
@@ -158,16 +153,16 @@ class SimulatedDriver {
     const Time pause =
         std::min(options_.resend_after() * (std::int64_t{1} << std::min(side.tries, 16U)),
                  std::max(most, options_.resend_after()));
-    side.progress = Look::progress(cluster_.link(side));
+    side.progress = cluster_.link(side).progress();
     side.awaited = std::max(side.awaited, side.arrives);
     clock_.plan(std::max(clock_.now(), side.awaited) + side.link.latency + pause,
                 SimulatedClock::timer, at);
   }
 
   const SimulatedOptions& options_;
-  Cluster& cluster_;
-  SimulatedCalm<Rules>& calm_;
-  Carrier& carrier_;
+  SimulatedCluster& cluster_;
+  SimulatedCalm& calm_;
+  SimulatedCarrier& carrier_;
   SimulatedClock& clock_;
   std::vector<std::uint32_t> dirty_;  // sides that may have something to say
 };

@@ -17,11 +17,11 @@
 namespace gossamer {
 
 /// The faults of a `SimulatedGroup`, which is made of it; users do not need it.
-template <class Node, class Rules>
+template <class Node>
 class FaultPlayer {
  public:
-  using Members = NodeSlots<Node, Rules>;
-  using Turns = StepScheduler<Node, Rules>;
+  using Members = NodeSlots<Node>;
+  using Turns = StepScheduler<Node>;
 
   /// `on_crash` is called before a node dies.
   FaultPlayer(const SimulatedGroupOptions& options, Members& members, Turns& turns,
@@ -90,12 +90,12 @@ class FaultPlayer {
   bool inflict(const fault::Crash& f) {
     if (f.node >= members_.size() || !world_.is_running(f.node)) return false;
     auto& member = members_[f.node];
-    const bool lived = member.is_live();
+    const bool was_live = member.is_live();
     if (member.node && on_crash_) on_crash_(*member.node);
     turns_.pause(member);
     world_.crash(f.node);
     member.node.reset();
-    if (lived && callback_ != nullptr) {
+    if (was_live && callback_ != nullptr) {
       callback_->on_end(world_.now(), f.node, observe::Callback::End::crashed);
     }
     return true;
@@ -154,7 +154,7 @@ class FaultPlayer {
   const SimulatedGroupOptions& options_;
   Members& members_;
   Turns& turns_;
-  typename Members::World& world_;
+  transport::SimulatedWorld& world_;
   observe::Callback* callback_;
   SimulationCallback* simulation_;
   const std::function<void(const Node&)>& on_crash_;

@@ -15,21 +15,18 @@
 
 namespace gossamer::transport {
 
-/// Begins and ends the nodes' lives. A node that crashes is gone at once; one that leaves stays
-/// until all with whom it is in mark_dirty know how much it gives back.
-template <class Rules>
+/// Begins and ends the nodes' incarnations. A node that crashes is gone at once; one that leaves
+/// stays until all with whom it is in touch know how much it gives back.
 class NodeLifecycle {
  public:
-  using Cluster = SimulatedCluster<Rules>;
-  using Place = typename Cluster::Place;
-  using State = typename Cluster::State;
+  using State = SimulatedPresence::State;
 
-  NodeLifecycle(const SimulatedOptions& options, Cluster& cluster, SimulatedCalm<Rules>& calm,
-                SimulatedDriver<Rules>& driver)
+  NodeLifecycle(const SimulatedOptions& options, SimulatedCluster& cluster, SimulatedCalm& calm,
+                SimulatedDriver& driver)
       : options_(options), cluster_(cluster), calm_(calm), driver_(driver) {}
 
   void begin(PeerId id, std::vector<PeerId> peers) {
-    Place& place = cluster_.place(id);
+    NodeState& place = cluster_.place(id);
     place.begin(id, std::move(peers), options_.limits());
     cluster_.presence(id).frozen_until = Time(0);
     cluster_.presence(id).state = State::live;
@@ -42,7 +39,7 @@ class NodeLifecycle {
 
   /// Takes no more steps, and tells all peers.
   void finish(PeerId id) {
-    Place& place = cluster_.place(id);
+    NodeState& place = cluster_.place(id);
     if (std::exchange(place.finished, true)) return;
     --active_;
     for (const PeerId peer : std::vector<PeerId>(place.peers)) {
@@ -64,7 +61,7 @@ class NodeLifecycle {
 
   /// A live node begins to leave.
   void leave(PeerId id, Reason reason) {
-    Place& place = cluster_.place(id);
+    NodeState& place = cluster_.place(id);
     if (!place.finished) --active_;
     cluster_.presence(id).state = State::leaving;
     place.reason = reason;
@@ -77,9 +74,9 @@ class NodeLifecycle {
     say_farewell(id);
   }
 
-  /// What a leaver does after each frame: takes home what comes, and goes when it may.
+  /// What a leaver does after each frame: takes back what comes, and goes when it may.
   void say_farewell(PeerId id) {
-    Place& place = cluster_.place(id);
+    NodeState& place = cluster_.place(id);
     while (auto event = place.delivery->poll()) {
       const Message* message = nullptr;
       if (const auto* delivered = std::get_if<Delivered>(&*event)) message = &delivered->message;
@@ -93,12 +90,12 @@ class NodeLifecycle {
     calm_.refresh(id);
     if (place.delivery->may_close() && is_in_touch(id)) end(id, State::left);
   }
-  /// Weight that came home to nodes that had closed their ends.
+  /// Weight that came back to nodes that had closed their ends.
   [[nodiscard]] double left_behind() const { return left_behind_; }
 
   /// Whether sessions are open with all live peers that the node has met.
   [[nodiscard]] bool is_in_touch(PeerId id) const {
-    const Place& place = cluster_.place(id);
+    const NodeState& place = cluster_.place(id);
     return std::all_of(place.sides.begin(), place.sides.end(), [&](const auto& entry) {
       const PeerId peer = entry.first;
       return !cluster_.is_live(peer) || !cluster_.side(entry.second).linked ||
@@ -108,7 +105,7 @@ class NodeLifecycle {
 
  private:
   void end(PeerId id, State state) {
-    Place& place = cluster_.place(id);
+    NodeState& place = cluster_.place(id);
     cluster_.presence(id).state = state;
     calm_.dealt_with(id);
     calm_.unbox(id);
@@ -122,9 +119,9 @@ class NodeLifecycle {
   }
 
   const SimulatedOptions& options_;
-  Cluster& cluster_;
-  SimulatedCalm<Rules>& calm_;
-  SimulatedDriver<Rules>& driver_;
+  SimulatedCluster& cluster_;
+  SimulatedCalm& calm_;
+  SimulatedDriver& driver_;
   std::size_t active_ = 0;  // live nodes that have not finished
   double left_behind_ = 0;
 };

@@ -46,10 +46,10 @@ struct NodeSlot {
 };
 
 /// The members of a `SimulatedGroup`, which is made of it; users do not need it.
-template <class Node, class Rules>
+template <class Node>
 class NodeSlots {
  public:
-  using World = transport::SimulatedWorld<Rules>;
+  using World = transport::SimulatedWorld;
   using Slot = NodeSlot<Node>;
   using Factory = std::function<std::unique_ptr<Node>(Context)>;
 
@@ -151,7 +151,7 @@ class NodeSlots {
   /// The stream of the seed that belongs to the costs of computing.
   static constexpr std::uint64_t cost_stream = std::uint64_t{2} << 48U;
 
-  void begin(PeerId id, typename World::Endpoint endpoint, double weight) {
+  void begin(PeerId id, transport::Simulated endpoint, double weight) {
     if (id == members_.size()) members_.push_back(std::make_unique<Slot>());
     auto fresh = std::make_unique<Slot>();
     fresh->ticket = members_[id]->ticket + 1;

@@ -5,7 +5,6 @@
 
 #include <gossamer/simulation/detail/packet_fate.hpp>
 #include <gossamer/transport/delivery/delivery.hpp>
-#include <gossamer/transport/delivery/look_inside.hpp>
 #include <gossamer/transport/speed_gauge.hpp>
 
 #include <algorithm>
@@ -76,12 +75,8 @@ struct SimulatedSide {
   }
 };
 
-/// One node's place in the world; it outlives the node's lives.
-template <class Rules>
+/// One node's place in the world; it outlives the node's incarnations.
 struct NodeState {
-  using Look = LookInside<Rules>;
-  using Delivery = BasicDelivery<Message, Look>;
-
   bool finished = false;
   bool ready = false;    // it has an event
   bool holding = false;  // what it sends waits in the outbox
@@ -94,7 +89,7 @@ struct NodeState {
   std::vector<std::pair<PeerId, std::uint32_t>> sides;  // of its links, by peer
   std::vector<Message> outbox;
   std::size_t polled = 0;
-  double left_behind = 0;  // weight that came home after the node had closed its end
+  double left_behind = 0;  // weight that came back after the node had closed its end
   SimulatedChannel uplink;
   SimulatedChannel downlink;
   Counters status;
@@ -138,7 +133,9 @@ struct NodeState {
   void add_side(PeerId peer, std::uint32_t side) { sides.insert(place_of(peer), {peer, side}); }
 
  private:
-  [[nodiscard]] auto place_of(PeerId peer) const {
+  using Sides = std::vector<std::pair<PeerId, std::uint32_t>>;
+
+  [[nodiscard]] Sides::const_iterator place_of(PeerId peer) const {
     return std::lower_bound(sides.begin(), sides.end(), peer,
                             [](const auto& entry, PeerId id) { return entry.first < id; });
   }

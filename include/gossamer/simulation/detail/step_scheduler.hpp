@@ -22,10 +22,10 @@ namespace gossamer {
 /// A node that trains has its next turn when its step's time is over; one that waits, when it has
 /// an event. Turns, faults and the end of a condition's time are events of the world, whose `value`
 /// and `ticket` say whose turn it is, in which incarnation.
-template <class Node, class Rules>
+template <class Node>
 class StepScheduler {
  public:
-  using Members = NodeSlots<Node, Rules>;
+  using Members = NodeSlots<Node>;
   using Slot = typename Members::Slot;
   using Role = typename Slot::Role;
   using Time = transport::Time;
@@ -308,7 +308,7 @@ class StepScheduler {
 
   const SimulatedGroupOptions& options_;
   Members& members_;
-  typename Members::World& world_;
+  transport::SimulatedWorld& world_;
   observe::Callback* callback_;
   SimulationCallback* simulation_;
   double delivered_ = 0;  // weight, in this turn

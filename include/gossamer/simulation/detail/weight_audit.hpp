@@ -22,11 +22,11 @@ struct SimulatedTraffic {
 /// Where the weight is, by the ledgers of the nodes that run:
 ///
 ///     weight of the live nodes' models + in_hand + on_the_way + with_the_gone
-///         + what the lives that are over began with   =   1
+///         + what the incarnations that are over began with   =   1
 struct WeightAudit {
   double in_hand = 0;        ///< in nodes' queues: theirs, but not yet in their models
   double on_the_way = 0;     ///< given away by one running node and not yet had by the other
-  double with_the_gone = 0;  ///< what lives that are over had more at their end than at their start
+  double with_the_gone = 0;  ///< what incarnations that are over gained until their end
   /// The smallest amount on the way of one link: negative if something was delivered that was not
   /// given, or twice.
   double least_on_the_way = 0;

@@ -6,7 +6,6 @@
 #include <gossamer/transport/delivery/event_queue.hpp>
 #include <gossamer/transport/delivery/frame.hpp>
 #include <gossamer/transport/delivery/ledger.hpp>
-#include <gossamer/transport/delivery/rules.hpp>
 #include <gossamer/transport/delivery/session.hpp>
 #include <gossamer/transport/message.hpp>
 #include <gossamer/transport/peer_map.hpp>
@@ -30,18 +29,18 @@ namespace gossamer::transport {
 ///
 /// A message is its sender's until the receiver has said that it is there, then the receiver's; it
 /// reaches the receiver's rule only after that, a round trip later than its bytes (`Session`
-/// draws the states). If the receiver is declared dead, what is still the sender's comes home at
-/// once. What was granted and not confirmed is in doubt until the two meet again; then it is
-/// confirmed, or comes home, or is booked as lost with the peer if that has lost its memory.
+/// draws the states). If the receiver is declared dead, what is still the sender's is returned
+/// at once. What was granted and not confirmed is in doubt until the two meet again; then it is
+/// confirmed, or returned, or is booked as lost with the peer if that has lost its memory.
 ///
 /// Connections may break and come back within a session: call `resend()`. A peer that was declared
 /// dead is not believed in the old session any more; it is back, with PeerJoined, when it has
 /// answered a hello, which both sides' `resend()` repeats.
 ///
 /// Invariant  Each message is polled at most once, and never both by its receiver and, returned, by
-///            its sender. Weight of a live node is lost only if granted to a incarnation of a peer that is
-///            over. PeerLeft comes before what that peer returns. Messages of one sender come in
-///            their order.
+///            its sender. Weight of a live node is lost only if granted to an incarnation of a peer
+///            that is over. PeerLeft comes before what that peer returns. Messages of one sender
+///            come in their order.
 /// Cost       Four frames per message, of which three can ride on others; O(log peers) per call
 ///            unless said otherwise. Payloads go by handle; nothing is allocated once the queues
 ///            have had their greatest length.
@@ -53,152 +52,146 @@ namespace gossamer::transport {
 /// Source     After two-phase commit (Gray, "Notes on data base operating systems", 1978) with the
 ///            answer to each failure fixed in advance; numbers that both sides choose, after
 ///            Tomlinson, "Selecting sequence numbers", 1975.
-template <Deliverable Carried, class Rules = DeliveryRules>
-class BasicDelivery {
-  using Link = Session<Carried, Rules>;
-  using Home = DeliveryQueue<Carried>;
-
+class Delivery {
  public:
-  using Frame = DeliveryFrame<Carried>;
-  using Delivered = typename Home::Events::Delivered;
-  using Returned = typename Home::Events::Returned;
-  using Event = typename Home::Events::Event;
+  using Frame = DeliveryFrame;
 
-  /// Node `self` in its incarnation `incarnation` >= 1, a number larger than in any incarnation before: the time
-  /// of its start will do, or a count that is kept on disk.
-  BasicDelivery(PeerId self, std::uint64_t incarnation, DeliveryLimits limits = {})
-      : incarnation_(incarnation), home_{self, limits} {
+  /// Node `self` in its incarnation >= 1, a number larger than that of any before: the time of its
+  /// start will do, or a count that is kept on disk.
+  Delivery(PeerId self, std::uint64_t incarnation, DeliveryLimits limits = {})
+      : incarnation_(incarnation), queue_{self, limits} {
     limits.check();
     if (incarnation == 0) throw ConfigError("Delivery: incarnation must be at least 1, got 0");
   }
 
-  [[nodiscard]] PeerId self() const { return home_.self; }
+  [[nodiscard]] PeerId self() const { return queue_.self; }
   [[nodiscard]] std::uint64_t incarnation() const { return incarnation_; }
 
   /// A peer that the node knows from the start: what is sent to it waits for the first session.
   void add(PeerId peer) {
-    const auto [link, is_new] = links_.add(peer, peer, incarnation_);
-    if (is_new) link.announce();
+    const auto [session, is_new] = sessions_.add(peer, peer, incarnation_);
+    if (is_new) session.announce();
   }
   /// A peer that the node learns of by PeerJoined, when the first session opens.
-  void admit(PeerId peer) { links_.add(peer, peer, incarnation_); }
+  void admit(PeerId peer) { sessions_.add(peer, peer, incarnation_); }
 
   /// Takes a message to `message.to`. It comes back at once if that is unknown, gone, or slow, or
   /// if its weight is above the limit, so that no peer would take it.
-  void send(Carried message) {
+  void send(Message message) {
     if (!(message.weight >= 0 && std::isfinite(message.weight))) {
       throw std::invalid_argument(
           "node " + std::to_string(self()) + ": a message to peer " + std::to_string(message.to) +
           " must have a finite weight of at least 0, got " + std::to_string(message.weight));
     }
     message.from = self();
-    if (Link* link = find(message.to)) {
-      link->send(home_, std::move(message));
+    if (Session* session = find(message.to)) {
+      session->send(queue_, std::move(message));
     } else {
-      home_.give_back(std::move(message), Reason::left);
+      queue_.give_back(std::move(message), Reason::left);
     }
   }
 
   /// Takes in a frame that came from `peer`. `next_frame(peer)` may have an answer.
   Receipt receive(PeerId peer, Frame frame) {
-    if (Link* link = find(peer)) return link->receive(home_, frame);
+    if (Session* session = find(peer)) return session->receive(queue_, frame);
     return {FrameFate::refused, {self(), peer, FrameRule::known_peer}};
   }
 
   /// What to write to `peer` now, with at most one message. Ask until there is nothing, after each
   /// call that concerns the peer and whenever the connection has room.
   std::optional<Frame> next_frame(PeerId peer) {
-    Link* link = find(peer);
-    return link != nullptr ? link->next_frame(home_) : std::nullopt;
+    Session* session = find(peer);
+    return session != nullptr ? session->next_frame(queue_) : std::nullopt;
   }
 
   /// Says again what `peer` is not known to have heard: when a connection is new, and from time to
   /// time while `waits_for(peer)`.
   void resend(PeerId peer) {
-    if (Link* link = find(peer)) link->resend();
+    if (Session* session = find(peer)) session->resend();
   }
 
-  /// The peer seems dead: PeerLeft, and what is not granted comes home.
+  /// The peer seems dead: PeerLeft, and what is not granted is returned.
   void declare_dead(PeerId peer) {
-    if (Link* link = find(peer)) link->end_session(home_);
+    if (Session* session = find(peer)) session->end_session(queue_);
   }
 
   /// Declares a peer dead that is known to be gone for good. What is in doubt is booked as lost
-  /// with it, its memory freed, and this incarnation of the peer never heard again: if it lives after all,
-  /// that weight is lost with a live node, so a time-out is no reason.
+  /// with it, its memory freed, and this incarnation of the peer never heard again: if it runs
+  /// after all, that weight is lost with a live node, so a time-out is no reason.
   void forget(PeerId peer) {
-    if (Link* link = find(peer)) {
-      link->end_session(home_);
-      link->forget();
+    if (Session* session = find(peer)) {
+      session->end_session(queue_);
+      session->forget();
     }
   }
 
   /// Begins to leave, after the node has handed its weight over. What it has not polled of the open
   /// sessions is its senders' again, and nothing more is accepted; what it has sent goes on.
-  /// Carry frames until `may_close()`, and poll: what comes home, or came from a peer that is gone,
-  /// can be sent to somebody else.
+  /// Carry frames until `may_close()`, and poll: what is returned, or came from a peer that is
+  /// gone, can be sent to somebody else.
   void leave() {
-    if (std::exchange(home_.leaving, true)) return;
-    for (std::size_t i = home_.events.size(); i > 0; --i) {
-      auto queued = home_.events.pop();
-      Link* link = find(queued.peer);
-      if (link == nullptr || !link->give_up(queued)) home_.events.push(std::move(queued));
+    if (std::exchange(queue_.leaving, true)) return;
+    for (std::size_t i = queue_.events.size(); i > 0; --i) {
+      auto queued = queue_.events.pop();
+      Session* session = find(queued.peer);
+      if (session == nullptr || !session->give_up(queued)) queue_.events.push(std::move(queued));
     }
-    links_.for_each([](Link& link) { link.leave(); });
+    sessions_.for_each([](Session& session) { session.leave(); });
   }
 
   /// Whether a leaver may go: all that it sent is settled, and every peer in touch knows how much
   /// it gives back. O(peers).
   [[nodiscard]] bool may_close() const {
-    bool may = home_.leaving;
-    links_.for_each([&may](const Link& link) { may = may && link.may_close(); });
+    bool may = queue_.leaving;
+    sessions_.for_each([&may](const Session& session) { may = may && session.may_close(); });
     return may;
   }
 
   /// Whether `poll()` has an event.
-  [[nodiscard]] bool has_event() const { return !home_.events.empty(); }
+  [[nodiscard]] bool has_event() const { return !queue_.events.empty(); }
 
   /// The next event for the node. For a Delivered this is the moment that its sender is told.
   std::optional<Event> poll() {
-    if (home_.events.empty()) return std::nullopt;
-    auto queued = home_.events.pop();
-    if (Link* link = find(queued.peer)) link->polled(queued);
+    if (queue_.events.empty()) return std::nullopt;
+    auto queued = queue_.events.pop();
+    if (Session* session = find(queued.peer)) session->polled(queued);
     return std::move(queued.event);
   }
 
   /// Whether a session with the peer is open here.
   [[nodiscard]] bool is_open(PeerId peer) const {
-    const Link* link = find(peer);
-    return link != nullptr && link->is_open();
+    const Session* session = find(peer);
+    return session != nullptr && session->is_open();
   }
 
   /// Whether this side needs to hear from the peer: if it is silent for a while, `resend()`; for
   /// long, `declare_dead()`.
   [[nodiscard]] bool waits_for(PeerId peer) const {
-    const Link* link = find(peer);
-    return link != nullptr && link->waits(home_);
+    const Session* session = find(peer);
+    return session != nullptr && session->waits(queue_);
   }
 
   /// Messages under way to or from the peer, unpolled ones included; nothing is under way on a link
   /// if this is 0 on both sides. What is in doubt with a peer that is gone does not count.
   [[nodiscard]] std::size_t under_way(PeerId peer) const {
-    const Link* link = find(peer);
-    return link != nullptr ? link->outgoing() + link->incoming() : 0;
+    const Session* session = find(peer);
+    return session != nullptr ? session->outgoing() + session->incoming() : 0;
   }
   /// The same over all peers, and whatever else was not polled. O(peers).
   [[nodiscard]] std::size_t under_way() const {
-    std::size_t sum = home_.events.size();
-    links_.for_each([&sum](const Link& link) { sum += link.outgoing() + link.held(); });
+    std::size_t sum = queue_.events.size();
+    sessions_.for_each(
+        [&sum](const Session& session) { sum += session.outgoing() + session.held(); });
     return sum;
   }
 
   /// The books with the incarnation of the peer that was last met. O(messages that wait here).
   [[nodiscard]] Ledger ledger(PeerId peer) const {
-    const Link* link = find(peer);
-    if (link == nullptr) return {};
-    Ledger ledger = link->ledger();
-    for (std::size_t i = 0; i < home_.events.size(); ++i) {
-      const auto& queued = home_.events[i];
+    const Session* session = find(peer);
+    if (session == nullptr) return {};
+    Ledger ledger = session->ledger();
+    for (std::size_t i = 0; i < queue_.events.size(); ++i) {
+      const auto& queued = queue_.events[i];
       if (queued.peer != peer) continue;
       if (const auto* returned = std::get_if<Returned>(&queued.event)) {
         ledger.returning.add(returned->message.weight);
@@ -208,24 +201,22 @@ class BasicDelivery {
     }
     return ledger;
   }
-  /// The books with all lives of the peer before that one, together.
+  /// The books with all incarnations of the peer before that one, together.
   [[nodiscard]] Flows past(PeerId peer) const {
-    const Link* link = find(peer);
-    return link != nullptr ? link->past() : Flows{};
+    const Session* session = find(peer);
+    return session != nullptr ? session->past() : Flows{};
   }
 
- private:
-  friend Rules;  // the tests' rules look inside, to tell two states apart
+  /// What stands between the node and a peer that was added or admitted.
+  [[nodiscard]] const Session& session(PeerId peer) const { return *find(peer); }
 
-  [[nodiscard]] Link* find(PeerId peer) { return links_.find(peer); }
-  [[nodiscard]] const Link* find(PeerId peer) const { return links_.find(peer); }
+ private:
+  [[nodiscard]] Session* find(PeerId peer) { return sessions_.find(peer); }
+  [[nodiscard]] const Session* find(PeerId peer) const { return sessions_.find(peer); }
 
   std::uint64_t incarnation_;
-  Home home_;
-  PeerMap<Link> links_;
+  EventQueue queue_;
+  PeerMap<Session> sessions_;
 };
-
-/// What TCP and the simulator run.
-using Delivery = BasicDelivery<Message>;
 
 }  // namespace gossamer::transport

@@ -7,7 +7,6 @@
 #include <gossamer/transport/delivery/ring.hpp>
 #include <gossamer/transport/message.hpp>
 
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -15,39 +14,6 @@
 #include <variant>
 
 namespace gossamer::transport {
-
-/// What can be delivered: `Message`, or a test's small stand-in. `set_aside()` is called when it is
-/// in doubt whether the peer has it.
-template <class T>
-concept Deliverable = std::copyable<T> && std::default_initializable<T> && requires(T& t) {
-  { t.from } -> std::same_as<PeerId&>;
-  { t.to } -> std::same_as<PeerId&>;
-  { t.weight } -> std::same_as<double&>;
-  { t.bytes() } -> std::same_as<std::size_t>;
-  { t.set_aside() } -> std::same_as<void>;
-};
-
-/// The events that hold a `Carried`; for `Message`, those of the transport contract.
-template <class Carried>
-struct DeliveryEvents {
-  /// As transport::Delivered.
-  struct Delivered {
-    Carried message;
-  };
-  /// As transport::Returned.
-  struct Returned {
-    Carried message;
-    Reason reason;
-  };
-  using Event = std::variant<Delivered, Returned, PeerJoined, PeerLeft>;
-};
-/// The contract's own.
-template <>
-struct DeliveryEvents<Message> {
-  using Delivered = transport::Delivered;
-  using Returned = transport::Returned;
-  using Event = transport::Event;
-};
 
 /// What a link to one peer may hold in each direction; the same on all nodes of a group.
 struct DeliveryLimits {
@@ -64,21 +30,17 @@ struct DeliveryLimits {
   }
 
   /// Whether `next` has room beside that many messages and bytes.
-  template <class Carried>
-  [[nodiscard]] bool fits(std::size_t count, std::size_t size, const Carried& next) const {
+  [[nodiscard]] bool fits(std::size_t count, std::size_t size, const Message& next) const {
     return count == 0 ||
            (count < messages && next.bytes() <= bytes && size <= bytes - next.bytes());
   }
 };
 
 /// One per node; its links write into it.
-template <Deliverable Carried>
-struct DeliveryQueue {
-  using Events = DeliveryEvents<Carried>;
-
+struct EventQueue {
   /// An event that the node has not polled, and the link that it is of.
   struct Queued {
-    typename Events::Event event;
+    Event event;
     PeerId peer = 0;
     std::uint64_t epoch = 0;  ///< this node's side of the session in which it was delivered
   };
@@ -88,17 +50,14 @@ struct DeliveryQueue {
   bool leaving = false;
   Ring<Queued> events = {};
 
-  void deliver(PeerId peer, std::uint64_t epoch, Carried message) {
-    events.push({typename Events::Delivered{std::move(message)}, peer, epoch});
+  void deliver(PeerId peer, std::uint64_t epoch, Message message) {
+    events.push({Delivered{std::move(message)}, peer, epoch});
   }
-  void give_back(Carried message, Reason reason) {
+  void give_back(Message message, Reason reason) {
     const PeerId peer = message.to;
-    events.push({typename Events::Returned{std::move(message), reason}, peer, 0});
+    events.push({Returned{std::move(message), reason}, peer, 0});
   }
-  template <class News>
-  void tell(PeerId peer, News news) {
-    events.push({news, peer, 0});
-  }
+  void tell(PeerId peer, Event news) { events.push({std::move(news), peer, 0}); }
 };
 
 }  // namespace gossamer::transport

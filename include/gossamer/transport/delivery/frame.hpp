@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gossamer/fwd.hpp>
+#include <gossamer/transport/message.hpp>
 
 #include <compare>
 #include <cstdint>
@@ -11,9 +12,10 @@
 
 namespace gossamer::transport {
 
-/// One side's name for a session: which incarnation of the node it is, and which session of that incarnation
-/// with this peer. Both count from 1 and only grow; all zero means unknown. A session is a pair of
-/// these, one chosen by each side, so that nobody has to agree on a number and no pair comes twice.
+/// One side's name for a session: which incarnation of the node it is, and which session of that
+/// incarnation with this peer. Both count from 1 and only grow; all zero means unknown. A session
+/// is a pair of these, one chosen by each side, so that nobody has to agree on a number and no pair
+/// comes twice.
 struct SessionSide {
   std::uint64_t incarnation = 0;
   std::uint64_t epoch = 0;
@@ -23,7 +25,6 @@ struct SessionSide {
 /// One frame. All counters are cumulative in the session, so any frame may be lost, repeated or
 /// overtaken. All fields belong on the wire, the offer's header and payload last; a hello needs the
 /// first two groups only.
-template <class Carried>
 struct DeliveryFrame {
   SessionSide from;  ///< the sender's side of its present session
   SessionSide to;    ///< the receiver's side, as far as the sender knows it
@@ -41,7 +42,7 @@ struct DeliveryFrame {
   std::uint64_t granted = 0;    ///< the sender's messages up to this one are the receiver's
   std::uint64_t delivered = 0;  ///< the receiver's messages up to this one have reached the rule
   std::uint64_t sequence = 0;   ///< number of the offer: 1, 2, ...; 0 without one
-  std::optional<Carried> offer;
+  std::optional<Message> offer;
 };
 
 /// What a frame must obey. In the comments, n is the value that is refused.
@@ -111,7 +112,7 @@ struct FrameError {
 /// What became of a frame that came in.
 enum class FrameFate {
   taken,   ///< it was of the present session, or leads to one
-  old,     ///< of a session or a incarnation that is over: ignored
+  old,     ///< of a session or an incarnation that is over: ignored
   refused  ///< `FrameError` says why; nothing has changed
 };
 

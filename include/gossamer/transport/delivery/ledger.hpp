@@ -48,11 +48,11 @@ class CompensatedSum {
 /// What has passed between a node and a peer, since they met.
 struct Flows {
   // Messages to the peer.
-  CompensatedSum sent;       ///< all that the node wanted to send
-  CompensatedSum confirmed;  ///< delivered by the peer
-  CompensatedSum returned;   ///< came home
-  CompensatedSum
-      lost_with_peer;  ///< granted to a incarnation that ended; whether delivered or not, they were its
+  CompensatedSum sent;            ///< all that the node wanted to send
+  CompensatedSum confirmed;       ///< delivered by the peer
+  CompensatedSum returned;        ///< came back
+  CompensatedSum lost_with_peer;  ///< granted to an incarnation that ended; whether delivered or
+                                  ///< not, they were its
   // Messages from the peer.
   CompensatedSum delivered;  ///< granted by the peer, hence this node's
   CompensatedSum discarded;  ///< were held, and given up: they are the peer's, for ever
@@ -68,14 +68,14 @@ struct Flows {
   }
 };
 
-/// The books of one node with one incarnation (incarnation) of one peer: what has passed, and where the
+/// The books of one node with one incarnation of one peer: what has passed, and where the
 /// rest is now.
 ///
 /// Every message that was sent is in exactly one place:
 ///
 ///     sent = offered + granted + in_doubt + confirmed + returned + lost_with_peer
 ///
-/// and what is the peer's, by these books, is `given()`. Between two nodes that live:
+/// and what is the peer's, by these books, is `given()`. Between two nodes that run:
 ///
 ///     confirmed here  =  delivered there, when nothing is under way or in doubt
 ///                        (the same additions in the same order: the same bits);
@@ -85,7 +85,7 @@ struct Flows {
 /// A node that died held what it began with plus the sum of `surplus()` over the survivors' ledgers
 /// for it, the part that was granted to it and in doubt included; nobody needs to ask it.
 struct Ledger : Flows {
-  CompensatedSum offered;  ///< this node's own still, and comes home if the peer dies
+  CompensatedSum offered;  ///< this node's own still, and is returned if the peer dies
   CompensatedSum granted;  ///< the peer's from here on; it may or may not have delivered them
   CompensatedSum
       in_doubt;  ///< granted, and then the session ended; settled when the two meet again

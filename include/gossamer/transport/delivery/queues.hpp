@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gossamer/transport/delivery/ring.hpp>
+#include <gossamer/transport/message.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -14,9 +15,8 @@ namespace gossamer::transport {
 /// Messages to the peer. Their numbers are 1, 2, ... in a session; the queue begins after the last
 /// that is confirmed. Always confirmed <= granted <= offered, and offered <= confirmed +
 /// queue.size() unless the peer leaves.
-template <class Carried>
 struct DeliveryOutgoing {
-  Ring<Carried> queue;
+  Ring<Message> queue;
   std::size_t bytes = 0;
   std::uint64_t confirmed = 0;
   std::uint64_t granted = 0;
@@ -28,31 +28,31 @@ struct DeliveryOutgoing {
     return static_cast<std::size_t>(granted - confirmed);
   }
 
-  void push(Carried message) {
+  void push(Message message) {
     bytes += message.bytes();
     queue.push(std::move(message));
   }
   /// The oldest one, which is done with.
-  Carried pop() {
-    Carried message = queue.pop();
+  Message pop() {
+    Message message = queue.pop();
     bytes -= message.bytes();
     ++confirmed;
     written = std::max(written, confirmed);
     return message;
   }
-  /// Hands those from the `first` in the queue on to `home`.
-  template <class Home>
-  void take_back(std::size_t first, Home home) {
+  /// Hands those from the `first` in the queue on to `give_back`.
+  template <class GiveBack>
+  void take_back(std::size_t first, GiveBack give_back) {
     for (std::size_t i = first; i < queue.size(); ++i) {
       bytes -= queue[i].bytes();
-      home(std::move(queue[i]));
+      give_back(std::move(queue[i]));
     }
     queue.shrink(first);
   }
 
   [[nodiscard]] bool has_next() const { return written - confirmed < queue.size(); }
   /// A handle to the next one to be written, which gets number `written`.
-  Carried next() {
+  Message next() {
     const auto place = static_cast<std::size_t>(written - confirmed);
     offered = std::max(offered, ++written);
     return queue[place];
@@ -62,16 +62,15 @@ struct DeliveryOutgoing {
 };
 
 /// Messages from the peer. Always polled <= granted <= accepted.
-template <class Carried>
 struct DeliveryIncoming {
-  Ring<Carried> held;        ///< accepted and not granted
+  Ring<Message> held;        ///< accepted and not granted
   std::size_t messages = 0;  ///< these, and those of all sessions that were not polled
   std::size_t bytes = 0;     ///< of all these
   std::uint64_t accepted = 0;
   std::uint64_t granted = 0;
   std::uint64_t polled = 0;
 
-  void push(Carried message) {
+  void push(Message message) {
     ++messages;
     bytes += message.bytes();
     held.push(std::move(message));
@@ -79,7 +78,7 @@ struct DeliveryIncoming {
   /// Drops the oldest one that is held.
   void discard() { unload(held.pop()); }
   /// A message is not here any more.
-  void unload(const Carried& message) {
+  void unload(const Message& message) {
     --messages;
     bytes -= message.bytes();
   }

@@ -62,11 +62,18 @@ class Admission {
     enter(line, now);
   }
 
-  /// An address that a newcomer had given was dialed in vain.
-  void probe_failed(const DialAttempt& dial, const std::string& why) {
+  /// An address that a newcomer had given was dialed in vain. It may come again: a name may not be
+  /// known yet. `is_local`: this node could not dial anybody.
+  void probe_failed(const DialAttempt& dial, const std::string& why, bool is_local = false) {
     for (auto& [id, line] : m_.lines) {
       if (line.state != Connection::State::checking || line.hello.node != dial.node ||
           line.hello.address != dial.address) {
+        continue;
+      }
+      if (is_local) {
+        refuse(line, wire::Refusal::Code::protocol,
+               "it cannot look whether node " + std::to_string(dial.node) + " is at " +
+                   dial.address + ": " + why);
         continue;
       }
       refuse(line, wire::Refusal::Code::address,
@@ -101,8 +108,8 @@ class Admission {
     }
   }
 
-  /// Says why, and closes. The reason is noted once per life of a peer and topic, which is the
-  /// code's unless another one is given.
+  /// Says why, and closes. The reason is noted once per incarnation of a peer and topic, which is
+  /// the code's unless another one is given.
   void refuse(Connection& line, wire::Refusal::Code code, const std::string& why,
               std::optional<MembershipTopic> topic = std::nullopt) {
     if (line.state == Connection::State::closing) return;
@@ -123,9 +130,9 @@ class Admission {
                  {MembershipTopic::What::refused_by_peer, static_cast<int>(refusal.code)},
                  m_.name() + " was refused: " + text);
     const bool asked = line.dialed && line.dial.why != DialAttempt::Why::probe;
-    const bool fatal =  // a stranger cannot stop a run that begins
-        (asked && (refusal.code == Code::run || refusal.code == Code::address)) ||
-        ((asked || line.up()) && refusal.code == Code::model);
+    // An unauthenticated peer cannot stop a run that begins; what may pass is tried again.
+    const bool fatal = (asked && refusal.code == Code::run) ||
+                       ((asked || line.up()) && refusal.code == Code::model);
     if (fatal && m_.peers.empty() && m_.trouble.empty()) m_.trouble = text;
     m_.last_refusal = std::move(text);
     close(line);
@@ -186,9 +193,9 @@ class Admission {
       return false;
     }
     if (entry != nullptr && entry->incarnation > peer.incarnation) {
-      refuse(
-          line, Code::stale,
-          "a later life of node " + std::to_string(peer.node) + " was met already; start it anew");
+      refuse(line, Code::stale,
+             "a later incarnation of node " + std::to_string(peer.node) +
+                 " was met already; start it anew");
       return false;
     }
     const KnownPeer* link = m_.link(peer.node);

@@ -70,7 +70,7 @@ struct Connection {
 /// One peer. `Delivery` has the rest.
 struct KnownPeer {
   LineId line = 0;                ///< the connection in use; 0: none
-  std::uint64_t incarnation = 0;  ///< the life that was met last
+  std::uint64_t incarnation = 0;  ///< the incarnation that was met last
   bool known = false;             ///< among the node's peers
   bool met = false;               ///< it was, at some time
   bool left = false;              ///< it has said its last word

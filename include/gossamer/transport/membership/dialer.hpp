@@ -58,9 +58,9 @@ class Dialer {
     return all;
   }
 
-  /// Nobody was reached, or not whom it was for.
-  void failed(const DialAttempt& dial, const std::string& why, Time now) {
-    if (dial.why == DialAttempt::Why::probe) return handshake_.probe_failed(dial, why);
+  /// Nobody was reached, or not whom it was for. `is_local`: this node could not dial anybody.
+  void failed(const DialAttempt& dial, const std::string& why, Time now, bool is_local = false) {
+    if (dial.why == DialAttempt::Why::probe) return handshake_.probe_failed(dial, why, is_local);
     last_failure = dial.address + ": " + why;
     if (dial.why == DialAttempt::Why::contact) {
       for (Contact& contact : contacts_) {

@@ -40,8 +40,7 @@ class FailureDetector {
     }
     peer->said = now;
     if (frame->offer) {
-      peer->speed.offered(MembershipState::Look::epoch(m_.inner(id)), frame->sequence,
-                          frame->offer->bytes(), now);
+      peer->speed.offered(m_.inner(id).epoch(), frame->sequence, frame->offer->bytes(), now);
     }
     wire::DeliveryBody body;
     body.payload = frame->offer && frame->offer->payload;
@@ -67,13 +66,13 @@ class FailureDetector {
     peer->reason = body.reason;
     const Receipt receipt = m_.delivery.receive(id, std::move(body.frame));
     if (receipt.fate == FrameFate::refused) {
-      return bad_offer(line, spoiled ? "a message of node " + std::to_string(id) +
-                                           " has numbers that are not finite; its weight goes home"
-                                     : receipt.error.text());
+      return bad_offer(line, spoiled
+                                 ? "a message of node " + std::to_string(id) +
+                                       " has numbers that are not finite; its weight is returned"
+                                 : receipt.error.text());
     }
     const auto& link = m_.inner(id);
-    peer->speed.accepted(MembershipState::Look::epoch(link), MembershipState::Look::accepted(link),
-                         now);
+    peer->speed.accepted(link.epoch(), link.accepted(), now);
     m_.mark_dirty(id);
     if (!body.finished && !body.finished_seen) return;
     if (receipt.fate != FrameFate::taken || !peer->known || !m_.delivery.is_open(id)) return;
@@ -84,7 +83,7 @@ class FailureDetector {
     m_.mark_dirty(id);
   }
 
-  /// The peer sent what nobody would take. It is told so, and what it offers goes home to it.
+  /// The peer sent what nobody would take. It is told so, and what it offers is returned to it.
   void bad_offer(Connection& line, const std::string& why) {
     ++m_.counts.bad_offers;
     const PeerId id = line.hello.node;
@@ -122,7 +121,7 @@ class FailureDetector {
         suspect(id);
         continue;
       }
-      const std::uint64_t progress = MembershipState::Look::progress(m_.inner(id));
+      const std::uint64_t progress = m_.inner(id).progress();
       if (progress != peer.progress) {
         peer.progress = progress;
         peer.tries = 0;

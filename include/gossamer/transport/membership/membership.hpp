@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// One node's part in a swarm of nodes that talk over connections: all of it but the bytes.
+/// One node's part in a group of nodes that talk over connections: all of it but the bytes.
 #pragma once
 
 #include <gossamer/error.hpp>
@@ -32,7 +32,7 @@ struct MembershipView {
   Time round_trip{0};           ///< 0: not measured yet
   double bytes_per_second = 0;  ///< of messages to it; 0: not measured yet
   Counters status;
-  Ledger ledger;  ///< with the life that was met last
+  Ledger ledger;  ///< with the incarnation that was met last
 };
 
 /// Holds a node's `Delivery` and decides whom to dial, whom to believe, who is dead, and when all
@@ -108,8 +108,7 @@ class Membership {
   /// Messages to others that are still this node's: for these it must be heard once more.
   [[nodiscard]] std::size_t not_accepted() const {
     std::size_t sum = 0;
-    for (const auto& [id, peer] : m_.links)
-      sum += MembershipState::Look::not_accepted(m_.inner(id));
+    for (const auto& [id, peer] : m_.links) sum += m_.inner(id).not_accepted();
     return sum;
   }
 
@@ -180,7 +179,7 @@ class Membership {
       m_.speak(line);
     }
   }
-  /// Weight that came home after `close()`, where there was nobody to take it.
+  /// Weight that came back after `close()`, where there was nobody to take it.
   [[nodiscard]] double left_behind() const { return m_.left_behind; }
 
   // What happens.
@@ -250,8 +249,9 @@ class Membership {
     calm_.look();
   }
   /// Nobody was reached. `refused`: the machine is there, and says that nobody listens.
-  void dial_failed(const DialAttempt& dial, bool refused, const std::string& why, Time now) {
-    dialer_.failed(dial, why, now);
+  void dial_failed(const DialAttempt& dial, bool refused, const std::string& why, Time now,
+                   bool is_local = false) {
+    dialer_.failed(dial, why, now, is_local);
     const KnownPeer* peer = m_.link(dial.node);
     if (dial.why == DialAttempt::Why::member && refused && peer != nullptr && peer->line == 0) {
       links_.suspect(dial.node);
@@ -333,7 +333,7 @@ class Membership {
   [[nodiscard]] const std::string& trouble() const { return m_.trouble; }
   [[nodiscard]] const std::string& last_refusal() const { return m_.last_refusal; }
   [[nodiscard]] const std::string& last_failure() const { return dialer_.last_failure; }
-  /// Whether a peer has met an earlier life of this node.
+  /// Whether a peer has met an earlier incarnation of this node.
   [[nodiscard]] bool had_earlier_incarnation() const { return m_.earlier_incarnation != 0; }
   [[nodiscard]] const MembershipOptions& options() const { return m_.options; }
   /// How many others have taken part, those who have left included.
@@ -538,7 +538,7 @@ class Membership {
     return ping;
   }
 
-  /// What a leaver does after each frame: takes home what comes.
+  /// What a leaver does after each frame: takes back what comes.
   void say_farewell() {
     if (!m_.closing) return;
     while (auto event = m_.delivery.poll()) {

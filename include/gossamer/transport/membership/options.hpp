@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// What a member of a swarm is told when it is made: who it is, whom it knows, and its patience.
+/// What a member of a group is told when it is made: who it is, whom it knows, and its patience.
 #pragma once
 
 #include <gossamer/error.hpp>
@@ -52,10 +52,11 @@ struct MembershipTimers {
   }
 };
 
-/// A member's place in its swarm.
+/// A member's place in its group.
 struct MembershipOptions {
   PeerId number = 0;
-  std::uint64_t incarnation = 1;      ///< larger in each life of the node, such as its start's time
+  std::uint64_t incarnation =
+      1;  ///< larger in each incarnation of the node, such as its start's time
   std::uint32_t world_size = 0;       ///< how many nodes the run begins with; 0: not known
   std::string run = "gossamer";       ///< only nodes of the same run meet
   std::string address;                ///< where others dial this node; empty: they cannot

@@ -116,7 +116,7 @@ class PeerTransport : public Transport {
 
   /// Waits until this node has met at least `others` peers, so that a group starts together. False
   /// if they are not there in time; `last_connect_error()` may say why. Throws ConfigError for what
-  /// waiting does not mend: another run, another model, a wrong address.
+  /// waiting does not mend: another run, another model.
   bool gather(std::size_t others, std::chrono::nanoseconds within) {
     return gather_until(now() + within,
                         [others](const Membership& member) { return member.met() >= others; });
@@ -136,7 +136,7 @@ class PeerTransport : public Transport {
       return !member.last_refusal().empty() ? member.last_refusal() : member.last_failure();
     });
   }
-  /// Whether a peer has met an earlier life of this node, whose weight is gone.
+  /// Whether a peer has met an earlier incarnation of this node, whose weight is gone.
   [[nodiscard]] bool had_earlier_incarnation() const {
     return endpoint_->with([](Membership& member) { return member.had_earlier_incarnation(); });
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// Who belongs to a swarm, as far as one member knows, and what each has done.
+/// Who belongs to a group, as far as one member knows, and what each has done.
 #pragma once
 
 #include <gossamer/fwd.hpp>
@@ -47,7 +47,7 @@ class Roster {
   [[nodiscard]] std::map<PeerId, RosterEntry>& entries() { return entries_; }
 
   /// What somebody says of a member. That one is lost is the sayer's own view, and is believed only
-  /// of a life that was not heard of before.
+  /// of an incarnation that was not heard of before.
   Change merge(const wire::Entry& news) {
     if (is_full() && find(news.node) == nullptr) return Change::none;
     auto [at, is_new] = entries_.try_emplace(news.node);
@@ -90,7 +90,7 @@ class Roster {
 
   [[nodiscard]] bool is_full() const { return entries_.size() >= most; }
 
-  /// Work of all members and of all their lives.
+  /// Work of all members and of all their incarnations.
   [[nodiscard]] WorkDone work_done() const { return work_done_; }
 
  private:

@@ -4,7 +4,6 @@
 
 #include <gossamer/generator.hpp>
 #include <gossamer/transport/delivery/delivery.hpp>
-#include <gossamer/transport/delivery/look_inside.hpp>
 #include <gossamer/transport/membership/connection.hpp>
 #include <gossamer/transport/membership/options.hpp>
 #include <gossamer/transport/membership/roster.hpp>
@@ -29,7 +28,7 @@ struct MembershipNote {
   std::string text;
 };
 
-/// What a note is about: of one topic there is one note per life of a node.
+/// What a note is about: of one topic there is one note per incarnation of a node.
 struct MembershipTopic {
   enum class What : std::uint8_t {
     refused,          ///< `code` is wire::Refusal::Code
@@ -53,16 +52,13 @@ struct MembershipCounts {
 
 /// See the parts: `Admission`, `Dialer`, `FailureDetector`, `TerminationDetector`.
 struct MembershipState {
-  using Look = LookInside<DeliveryRules>;
-  using LinkDelivery = BasicDelivery<Message, Look>;
-
   explicit MembershipState(MembershipOptions o)
       : options((o.timers.check(), std::move(o))),
         delivery(options.number, options.incarnation, options.limits),
         random(options.seed, (std::uint64_t{1} << 40U) + options.number) {}
 
   MembershipOptions options;
-  LinkDelivery delivery;
+  Delivery delivery;
   Roster roster;
   std::map<LineId, Connection> lines;
   std::map<PeerId, KnownPeer> links;  // those whom `delivery` has met
@@ -79,7 +75,7 @@ struct MembershipState {
   bool finished = false;
   bool closing = false;
   Reason reason = Reason::left;
-  double left_behind = 0;                 // weight that came home after `close()`
+  double left_behind = 0;                 // weight that came back after `close()`
   std::uint64_t earlier_incarnation = 0;  // of this node, that a peer has heard of
   std::uint64_t pings = 0;
 
@@ -98,8 +94,8 @@ struct MembershipState {
     const auto at = links.find(peer);
     return at != links.end() ? &at->second : nullptr;
   }
-  [[nodiscard]] const auto& inner(PeerId peer) const { return Look::link(delivery, peer); }
-  [[nodiscard]] std::size_t outgoing(PeerId peer) const { return Look::outgoing(inner(peer)); }
+  [[nodiscard]] const Session& inner(PeerId peer) const { return delivery.session(peer); }
+  [[nodiscard]] std::size_t outgoing(PeerId peer) const { return inner(peer).unconfirmed(); }
 
   /// The line may have something to say.
   void speak(Connection& line) {
@@ -109,7 +105,7 @@ struct MembershipState {
   void mark_dirty(PeerId id) {
     KnownPeer* peer = link(id);
     if (peer == nullptr) return;
-    const bool known = Look::knows(inner(id));
+    const bool known = inner(id).is_known();
     if (peer->known && !known) {
       peer->finish_told = peer->finish_said = peer->finish_seen = false;
       peer->calm = false;
@@ -126,14 +122,15 @@ struct MembershipState {
     constexpr std::size_t most = 1000;  // nobody fetches them: they are of no use
     if (notes.size() < most) notes.push_back({warning, printable(std::move(text))});
   }
-  /// Notes what happened once per life of a node, however often it happens.
+  /// Notes what happened once per incarnation of a node, however often it happens.
   void note_once(PeerId node, std::uint64_t incarnation, MembershipTopic topic, std::string text) {
     constexpr std::size_t most = 10'000;
     if (noted_.size() < most && noted_.emplace(node, incarnation, topic).second) {
       note(true, std::move(text));
     }
   }
-  /// What strangers may have written in part, made fit for a log: one line, and not a long one.
+  /// What unauthenticated peers may have written in part, made fit for a log: one line, and not a
+  /// long one.
   [[nodiscard]] static std::string printable(std::string text) {
     if (text.size() > wire::Refusal::most_text) text.resize(wire::Refusal::most_text);
     for (char& c : text) {

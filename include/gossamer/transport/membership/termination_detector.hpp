@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// How the members of a swarm find out that all have finished and nothing is under way.
+/// How the members of a group find out that all have finished and nothing is under way.
 #pragma once
 
 #include <gossamer/transport/membership/state.hpp>

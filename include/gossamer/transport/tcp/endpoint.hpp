@@ -8,6 +8,7 @@
 #include <gossamer/transport/membership/traffic.hpp>
 #include <gossamer/transport/tcp/address_policy.hpp>
 #include <gossamer/transport/tcp/connection.hpp>
+#include <gossamer/transport/tcp/descriptors.hpp>
 #include <gossamer/transport/tcp/host_port.hpp>
 #include <gossamer/transport/tcp/input.hpp>
 #include <gossamer/transport/tcp/listener.hpp>
@@ -51,7 +52,7 @@ class TcpEndpoint {
  public:
   /// Listens from now on. Throws ConfigError if it cannot.
   explicit TcpEndpoint(const TcpOptions& options)
-      : options_((options.check(), options)),
+      : options_((options.check(), raise_descriptor_limit(), options)),
         tls_(TlsContext::make(options.security())),
         run_(wire::fingerprint(options.run())),
         attempts_({.burst = static_cast<double>(options.handshakes())}),
@@ -129,7 +130,7 @@ class TcpEndpoint {
     }
     return all;
   }
-  /// Strangers, and what came of them.
+  /// Unauthenticated peers, and what came of them.
   [[nodiscard]] UnauthenticatedPeers::Record attempts() const {
     const std::lock_guard lock(mutex_);
     return attempts_.total();
@@ -248,10 +249,15 @@ class TcpEndpoint {
       auto socket = co_await listener_.acceptor().async_accept(
           asio::redirect_error(asio::use_awaitable, error));
       if (error) {  // no file descriptors, say: later, perhaps
+        if (is_local_error(error)) {
+          log_once("accept " + std::to_string(error.value()),
+                   "a connection cannot be taken: " + explain(error));
+        }
         asio::steady_timer pause(io_, std::chrono::milliseconds(50));
         co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
         continue;
       }
+      close_on_exec(socket);
       const auto from = socket.remote_endpoint(error);
       if (!error && may_begin(from.address())) start(std::move(socket), std::nullopt);
     }
@@ -262,7 +268,7 @@ class TcpEndpoint {
       const std::lock_guard lock(mutex_);
       if (attempts_.begin(from, now())) return true;
     }
-    log_once(from.to_string() + " knocks",
+    log_once(from.to_string() + " connects",
              from.to_string() +
                  " has begun too many connections without being let in; from now "
                  "on it may begin one a second");
@@ -277,8 +283,9 @@ class TcpEndpoint {
     }
     {
       const std::lock_guard lock(mutex_);
-      member_.dial_failed(dial, dialed.refused, dialed.why, now());
+      member_.dial_failed(dial, dialed.refused, dialed.why, now(), dialed.is_local);
     }
+    if (dialed.is_local) log_once("dial " + dialed.why, "nobody can be dialed: " + dialed.why);
     pump(true);
   }
 
@@ -291,7 +298,7 @@ class TcpEndpoint {
     asio::co_spawn(io_, serve(std::move(connection)), asio::detached);
   }
 
-  /// The life of a connection.
+  /// A connection, from its start to its end.
   asio::awaitable<void> serve(Connection c) {
     std::string why;
     try {
@@ -396,7 +403,7 @@ class TcpEndpoint {
     pump(may_dial);
   }
 
-  /// Null for strangers, of whom there may be any number. With the mutex.
+  /// Null for unauthenticated peers, of whom there may be any number. With the mutex.
   Traffic* traffic_of(const TcpConnection& c) {
     return c.peer && member_.is_listed(*c.peer) ? &traffic_[*c.peer] : nullptr;
   }
@@ -519,7 +526,7 @@ class TcpEndpoint {
     pump(true);
   }
 
-  /// Once per address and kind of failure: strangers may come again and again.
+  /// Once per address and kind of failure: unauthenticated peers may come again and again.
   void name_failure(const TcpConnection& c) {
     if (c.greeted || c.malformed) return;  // the member has named it
     const std::string failure = c.stream.failure();

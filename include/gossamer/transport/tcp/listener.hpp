@@ -4,6 +4,7 @@
 
 #include <gossamer/error.hpp>
 #include <gossamer/transport/tcp/address_policy.hpp>
+#include <gossamer/transport/tcp/descriptors.hpp>
 #include <gossamer/transport/tcp/host_port.hpp>
 #include <gossamer/transport/tcp/options.hpp>
 
@@ -32,6 +33,7 @@ namespace gossamer::transport {
 struct TcpDialed {
   std::optional<asio::ip::tcp::socket> socket;  ///< if somebody answered
   bool refused = false;                         ///< the machine says that nobody listens
+  bool is_local = false;                        ///< this machine is to blame, not the other one
   std::string why;
 };
 
@@ -48,6 +50,7 @@ class TcpListener {
     check_address(options.security(), at.address(), "listen on");
     std::error_code error;
     acceptor_.open(at.protocol(), error);
+    if (!error) close_on_exec(acceptor_);
     if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
     if (!error && at.address().is_v6()) {
       acceptor_.set_option(asio::ip::v6_only(!at.address().is_unspecified()), error);
@@ -55,7 +58,7 @@ class TcpListener {
     if (!error) acceptor_.bind(at, error);
     if (!error) acceptor_.listen(tcp::acceptor::max_listen_connections, error);
     if (error) {
-      throw ConfigError("TcpOptions: cannot listen on " + wanted.text() + ": " + error.message());
+      throw ConfigError("TcpOptions: cannot listen on " + wanted.text() + ": " + explain(error));
     }
     advertised_ = advertised(acceptor_.local_endpoint());
   }
@@ -80,7 +83,11 @@ class TcpListener {
             co_await resolver.async_resolve(target.host, std::to_string(target.port),
                                             asio::redirect_error(asio::use_awaitable, error));
         for (const auto& entry : found) all.push_back(entry.endpoint());
-        if (error) result.why = error.message();
+        error = resolve_error(error);
+        if (error) {
+          result.is_local = is_local_error(error);
+          result.why = explain(error);
+        }
       }
     } catch (const ConfigError& error) {
       result.why = error.what();
@@ -93,8 +100,9 @@ class TcpListener {
       std::error_code error;
       result.socket = co_await connect(at, error);
       if (result.socket) co_return result;
+      result.is_local = is_local_error(error);
       result.refused = error == asio::error::connection_refused;
-      result.why = error == asio::error::operation_aborted ? "no answer" : error.message();
+      result.why = error == asio::error::operation_aborted ? "no answer" : explain(error);
     }
     co_return result;
   }
@@ -109,6 +117,9 @@ class TcpListener {
 
   asio::awaitable<std::optional<tcp::socket>> connect(tcp::endpoint at, std::error_code& error) {
     const auto attempt = std::make_shared<Attempt>(io_);
+    attempt->socket.open(at.protocol(), error);
+    if (error) co_return std::nullopt;
+    close_on_exec(attempt->socket);
     attempt->timer.expires_after(options_.connect_timeout());
     attempt->timer.async_wait([attempt](const std::error_code& stopped) {
       std::error_code ignored;

@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -40,7 +41,7 @@ struct TcpOptions {
   /// Where others dial this node, host:port; port 0 is the one it listens on. Empty: where it
   /// listens, or, if that is everywhere, this machine's name.
   TORCH_ARG(std::string, advertise) = "";
-  /// Addresses of members, host:port. Any one that lives will do; more are for when it does not.
+  /// Addresses of members, host:port. Any one that runs will do; more are for when it does not.
   TORCH_ARG(std::vector<std::string>, contacts) = {};
   /// Only nodes of the same run meet.
   TORCH_ARG(std::string, run) = "gossamer";
@@ -53,15 +54,23 @@ struct TcpOptions {
   TORCH_ARG(std::chrono::milliseconds, linger) = std::chrono::seconds(2);
   /// What may be under way to, and from, each peer.
   TORCH_ARG(DeliveryLimits, limits) = {};
-  /// Whether messages with numbers that are not finite are refused; they go home to their sender.
+  /// Whether messages with numbers that are not finite are refused; they are returned to their
+  /// sender.
   TORCH_ARG(bool, refuse_non_finite) = true;
-  /// How many strangers of one address may be in the middle of a handshake, >= 1; one more each
-  /// second for each that failed.
+  /// How many unauthenticated peers of one address may be in the middle of a handshake, >= 1; one
+  /// more each second for each that failed.
   TORCH_ARG(std::size_t, handshakes) = 64;
   /// Where log lines go, from a thread of the endpoint; `nullptr` keeps it silent.
   TORCH_ARG(std::shared_ptr<spdlog::logger>, logger) = nullptr;
 
  public:
+  /// A number for a node that comes to a run that exists: larger than any that a run begins with,
+  /// and so random that no other newcomer has it, either.
+  static PeerId newcomers_number() {
+    std::random_device random;
+    return random() | (std::uint32_t{1} << 16U);
+  }
+
   /// Throws ConfigError for a value that cannot work.
   void check() const {
     (void)HostPort::parse(listen_);

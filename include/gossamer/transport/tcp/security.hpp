@@ -131,7 +131,8 @@ class Security {
     struct stat status {};
     if (::stat(path.c_str(), &status) == 0 && (status.st_mode & S_IRWXO) != 0) {
       throw ConfigError("Security: every user of this machine may use the key in " + path.string() +
-                        ": chmod 600 " + path.string());
+                        ": chmod 600 " + path.string() +
+                        "; a secret of Kubernetes needs defaultMode: 0400 where it is mounted");
     }
   }
 

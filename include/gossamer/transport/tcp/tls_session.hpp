@@ -136,7 +136,7 @@ class TlsSession {
   }
 
   /// Where bytes from the peer go when `input` is wanted, and that `size` of them came. Small until
-  /// the handshake is over: strangers get no memory.
+  /// the handshake is over: unauthenticated peers get no memory.
   std::span<unsigned char> input() { return pipe_.input(state_ == State::open); }
   void received(std::size_t size) { pipe_.received(size); }
   /// The peer ended the connection, or the network did, for the reason that is given.

@@ -13,8 +13,8 @@
 
 namespace gossamer::transport::tls_text {
 
-/// What was printed to a BIO; strangers choose such texts, so it is short and has no control
-/// characters.
+/// What was printed to a BIO; unauthenticated peers choose such texts, so it is short and has no
+/// control characters.
 template <class Print>
 std::string printed(Print print) {
   const std::unique_ptr<BIO, int (*)(BIO*)> bio(BIO_new(BIO_s_mem()), BIO_free);

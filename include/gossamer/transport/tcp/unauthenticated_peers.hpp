@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// How often strangers may knock: a token bucket per address, and what came of it.
+/// How often unauthenticated peers may connect: a token bucket per address, and what came of it.
 #pragma once
 
 #include <gossamer/error.hpp>

@@ -43,8 +43,8 @@ struct Hello {
   std::uint32_t world_size = 0;           ///< how many nodes the run began with; 0: unknown
   bool probe = false;                     ///< only to see whether the address is right
   std::uint64_t model = 0;                ///< fingerprint of its model; 0: it has none yet
-  std::uint64_t earlier_incarnation = 0;  ///< the latest life of the receiver, before this one,
-                                          ///< that the sender has heard of; 0: none
+  std::uint64_t earlier_incarnation = 0;  ///< the latest incarnation of the receiver, before this
+                                          ///< one, that the sender has heard of; 0: none
   std::string address;  ///< where others may dial it; empty in a probe
 
   template <class Self, class Io>
@@ -123,7 +123,7 @@ struct Refusal {
     model,         ///< another model
     number_taken,  ///< a live node has the number
     address,       ///< the advertised address is wrong
-    stale,         ///< a later life of the node was met already
+    stale,         ///< a later incarnation of the node was met already
     offer,         ///< a message that nobody would take
     leaving        ///< the node is on its way out
   };

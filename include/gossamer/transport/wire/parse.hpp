@@ -13,7 +13,7 @@
 
 namespace gossamer::transport::wire {
 
-/// Whether a stranger may say that before it has said hello.
+/// Whether an unauthenticated peer may say that before it has said hello.
 constexpr bool may_come_first(Kind kind) { return kind == Kind::hello || kind == Kind::refusal; }
 
 /// Reads header and fields, which are all in `bytes`. The payload is not there yet.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// The example's nodes on a simulated cluster: looked at, saved, and gone on with.
-#include <cifar10/cluster.hpp>
 #include <cifar10/dataset.hpp>
+#include <cifar10/training.hpp>
 #include <gossamer/observe/digest.hpp>
 
 #include <nlohmann/json.hpp>
@@ -17,9 +17,9 @@
 
 namespace {
 
-using cifar10::Cluster;
 using cifar10::Options;
-using cifar10::Stretch;
+using gossamer::StopCondition;
+using Group = examples::GroupHandle<cifar10::CifarNode>;
 using tests::Approx;
 
 /// One machine of three is slow; one dies, and another one comes.
@@ -46,8 +46,8 @@ what = "join"
     options.probability = 0.5;
     options.momentum = 0.9;
   }
-  std::unique_ptr<Cluster> make() {
-    return cifar10::make_cluster(
+  Group make() {
+    return cifar10::make_group(
         options, data.train, [] { return false; }, [] {});
   }
 
@@ -56,73 +56,73 @@ what = "join"
   cifar10::Dataset data = cifar10::synthetic(tests::seed, 100, 1);
 };
 
-std::string digest(const Cluster& cluster) { return gossamer::observe::digest(cluster.replicas()); }
+std::string digest(const Group& group) { return gossamer::observe::digest(group->replicas()); }
 
 }  // namespace
 
 TEST_CASE("The example on a simulated cluster has one outcome, however often it is looked at",
           "[examples][simulated]") {
   Setting setting;
-  const auto one = setting.make();
-  one->train({.images = 100, .rest_at = 100});
-  const auto two = setting.make();
+  Group one = setting.make();
+  one.train(StopCondition().samples(100), 100);
+  Group two = setting.make();
   for (std::uint64_t images = 20; images <= 100; images += 20) {
-    two->train({.images = images, .rest_at = 100});
+    two.train(StopCondition().samples(100), images);
     CHECK(two->totals().samples >= images);
-    CHECK(two->total_weight() == Approx(1).margin(tests::weight_tolerance));
+    CHECK(two->weight_of_all().value() == Approx(1).margin(tests::weight_tolerance));
   }
-  CHECK(digest(*one) == digest(*two));
-  CHECK(one->virtual_seconds() == two->virtual_seconds());
-  REQUIRE(one->nodes().size() == 3);
-  CHECK(one->nodes()[0]->id() == 1);  // node 0 is gone
-  CHECK(one->nodes()[2]->id() == 3);  // and another one has come
-  CHECK(one->nodes()[0]->counters().steps > 2 * one->nodes()[1]->counters().steps);
+  CHECK(digest(one) == digest(two));
+  CHECK(one.seconds() == two.seconds());
+  REQUIRE(one.nodes().size() == 3);
+  CHECK(one.nodes()[0]->id() == 1);  // node 0 is gone
+  CHECK(one.nodes()[2]->id() == 3);  // and another one has come
+  CHECK(one.nodes()[0]->counters().steps > 2 * one.nodes()[1]->counters().steps);
 
   setting.options.seed = 2;
-  const auto other = setting.make();
-  other->train({.images = 100, .rest_at = 100});
-  CHECK(digest(*other) != digest(*one));
+  Group other = setting.make();
+  other.train(StopCondition().samples(100), 100);
+  CHECK(digest(other) != digest(one));
 }
 
 TEST_CASE("The example on a simulated cluster goes on from a checkpoint", "[examples][simulated]") {
   Setting setting;
-  const auto first = setting.make();
-  first->train({.images = 60, .rest_at = 60});
-  REQUIRE(first->is_calm());
+  Group first = setting.make();
+  first.train(StopCondition().samples(60), 60);
+  REQUIRE(first->is_at_rest());
   gossamer::Archive saved;
-  first->checkpoint(saved);
+  first.checkpoint(saved);
 
-  const auto second = setting.make();
+  Group second = setting.make();
   gossamer::Archive archive(saved.entries());
-  second->checkpoint(archive);
-  CHECK(digest(*second) == digest(*first));
-  CHECK(second->virtual_seconds() == first->virtual_seconds());
-  second->train({.images = 100, .rest_at = 100});
+  second.checkpoint(archive);
+  CHECK(digest(second) == digest(first));
+  CHECK(second.seconds() == first.seconds());
+  second.train(StopCondition().samples(100), 100);
   CHECK(second->totals().samples >= 100);
-  CHECK(second->total_weight() == Approx(1).margin(tests::weight_tolerance));
+  CHECK(second->weight_of_all().value() == Approx(1).margin(tests::weight_tolerance));
 }
 
 TEST_CASE("The example alone on a simulated cluster has nobody to wait for, and does not die",
           "[examples][simulated]") {
   Setting setting;
   setting.options.rule = "single";
-  const auto alone = setting.make();
-  alone->train({.images = 40, .rest_at = 40});
-  CHECK(alone->nodes().size() == 1);
-  CHECK(alone->virtual_seconds().value() == Approx(2.0));
+  Group alone = setting.make();
+  alone.train(StopCondition().samples(40), 40);
+  CHECK(alone.nodes().size() == 1);
+  CHECK(alone.seconds() == Approx(2.0));
 }
 
 TEST_CASE("The example's trace has a lane for each node's life, and the same run",
           "[examples][simulated][trace]") {
   Setting setting;
-  const auto plain = setting.make();
-  plain->train({.images = 100, .rest_at = 100});
+  Group plain = setting.make();
+  plain.train(StopCondition().samples(100), 100);
   setting.options.trace = setting.folder.path() / "trace.json";
-  const auto traced = setting.make();
-  traced->train({.images = 100, .rest_at = 100});
+  Group traced = setting.make();
+  traced.train(StopCondition().samples(100), 100);
   traced->finish();
-  traced->close_trace();
-  CHECK(digest(*traced) == digest(*plain));
+  traced.close_trace();
+  CHECK(digest(traced) == digest(plain));
   std::ifstream file(setting.options.trace);
   std::set<std::string> lanes;
   for (const auto& event : nlohmann::json::parse(file)) {

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT
+/// All rules by name, for command lines, tests, benchmarks and bindings.
+#pragma once
+
+#include <gossamer/error.hpp>
+#include <gossamer/rule/ad_psgd.hpp>
+#include <gossamer/rule/d_psgd.hpp>
+#include <gossamer/rule/downpour.hpp>
+#include <gossamer/rule/dynamic_weighting.hpp>
+#include <gossamer/rule/easgd.hpp>
+#include <gossamer/rule/elastic_gossip.hpp>
+#include <gossamer/rule/gosgd.hpp>
+#include <gossamer/rule/gosgd_pull.hpp>
+#include <gossamer/rule/gossip_pga.hpp>
+#include <gossamer/rule/gossiping_sgd.hpp>
+#include <gossamer/rule/leader_sgd.hpp>
+#include <gossamer/rule/none.hpp>
+#include <gossamer/rule/persyn.hpp>
+#include <gossamer/rule/post_local.hpp>
+#include <gossamer/rule/push_sum.hpp>
+#include <gossamer/rule/registry_options.hpp>
+#include <gossamer/rule/rule.hpp>
+#include <gossamer/rule/sgp.hpp>
+#include <gossamer/rule/slow_momentum.hpp>
+#include <gossamer/rule/sync.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace gossamer::rule {
+
+/// A rule that can be named, and what is to be known before one takes it.
+struct Entry {
+  std::string name;
+  std::string paper;
+  std::string conserves;
+  std::string needs;  ///< in words: whom a node waits for, who takes no steps
+  AnyRule (*make)(const RegistryOptions&);
+
+  // What it goes by, of `RegistryOptions`.
+  bool by_choice = false;  ///< `schedule` and `topology`: when, and which one peer
+  bool by_period = false;  ///< `period`
+  bool by_graph = false;   ///< `graph`
+
+  // What a program must have for it.
+  bool needs_gradient_node = false;  ///< `GradientNode`: it acts between gradient and apply
+  bool needs_centre = false;         ///< a node that takes no steps, so no loop of one's own
+  bool needs_two_way_graph = false;  ///< `graph` has edges that go both ways
+};
+
+inline AnyRule from_name(const std::string& name, const RegistryOptions& options = {});
+
+namespace detail {
+
+inline EasgdOptions centred(const RegistryOptions& o) {
+  return EasgdOptions().tau(o.steps_between()).alpha(o.alpha()).drop(o.drop());
+}
+inline AnyRule slowmo(const RegistryOptions& o) {
+  if (o.base().starts_with("slowmo")) {
+    throw ConfigError("slowmo: base must be another rule, got " + o.base());
+  }
+  return SlowMo(from_name(o.base(), o), o.steps_between(), o.slow_rate(), o.beta());
+}
+
+}  // namespace detail
+
+/// All of them, in the order in which they are listed. A new rule is one header and an entry here.
+inline std::vector<Entry> known() {
+  using O = const RegistryOptions&;
+  return {
+      {.name = "none",
+       .paper = "",
+       .conserves = "weights",
+       .needs = "nothing",
+       .make = [](O) -> AnyRule { return None(); }},
+      {.name = "sync",
+       .paper = "GoSGD slides 2017 (map-reduce)",
+       .conserves = "all nodes equal",
+       .needs = "waits for all, every step",
+       .make = [](O o) -> AnyRule { return Sync().chunks(o.chunks()); },
+       .needs_gradient_node = true},
+      {.name = "persyn",
+       .paper = "arXiv:1804.01852; local SGD",
+       .conserves = "sum of x",
+       .needs = "waits for all, every tau steps",
+       .make = [](O o) -> AnyRule { return PerSyn(o.steps_between()).chunks(o.chunks()); },
+       .by_period = true},
+      {.name = "gosgd",
+       .paper = "arXiv:1804.01852",
+       .conserves = "weights, weighted sum of x",
+       .needs = "nothing",
+       .make = [](O o) -> AnyRule { return GoSgd(o.when(), o.whom()); },
+       .by_choice = true},
+      {.name = "gosgd_pull",
+       .paper = "GoSGD slides 2017 (pull form)",
+       .conserves = "weights, weighted sum of x",
+       .needs = "nothing",
+       .make = [](O o) -> AnyRule { return GoSgdPull(o.when(), o.whom()); },
+       .by_choice = true},
+      {.name = "push_sum",
+       .paper = "Kempe et al. 2003; arXiv:1811.10792",
+       .conserves = "weights, weighted sum of x",
+       .needs = "nothing",
+       .make = [](O o) -> AnyRule { return PushSum(o.when(), o.whom()); },
+       .by_choice = true},
+      {.name = "sgp",
+       .paper = "arXiv:1811.10792",
+       .conserves = "weights, weighted sum of x",
+       .needs = "waits for in-neighbours",
+       .make = [](O o) -> AnyRule { return Sgp(o.any_graph("one_peer_exponential")); },
+       .by_graph = true},
+      {.name = "osgp",
+       .paper = "arXiv:1811.10792 (overlap)",
+       .conserves = "weights, weighted sum of x",
+       .needs = "waits for what is `staleness` steps late",
+       .make = [](O o) -> AnyRule {
+         if (o.staleness() == 0) throw ConfigError("osgp: staleness must be at least 1, got 0");
+         return Sgp(o.any_graph("one_peer_exponential"), o.staleness());
+       },
+       .by_graph = true},
+      {.name = "d_psgd",
+       .paper = "arXiv:1705.09056",
+       .conserves = "sum of x",
+       .needs = "waits for neighbours, every step",
+       .make = [](O o) -> AnyRule { return DPsgd(o.two_way_graph("d_psgd")); },
+       .by_graph = true,
+       .needs_two_way_graph = true},
+      {.name = "ad_psgd",
+       .paper = "arXiv:1710.06952",
+       .conserves = "sum of x",
+       .needs = "nothing",
+       .make = [](O o) -> AnyRule { return AdPsgd(o.when(), o.whom()); },
+       .by_choice = true},
+      {.name = "gossiping_pull",
+       .paper = "arXiv:1611.04581",
+       .conserves = "nothing",
+       .needs = "nothing",
+       .make = [](O o) -> AnyRule { return GossipingPull(o.when(), o.whom()); },
+       .by_choice = true},
+      {.name = "gossiping_push",
+       .paper = "arXiv:1611.04581",
+       .conserves = "nothing",
+       .needs = "nothing",
+       .make = [](O o) -> AnyRule { return GossipingPush(o.when(), o.whom()); },
+       .by_choice = true},
+      {.name = "slowmo",
+       .paper = "arXiv:1910.00643 around another rule",
+       .conserves = "what the other does, between averages",
+       .needs = "waits for all, every tau steps",
+       .make = detail::slowmo,
+       .by_period = true},
+      {.name = "post_local",
+       .paper = "arXiv:1808.07217",
+       .conserves = "sum of x",
+       .needs = "waits for all, `sync_steps` times, then every tau steps",
+       .make = [](O o) -> AnyRule { return post_local(o.sync_steps(), o.steps_between()); },
+       .by_period = true,
+       .needs_gradient_node = true},
+      {.name = "gossip_pga",
+       .paper = "arXiv:2105.09080",
+       .conserves = "sum of x",
+       .needs = "waits for neighbours, and for all every tau steps",
+       .make = [](O o) -> AnyRule {
+         return gossip_pga(o.steps_between(),
+                           DPsgd(o.two_way_graph("gossip_pga"), Mixing::after_gradient));
+       },
+       .by_period = true,
+       .by_graph = true,
+       .needs_two_way_graph = true},
+      {.name = "elastic_gossip",
+       .paper = "arXiv:1812.02407",
+       .conserves = "sum of x",
+       .needs = "nothing",
+       .make = [](O o) -> AnyRule {
+         return ElasticGossip(o.when(), o.whom(), o.alpha() > 0 ? o.alpha() : 0.5);
+       },
+       .by_choice = true},
+      {.name = "easgd",
+       .paper = "arXiv:1412.6651; EAMSGD with Nesterov's momentum",
+       .conserves = "sum of x and the centre",
+       .needs = "a centre, which takes no steps",
+       .make = [](O o) -> AnyRule { return Easgd(detail::centred(o)); },
+       .by_period = true,
+       .needs_centre = true},
+      {.name = "easgd_sync",
+       .paper = "arXiv:1412.6651 (synchronous)",
+       .conserves = "sum of x and the centre",
+       .needs = "a centre; workers wait for all",
+       .make = [](O o) -> AnyRule { return Easgd(detail::centred(o).synchronous(true)); },
+       .by_period = true,
+       .needs_centre = true},
+      {.name = "dynamic_easgd",
+       .paper = "after arXiv:2409.09242, from memory",
+       .conserves = "nothing",
+       .needs = "a centre",
+       .make = [](O o) -> AnyRule { return DynamicEasgd(detail::centred(o)); },
+       .by_period = true,
+       .needs_centre = true},
+      {.name = "downpour",
+       .paper = "Dean et al., NIPS 2012",
+       .conserves = "the sum of all steps, in the centre",
+       .needs = "a centre; workers wait for it",
+       .make = [](O o) -> AnyRule { return Downpour(o.steps_between()); },
+       .by_period = true,
+       .needs_centre = true},
+      {.name = "leader_sgd",
+       .paper = "arXiv:1905.10395",
+       .conserves = "nothing",
+       .needs = "nothing",
+       .make = [](O o) -> AnyRule {
+         const double pull = o.alpha() > 0 ? o.alpha() : 0.1;
+         const std::uint64_t tau = o.steps_between();
+         return LeaderSgd(LeaderSgdOptions().tau(tau).pull(pull).window(tau));
+       },
+       .by_period = true},
+  };
+}
+
+/// The entry of that name. Throws ConfigError, which lists the names that there are.
+inline Entry entry_of(const std::string& name) {
+  std::string all;
+  for (Entry& entry : known()) {
+    if (entry.name == name) return std::move(entry);
+    all += (all.empty() ? "" : ", ") + entry.name;
+  }
+  throw ConfigError("rule must be one of " + all + ", got " + name);
+}
+
+/// The rule of that name, or of "NAME(OF)": `slowmo(sgp)` is SlowMo around SGP, and with a rule
+/// that chooses peers `gosgd(two_choices)` is GoSGD with that topology. Records have `balanced` for
+/// the latter, and `permuted` for `gosgd(permutation)`: these are understood, too. Throws
+/// ConfigError for a name that is not known, and lists those that are; for options that cannot
+/// work, and for a graph that the rule cannot use.
+inline AnyRule from_name(const std::string& name, const RegistryOptions& options) {
+  if (name == "balanced") return from_name("gosgd(two_choices)", options);
+  if (name == "permuted") return from_name("gosgd(permutation)", options);
+  const std::size_t open = name.find('(');
+  if (open == std::string::npos || name.back() != ')') return entry_of(name).make(options);
+  const Entry entry = entry_of(name.substr(0, open));
+  const std::string of = name.substr(open + 1, name.size() - open - 2);
+  RegistryOptions own = options;
+  if (entry.name == "slowmo") {
+    own.base(of);
+  } else if (entry.by_choice) {
+    own.topology(of);
+  } else {
+    throw ConfigError("rule " + entry.name + " takes nothing in brackets, got " + name);
+  }
+  return entry.make(own);
+}
+
+}  // namespace gossamer::rule

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+/// All topologies and graphs by name, for command lines, tests and bindings.
+#pragma once
+
+#include <gossamer/named.hpp>
+#include <gossamer/topology/complete.hpp>
+#include <gossamer/topology/edge_list.hpp>
+#include <gossamer/topology/exponential.hpp>
+#include <gossamer/topology/permutation.hpp>
+#include <gossamer/topology/preferential_attachment.hpp>
+#include <gossamer/topology/random_regular.hpp>
+#include <gossamer/topology/ring.hpp>
+#include <gossamer/topology/small_world.hpp>
+#include <gossamer/topology/torus.hpp>
+#include <gossamer/topology/trees.hpp>
+#include <gossamer/topology/two_choices.hpp>
+#include <gossamer/topology/uniform.hpp>
+#include <gossamer/topology/weighted.hpp>
+
+#include <torch/arg.h>
+
+#include <algorithm>
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace gossamer::topology {
+
+/// What a name may refer to besides its own parameters.
+struct RegistryOptions {
+  /// Of graphs that are drawn, and of permutations; the same on all nodes.
+  TORCH_ARG(std::uint64_t, seed) = 0;
+  /// How many steps a turn of a graph lasts that changes, >= 1: see `schedule::steps_per_turn`.
+  TORCH_ARG(std::uint64_t, steps_per_turn) = 1;
+};
+
+/// What a name makes: a topology, whom to meet, and the same as a graph, if it is one.
+struct Made {
+  template <class T>
+  Made(T topology)  // NOLINT(google-explicit-constructor): so that makers return what they make
+      : choose(topology) {
+    check_topology<T>();
+    if constexpr (std::derived_from<T, Graph>) graph = std::make_shared<T>(std::move(topology));
+  }
+
+  Any choose;
+  std::shared_ptr<const Graph> graph;  ///< null: it chooses among all, and has no edges
+};
+
+/// A topology that can be named.
+struct Entry {
+  NamedUsage usage;
+  std::string description;
+  std::string paper;
+  std::function<Made(const NamedParameters&, const RegistryOptions&)> make;
+};
+
+/// All that need nothing but LibTorch, in the order in which they are listed. A new topology is one
+/// header and a line here. A program adds its own to the table that it gives to `from_text`;
+/// `graphml_entry()` (topology/graphml.hpp) is one.
+inline std::vector<Entry> known() {
+  using P = const NamedParameters&;
+  using O = const RegistryOptions&;
+  const std::string stochastic_push = "arXiv:1811.10792";
+  return {
+      {{"uniform"}, "everybody else", "", [](P, O) { return Uniform(); }},
+      {{"two_choices"},
+       "the lighter of two random peers",
+       "after Azar et al., 1999",
+       [](P, O) { return TwoChoices(); }},
+      {{"permutation"},
+       "another permutation at each step, from the seed",
+       "Sattolo, 1986",
+       [](P, O o) { return Permutation(o.seed()); }},
+      {{"complete"}, "everybody else, as a graph", "", [](P, O) { return Complete(); }},
+      {{"ring"}, "the next one", "", [](P, O) { return Ring(); }},
+      {{"two_way_ring"},
+       "the next one or the one before",
+       "",
+       [](P, O) { return Ring(Ring::Way::both); }},
+      {{"path"},
+       "the next one or the one before, without closing the ring",
+       "",
+       [](P, O) { return Path(); }},
+      {{"torus"}, "four neighbours in a grid", "", [](P, O) { return Torus(); }},
+      {{"star"}, "the lowest number, which meets everybody", "", [](P, O) { return Star(); }},
+      {{"tree"}, "parent and children of a binary tree", "", [](P, O) { return BinaryTree(); }},
+      {{"hypercube"},
+       "those whose number differs in one bit",
+       "",
+       [](P, O) { return Hypercube(); }},
+      {{"exponential"},
+       "1, 2, 4, ... places on",
+       "arXiv:2110.13363",
+       [](P, O) { return Exponential(); }},
+      {{"one_peer_exponential"},
+       "1, then 2, then 4, ... places on",
+       stochastic_push,
+       [](P, O o) { return OnePeerExponential(o.steps_per_turn()); }},
+      {{"n_peer_exponential:N"},
+       "places on at powers of N + 1, in turns",
+       stochastic_push,
+       [](P p, O o) { return NPeerExponential(p.count(0), o.steps_per_turn()); }},
+      {{"bipartite_exponential"},
+       "pairs of an odd and an even one, in turns",
+       stochastic_push,
+       [](P, O o) { return BipartiteExponential(o.steps_per_turn()); }},
+      {{"random_regular:DEGREE"},
+       "DEGREE neighbours in a random graph, from the seed",
+       "Steger, Wormald, 1999",
+       [](P p, O o) { return RandomRegular(p.count(0), o.seed()); }},
+      {{"small_world:NEAR,REWIRED"},
+       "NEAR neighbours on a ring, a share of them rewired",
+       "Watts, Strogatz, 1998",
+       [](P p, O o) { return SmallWorld(p.count(0), p.number(1), o.seed()); }},
+      {{"preferential:LINKS"},
+       "a random graph in which old nodes become hubs",
+       "Barabasi, Albert, 1999",
+       [](P p, O o) { return PreferentialAttachment(p.count(0), o.seed()); }},
+      {{"edges:FILE"},
+       "neighbours in a list of edges: two node numbers a line",
+       "",
+       [](P p, O) { return read_edge_list(p.text(0)); }},
+      {{"near:EXPONENT"},
+       "by distance between the numbers to the power of -EXPONENT",
+       "",
+       [](P p, O) {
+         const auto distance = [](PeerId a, PeerId b) { return a < b ? b - a : a - b; };
+         return Weighted(by_distance(distance, p.number(0)));
+       }},
+      {{"fast"},
+       "by the measured speed of the links",
+       "",
+       [](P, O) { return Weighted(by_speed()); }},
+      {{"healthy"},
+       "by the share of messages that did not come back",
+       "",
+       [](P, O) { return Weighted(by_health()); }},
+  };
+}
+
+/// What "NAME" or "NAME:PARAMETERS" spells in a table. Throws ConfigError for a name that is not
+/// known, and lists those that are; for a parameter that is missing, too many, or out of range.
+inline Made make(const std::string& text, const RegistryOptions& options = {},
+                 const std::vector<Entry>& table = known()) {
+  const Entry& entry = find_named(table, text, "topology");
+  return entry.make(entry.usage.of(text), options);
+}
+
+/// The topology that a text spells, see `make`.
+inline Any from_text(const std::string& text, const RegistryOptions& options = {},
+                     const std::vector<Entry>& table = known()) {
+  return make(text, options, table).choose;
+}
+
+/// The same as a graph. Throws ConfigError, too, if it is none.
+inline std::shared_ptr<const Graph> graph_from_text(const std::string& text,
+                                                    const RegistryOptions& options = {},
+                                                    const std::vector<Entry>& table = known()) {
+  auto graph = make(text, options, table).graph;
+  if (graph == nullptr) {
+    throw ConfigError("graph must have edges, got the topology " + text +
+                      ", which chooses among all");
+  }
+  return graph;
+}
+
+/// Whether each edge goes both ways, in each turn, among so many members; at most 64 turns are
+/// looked at. Cost  O(edges) memory per turn.
+inline bool is_two_way(const Graph& graph, Place members) {
+  std::vector<std::pair<Place, Place>> edges;
+  std::vector<Place> out;
+  const std::uint64_t turns = std::min<std::uint64_t>(graph.period(members), 64);
+  for (std::uint64_t turn = 0; turn < turns; ++turn) {
+    edges.clear();
+    for (Place from = 0; from < members; ++from) {
+      graph.neighbours(from, members, turn, out);
+      for (const Place to : out) edges.emplace_back(from, to);
+    }
+    for (const auto& [from, to] : edges) {  // ascending, since neighbours are
+      if (!std::binary_search(edges.begin(), edges.end(), std::pair(to, from))) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace gossamer::topology

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+/// A run folder is protected once it holds something.
+#include <gossamer/error.hpp>
+#include <gossamer/observe/record.hpp>
+
+#include <tests/support.hpp>
+
+#include <filesystem>
+#include <string>
+#include <unistd.h>
+
+namespace {
+
+namespace fs = std::filesystem;
+using gossamer::ConfigError;
+using gossamer::observe::RunRecord;
+
+struct Folder {
+  fs::path path = fs::temp_directory_path() / ("gossamer-restart-" + std::to_string(::getpid()));
+  ~Folder() { fs::remove_all(path); }
+};
+
+TEST_CASE("A start that measured nothing does not keep the next one out", "[observe][record]") {
+  const Folder folder;
+  { const RunRecord met_nobody(folder.path); }
+  CHECK(fs::exists(folder.path / "metrics.jsonl"));
+  CHECK_NOTHROW(RunRecord(folder.path));
+}
+
+TEST_CASE("A line or a summary makes a folder a run that is not begun anew", "[observe][record]") {
+  for (const bool only_summary : {false, true}) {
+    INFO("only a summary: " << only_summary);
+    const Folder folder;
+    {
+      RunRecord record(folder.path);
+      if (only_summary) {
+        record.write_summary({{"total_weight", 1}});
+      } else {
+        record.add({{"images", 1}});
+      }
+    }
+    CHECK_THAT(tests::message_of<ConfigError>([&] { RunRecord again(folder.path); }),
+               tests::contains("holds a run already"));
+    CHECK_NOTHROW(RunRecord(folder.path, /*resuming=*/true));
+  }
+}
+
+}  // namespace
