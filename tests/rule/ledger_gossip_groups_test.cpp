@@ -131,7 +131,7 @@ TEST_CASE("Ledger gossip descends to the mean over a network that loses, doubles
           "[rule][ledger_gossip][simulated]") {
   const auto run = [] {
     SimulatedGroup<Walker> group(a_bad_network(8, 0.1), LedgerGossip(), descenders());
-    group.run(StopCondition().steps(4000));
+    group.run(StopCondition().steps(500));
     CHECK(sum_of(group).mean().item<double>() / 8 == Approx(3.5).margin(0.35));
     CHECK(spread_of(group) < 3);  // without gossip it would be 7
     return gossamer::observe::digest(group.replicas());
@@ -144,7 +144,7 @@ TEST_CASE("No loss of a network changes the sum under ledger gossip",
   const double loss = GENERATE(0, 0.05, 0.3);
   SimulatedGroup<Walker> group(a_bad_network(8, loss), LedgerGossip().codec(codec::TwoBits()),
                                holders());
-  group.run(StopCondition().steps(2400));
+  group.run(StopCondition().steps(600));
   CHECK((sum_of(group) - 28).abs().max().item<double>() < 1e-10);
   CHECK(spread_of(group) < 0.01);
   CHECK(group.total_weight() == Approx(1).margin(tests::weight_tolerance));
@@ -152,17 +152,16 @@ TEST_CASE("No loss of a network changes the sum under ledger gossip",
 
 TEST_CASE("Nodes that crash, come back, join and leave are gossiped with",
           "[rule][ledger_gossip][simulated]") {
-  SimulatedGroup<Walker> group(
-      a_bad_network(4, 0.02).plan({{200ms, fault::Crash{1}},
-                                   {1s, fault::Restart{1}},
-                                   {2s, fault::Join{}},
-                                   {4s, fault::Leave{0}},
-                                   {5s, fault::Partition{{2, 3}}},
-                                   {5200ms, fault::Heal{}}}),
-      LedgerGossip().codec(codec::TwoBits()), holders());
+  SimulatedGroup<Walker> group(a_bad_network(4, 0.02).plan({{200ms, fault::Crash{1}},
+                                                            {1s, fault::Restart{1}},
+                                                            {2s, fault::Join{}},
+                                                            {4s, fault::Leave{0}},
+                                                            {5s, fault::Partition{{2, 3}}},
+                                                            {5200ms, fault::Heal{}}}),
+                               LedgerGossip().codec(codec::TwoBits()), holders());
   double worst = 0;
   group.on_step = [&] { worst = std::max(worst, std::abs(group.total_weight() - 1)); };
-  group.run(StopCondition().duration(30s));
+  group.run(StopCondition().duration(15s));
   CHECK(worst < tests::weight_tolerance);
   CHECK(group.replicas().size() == 4);
   CHECK(sum_of(group).isfinite().all().item<bool>());
@@ -172,8 +171,7 @@ TEST_CASE("Nodes that crash, come back, join and leave are gossiped with",
 /// Sets BatchNorm's statistics to its own number, once.
 class Normed final : public GossipNode<torch::nn::BatchNorm1d> {
  public:
-  explicit Normed(Context context)
-      : GossipNode(std::move(context), torch::nn::BatchNorm1d(3)) {}
+  explicit Normed(Context context) : GossipNode(std::move(context), torch::nn::BatchNorm1d(3)) {}
 
  private:
   double local_step() override {
@@ -191,7 +189,7 @@ TEST_CASE("Statistics of BatchNorm go half-way to the sender's, and stay varianc
   SimulatedGroup<Normed> group(a_bad_network(4, 0.05), LedgerGossip(), [](Context context) {
     return std::make_unique<Normed>(std::move(context));
   });
-  group.run(StopCondition().steps(400));
+  group.run(StopCondition().steps(200));
   for (std::size_t i = 0; i < 4; ++i) {
     const auto mean = group[i].model()->running_mean;
     CHECK(mean.min().item<double>() > 0);

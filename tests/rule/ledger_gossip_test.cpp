@@ -326,6 +326,30 @@ TEST_CASE("A link to a peer that was away is opened anew", "[rule][ledger_gossip
   CHECK(books.equal_links() == 1);
 }
 
+TEST_CASE("A link outlives that its peer finishes, but not that it leaves",
+          "[rule][ledger_gossip]") {
+  Books books(2, LedgerGossip(), codec::Sign());
+  books.start_equal();
+  books.drifts = true;
+  Generator order(tests::seed, 21);
+  for (int i = 0; i < 5; ++i) books.round(order);
+  books.bench.advance(1);
+  books.bench.finish(1);
+  books.bench.settle(&order);
+  CHECK(books.equal_links() == 1);
+  books.bench.advance(0);
+  CHECK(books.bench.pending().empty());  // nobody to send to
+  books.bench[0].remember(1);            // a run later
+  books.bench.advance(0);
+  CHECK(books.pending_of(Kind::code) == 1);
+  books.bench.settle(&order);
+  CHECK(books.equal_links() == 1);
+  CHECK(books.error_of_sum() < 1e-12);
+  books.bench.close(1, Reason::left);
+  books.bench.settle(&order);
+  CHECK(rule_of(books.bench[0]).links() == 0);
+}
+
 TEST_CASE("A malformed code changes nothing, goes back and takes its weight home",
           "[rule][ledger_gossip][parse]") {
   Books books(2, LedgerGossip(), codec::Sign());

@@ -181,8 +181,8 @@ TEST_CASE("A peer's code passes only with as many bytes as it says",
   gossamer::transport::Tcp& zero = group.tcp(0);
   CodedPool pool;
   std::uint64_t life = 0;
-  for (const auto [says, sends] : {std::pair{100, 60}, std::pair{60, 100}, std::pair{100, 0},
-                                   std::pair{4113, 4113}, std::pair{0, 16}}) {
+  for (const auto& [says, sends] : {std::pair{100, 60}, std::pair{60, 100}, std::pair{100, 0},
+                                    std::pair{4113, 4113}, std::pair{0, 16}}) {
     CAPTURE(says, sends);
     Peer peer(zero.address(), model_bytes);
     peer.enter(9, ++life);

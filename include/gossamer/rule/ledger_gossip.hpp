@@ -121,6 +121,7 @@ class LedgerGossip : public Rule {
     }
   }
   void on_peer_left(RuleContext& /*context*/, const PeerLeft& gone) override {
+    if (gone.reason == Reason::finished) return;  // it keeps its ledger, and may go on later
     turns_.forget(gone.peer);
     openings_.on_peer_left(gone.peer);
   }
