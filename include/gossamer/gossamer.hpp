@@ -30,6 +30,7 @@
 #include <gossamer/rule/gossip_pga.hpp>
 #include <gossamer/rule/gossiping_sgd.hpp>
 #include <gossamer/rule/leader_sgd.hpp>
+#include <gossamer/rule/ledger_gossip.hpp>
 #include <gossamer/rule/none.hpp>
 #include <gossamer/rule/persyn.hpp>
 #include <gossamer/rule/post_local.hpp>

@@ -32,6 +32,11 @@ class CodedPool {
     const std::lock_guard lock(shelf_->mutex);
     return shelf_->made - shelf_->idle.size();
   }
+  /// The bytes of those that are on their way: in use, and not set aside.
+  [[nodiscard]] std::size_t bytes_under_way() const {
+    const std::lock_guard lock(shelf_->mutex);
+    return shelf_->under_way;
+  }
   /// How many codes this pool ever made.
   [[nodiscard]] std::size_t made() const {
     const std::lock_guard lock(shelf_->mutex);
@@ -47,6 +52,7 @@ class CodedPool {
     std::size_t size = 0;
     std::size_t capacity = 0;
     std::atomic<int> owners{0};
+    bool aside = false;           // guarded by the shelf's mutex
     std::shared_ptr<Shelf> home;  // only while the block is out: no cycle
   };
 
@@ -54,11 +60,13 @@ class CodedPool {
     std::mutex mutex;
     std::vector<std::unique_ptr<Block>> idle;
     std::size_t made = 0;
+    std::size_t under_way = 0;  // bytes
   };
 
   static void put_back(Block* block) {
     const auto home = std::move(block->home);
     const std::lock_guard lock(home->mutex);
+    home->under_way -= std::exchange(block->aside, false) ? 0 : block->size;
     home->idle.emplace_back(block);
   }
 
@@ -90,6 +98,14 @@ class Coded {
     return block_ == nullptr ? std::span<const std::byte>()
                              : std::span(block_->bytes.get(), size());
   }
+  /// Takes the code out of those that are on their way, until it is back in its pool: nobody knows
+  /// when that will be.
+  void set_aside() {
+    if (block_ == nullptr) return;
+    CodedPool::Shelf& home = *block_->home;
+    const std::lock_guard lock(home.mutex);
+    home.under_way -= std::exchange(block_->aside, true) ? 0 : block_->size;
+  }
   /// For the one who took it, before it is sent; the handle is not empty.
   [[nodiscard]] std::span<std::byte> writable() noexcept { return {block_->bytes.get(), size()}; }
 
@@ -107,6 +123,7 @@ inline Coded CodedPool::take(std::size_t bytes) {
   std::unique_ptr<Block> block;
   {
     const std::lock_guard lock(shelf_->mutex);
+    shelf_->under_way += bytes;
     if (!shelf_->idle.empty()) {
       block = std::move(shelf_->idle.back());
       shelf_->idle.pop_back();

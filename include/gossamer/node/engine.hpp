@@ -320,7 +320,8 @@ class Engine {
       node_.unsay();
       throw;
     }
-    for (const auto& message : inbox_) node_.counters().messages_merged += message.payload ? 1 : 0;
+    for (const auto& message : inbox_)
+      node_.counters().messages_merged += message.has_content() ? 1 : 0;
     inbox_.clear();
     node_.flush();
   }

@@ -29,7 +29,8 @@ struct NodeOptions {
   TORCH_ARG(std::uint64_t, seed) = 0;
   /// Training samples per local step (the batch size), >= 1: for stop conditions and progress.
   TORCH_ARG(std::uint64_t, samples_per_step) = 1;
-  /// Copies of the model that may be on their way at once, >= 1. A push beyond them is left out,
+  /// Copies of the model that may be on their way at once, >= 1, codes counted by their bytes. A
+  /// push beyond them is left out,
   /// and its weight stays: receivers that slow are better served by the next one. What is in doubt
   /// with a peer that is out of reach does not count, or that peer would silence the node; so as
   /// many again may be kept for each such peer.

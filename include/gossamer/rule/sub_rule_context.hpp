@@ -34,6 +34,7 @@ class ForwardingContext : public RuleContext {
   [[nodiscard]] bool may_send() const override { return outer_.may_send(); }
   [[nodiscard]] model::Snapshot snapshot() override { return outer_.snapshot(); }
   [[nodiscard]] model::Snapshot blank() override { return outer_.blank(); }
+  [[nodiscard]] codec::CodedPool& codes() override { return outer_.codes(); }
   void send(Message message) override { outer_.send(std::move(message)); }
   void restarted() override { outer_.restarted(); }
 

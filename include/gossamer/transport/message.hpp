@@ -2,6 +2,7 @@
 /// What travels between nodes, and what a node learns from its transport.
 #pragma once
 
+#include <gossamer/codec/coded_pool.hpp>
 #include <gossamer/fwd.hpp>
 #include <gossamer/model/chunk.hpp>
 #include <gossamer/model/snapshot.hpp>
@@ -13,7 +14,7 @@
 namespace gossamer::transport {
 
 /// One message of a rule to another node's rule. A transport looks at `from` and `to`, and carries
-/// of the payload what `chunk` says.
+/// of the payload what `chunk` says, or the code. A message has one of them at most.
 struct Message {
   PeerId from = 0;
   PeerId to = 0;
@@ -24,13 +25,29 @@ struct Message {
   /// The piece of the payload that the receiver may read: a transport that shares memory passes the
   /// whole handle, any other one only that piece.
   model::Chunk chunk = {};
+  /// Coded bytes in place of a payload, at most `most_code` of them. A transport carries them as
+  /// they are: what they mean, and whether they are well formed, its rule has to say.
+  codec::Coded code = {};
 
-  /// Bytes that the message would take on a wire: the payload's chunk and fixed fields.
-  [[nodiscard]] std::size_t bytes() const { return header_bytes + payload.bytes(chunk); }
+  /// Bytes that the message would take on a wire: the payload's chunk, or the code, and fixed
+  /// fields.
+  [[nodiscard]] std::size_t bytes() const {
+    return header_bytes + payload.bytes(chunk) + code.size();
+  }
   static constexpr std::size_t header_bytes = 40;
+  /// How long a code may be, by the bytes of the model: so receivers' memory is bounded.
+  [[nodiscard]] static constexpr std::size_t most_code(std::size_t model_bytes) {
+    return model_bytes + 4096;
+  }
+
+  /// Whether it says anything of a model.
+  [[nodiscard]] bool has_content() const { return static_cast<bool>(payload) || code; }
 
   /// Called when it is in doubt whether the peer has it: it may stay here for long.
-  void set_aside() { payload.set_aside(); }
+  void set_aside() {
+    payload.set_aside();
+    code.set_aside();
+  }
 };
 
 /// Why a message came back, or a peer went.

@@ -68,7 +68,8 @@ class NodeContext final : public rule::RuleContext {
   [[nodiscard]] double& weight() override { return weight_; }
   [[nodiscard]] model::FlatModel& model() override { return model_; }
   [[nodiscard]] bool may_send() const override {
-    return pool_.under_way() < options_.max_in_flight();
+    const std::size_t codes = own_codes().bytes_under_way() / model_.flat().bytes();
+    return pool_.under_way() + codes < options_.max_in_flight();
   }
   [[nodiscard]] model::Snapshot blank() override { return pool_.take(); }
   [[nodiscard]] model::Snapshot snapshot() override {

@@ -46,7 +46,7 @@ class OpenFlows {
     std::uint32_t kind;
     std::uint64_t round;
     double weight;
-    const model::Flat* payload;  // where it lies, which it does until the last copy is gone
+    const void* content;  // where it lies, which it does until the last copy is gone
 
     bool operator==(const Face&) const = default;
   };
@@ -59,8 +59,9 @@ class OpenFlows {
     return std::uint64_t{message.from} << 32U | message.to;
   }
   static Face face_of(const transport::Message& message) {
+    const void* const code = message.code.bytes().data();
     return {message.kind, message.round, message.weight,
-            message.payload ? &*message.payload : nullptr};
+            message.payload ? static_cast<const void*>(&*message.payload) : code};
   }
 
   std::unordered_map<std::uint64_t, std::vector<Flow>> open_;

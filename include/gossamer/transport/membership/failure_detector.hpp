@@ -44,6 +44,7 @@ class FailureDetector {
     }
     wire::DeliveryBody body;
     body.payload = frame->offer && frame->offer->payload;
+    body.code = frame->offer ? frame->offer->code.size() : 0;
     body.frame = std::move(*frame);
     body.finished = may_finish;
     body.finished_seen = peer->finish_told;

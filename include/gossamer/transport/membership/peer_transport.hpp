@@ -64,6 +64,13 @@ class PeerTransport : public Transport {
       throw std::invalid_argument(c10::str(name_, ": a payload must have the model's ", bytes_,
                                            " bytes, got ", message.payload.bytes()));
     }
+    const std::size_t most = Message::most_code(bytes_);
+    if (message.code &&
+        (message.payload || message.code.size() == 0 || message.code.size() > most)) {
+      throw std::invalid_argument(c10::str(
+          name_, ": a code must have from 1 to ", most, " bytes, and no payload beside it, got ",
+          message.code.size(), " bytes and ", message.payload ? "a" : "no", " payload"));
+    }
     endpoint_->with([&](Membership& member) { member.send(std::move(message)); });
   }
   std::optional<Event> poll() override {

@@ -24,9 +24,9 @@
 
 namespace gossamer::transport {
 
-/// A frame is one message; its payload follows in messages of its own, from the sender's snapshot,
-/// into a snapshot of the receiver. An empty message is the last one. MPI neither loses nor damages
-/// nor overtakes, so payloads have no checksum here.
+/// A frame is one message; its payload follows in messages of its own, from the sender's snapshot
+/// or code, into one of the receiver. An empty message is the last one. MPI neither loses nor
+/// damages nor overtakes, so payloads have no checksum here.
 ///
 /// Threads  one at a time.
 class MpiConnection {
@@ -51,7 +51,7 @@ class MpiConnection {
 
   /// Whether one more frame may go: beside a payload, none.
   [[nodiscard]] bool fits() const {
-    return leaving_.size() < most_frames && (leaving_.empty() || !leaving_.back().payload);
+    return leaving_.size() < most_frames && (leaving_.empty() || !leaving_.back().has_content());
   }
   [[nodiscard]] bool is_idle() const { return leaving_.empty(); }
 
@@ -63,15 +63,16 @@ class MpiConnection {
             if (one.payload) {
               transfer.payload = std::move(one.frame.offer->payload);
               transfer.chunk = one.frame.offer->chunk;
+            } else if (one.code > 0) {
+              transfer.code = std::move(one.frame.offer->code);
             }
           }
-          wire::append_frame(transfer.fields, run, one, transfer.payload.bytes(transfer.chunk));
+          wire::append_frame(transfer.fields, run, one, transfer.content_bytes());
         },
         body);
     begin(transfer, transfer.fields.size());
     traffic_.bytes_sent += transfer.bytes();
-    if (!transfer.payload) return;
-    transfer.begin_payload([this](std::byte* bytes, int count, MPI_Request* request) {
+    transfer.begin_content([this](std::byte* bytes, int count, MPI_Request* request) {
       MPI_Isend(bytes, count, MPI_BYTE, rank_, out_ + 1, communicator_->get(), request);
     });
   }
@@ -110,10 +111,11 @@ class MpiConnection {
   /// What came: a frame, or, without one, the peer's word that this was all.
   using Arrival = std::optional<wire::Body>;
 
-  /// The next one that is whole. `model` is how long a payload is; `blank()` gives a snapshot for
-  /// it. Throws std::runtime_error for what is no frame: the ranks run different programs.
+  /// The next one that is whole. `most` is how long a payload may be; `blank()` gives a snapshot
+  /// for it, and codes come into memory of `codes`. Throws std::runtime_error for what is no frame:
+  /// the ranks run different programs.
   template <class Blank>
-  std::optional<Arrival> next(std::uint64_t model, Blank blank) {
+  std::optional<Arrival> next(std::uint64_t most, Blank blank, codec::CodedPool& codes) {
     while (!coming_.empty() && coming_.front().done()) {
       MpiTransfer& transfer = coming_.front();
       if (transfer.fields.empty()) {
@@ -121,18 +123,20 @@ class MpiConnection {
         return Arrival{};
       }
       if (!parsed_) {
-        parsed_ = parse(transfer, model);
+        parsed_ = parse(transfer, most);
         const auto* delivery = std::get_if<wire::DeliveryBody>(&*parsed_);
-        if (delivery == nullptr || !delivery->payload) return take();
-        transfer.payload = blank();
+        if (delivery == nullptr || !(delivery->payload || delivery->code > 0)) return take();
+        if (delivery->payload) transfer.payload = blank();
+        if (delivery->code > 0) transfer.code = codes.take(delivery->code);
         transfer.chunk = delivery->frame.offer->chunk;
-        transfer.begin_payload([this](std::byte* bytes, int count, MPI_Request* request) {
+        transfer.begin_content([this](std::byte* bytes, int count, MPI_Request* request) {
           MPI_Irecv(bytes, count, MPI_BYTE, rank_, in_ + 1, communicator_->get(), request);
         });
         continue;
       }
       auto& delivery = std::get<wire::DeliveryBody>(*parsed_);
-      if (delivery.frame.offer) delivery.frame.offer->payload = transfer.payload;
+      delivery.frame.offer->payload = transfer.payload;
+      delivery.frame.offer->code = transfer.code;
       return take();
     }
     return std::nullopt;
@@ -151,14 +155,14 @@ class MpiConnection {
     ++traffic_.frames_sent;
   }
 
-  [[nodiscard]] wire::Body parse(const MpiTransfer& transfer, std::uint64_t model) const {
+  [[nodiscard]] wire::Body parse(const MpiTransfer& transfer, std::uint64_t most) const {
     const std::span<const std::byte> bytes(transfer.fields);
     const auto refuse = [this](const std::string& why) {
       return std::runtime_error("Mpi: what came from node " + std::to_string(peer_) + ": " + why +
                                 "; all ranks must run the same program");
     };
     if (bytes.size() < wire::FrameHeader::size) throw refuse("it is no frame");
-    const auto header = wire::parse_header(bytes.first<wire::FrameHeader::size>(), run, model);
+    const auto header = wire::parse_header(bytes.first<wire::FrameHeader::size>(), run, most);
     if (const auto* error = std::get_if<wire::WireError>(&header)) throw refuse(error->text());
     const auto& good = std::get<wire::FrameHeader>(header);
     if (bytes.size() != wire::FrameHeader::size + good.fields) throw refuse("it is no frame");

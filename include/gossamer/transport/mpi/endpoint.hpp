@@ -199,7 +199,7 @@ class MpiEndpoint {
     for (auto& [peer, line] : lines_) {
       any = line.mpi.probe() || any;
       const auto blank = [this] { return pool_ ? pool_->take() : model::Snapshot(); };
-      while (auto arrival = line.mpi.next(model_bytes_, blank)) {
+      while (auto arrival = line.mpi.next(wire::most_payload(model_bytes_), blank, codes_)) {
         any = true;
         if (*arrival) {
           member_.received(id_of(peer), std::move(**arrival), now());
@@ -264,6 +264,7 @@ class MpiEndpoint {
   Membership member_;
   std::map<PeerId, Line> lines_;
   std::optional<model::SnapshotPool> pool_;
+  codec::CodedPool codes_;
   std::uint64_t model_bytes_ = 0;
   Time next_tick_{0};
   bool woken_ = false;

@@ -2,6 +2,7 @@
 /// One frame on its way through MPI, with the memory that it lies in.
 #pragma once
 
+#include <gossamer/codec/coded_pool.hpp>
 #include <gossamer/model/snapshot.hpp>
 #include <gossamer/transport/mpi/runtime.hpp>
 #include <gossamer/transport/wire/payload.hpp>
@@ -20,8 +21,12 @@ struct MpiTransfer {
   std::vector<std::byte> fields;  ///< header and fields
   model::Snapshot payload;
   model::Chunk chunk;  ///< of the payload
+  codec::Coded code;   ///< in place of a payload
 
-  [[nodiscard]] std::size_t bytes() const { return fields.size() + payload.bytes(chunk); }
+  /// Whether anything follows the fields.
+  [[nodiscard]] bool has_content() const { return static_cast<bool>(payload) || code; }
+  [[nodiscard]] std::size_t content_bytes() const { return payload.bytes(chunk) + code.size(); }
+  [[nodiscard]] std::size_t bytes() const { return fields.size() + content_bytes(); }
 
   /// Whether all is over. Each call lets MPI work.
   [[nodiscard]] bool done() {
@@ -30,17 +35,26 @@ struct MpiTransfer {
     return all != 0;
   }
 
-  /// Calls `begin(bytes, count, request)` for the payload's chunk, in its place: MPI counts
-  /// in `int`, so a long vector goes in several.
+  /// Calls `begin(bytes, count, request)` for the payload's chunk, or for the code, in its place:
+  /// MPI counts in `int`, so a long vector goes in several.
   template <class Begin>
-  void begin_payload(Begin begin) {
-    constexpr std::size_t most = std::size_t{1} << 30U;
-    for (const at::Tensor& segment : payload->segments()) {
-      const std::span<std::byte> bytes = wire::bytes_of(segment, chunk);
-      for (std::size_t at = 0; at < bytes.size(); at += most) {
-        MPI_Request& request = requests.emplace_back(MPI_REQUEST_NULL);
-        begin(bytes.data() + at, static_cast<int>(std::min(most, bytes.size() - at)), &request);
+  void begin_content(Begin begin) {
+    if (payload) {
+      for (const at::Tensor& segment : payload->segments()) {
+        begin_bytes(wire::bytes_of(segment, chunk), begin);
       }
+    } else if (code) {
+      begin_bytes(code.writable(), begin);
+    }
+  }
+
+ private:
+  template <class Begin>
+  void begin_bytes(std::span<std::byte> bytes, Begin& begin) {
+    constexpr std::size_t most = std::size_t{1} << 30U;
+    for (std::size_t at = 0; at < bytes.size(); at += most) {
+      MPI_Request& request = requests.emplace_back(MPI_REQUEST_NULL);
+      begin(bytes.data() + at, static_cast<int>(std::min(most, bytes.size() - at)), &request);
     }
   }
 };

@@ -341,8 +341,8 @@ class TcpEndpoint {
     };
     while (true) {
       const auto head = co_await input.need(wire::FrameHeader::size);
-      const std::uint64_t model = model_bytes_;
-      const auto parsed = wire::parse_header(head.first<wire::FrameHeader::size>(), run_, model);
+      const std::uint64_t most = wire::most_payload(model_bytes_);
+      const auto parsed = wire::parse_header(head.first<wire::FrameHeader::size>(), run_, most);
       const auto* header = std::get_if<wire::FrameHeader>(&parsed);
       if (header == nullptr) co_return co_await refuse(c, std::get<wire::WireError>(parsed));
       if (!c->greeted && !wire::may_come_first(header->kind)) {
@@ -371,6 +371,12 @@ class TcpEndpoint {
           }
         }
         if (delivery->frame.offer) delivery->frame.offer->payload = std::move(snapshot);
+      } else if (delivery && delivery->code > 0) {
+        codec::Coded code = take_code(delivery->code);
+        if (!co_await input.read(code.writable(), progress)) {
+          co_return co_await refuse(c, {wire::WireRule::payload_checksum});
+        }
+        delivery->frame.offer->code = std::move(code);
       }
       take(c, *header, std::move(body));
     }
@@ -405,6 +411,10 @@ class TcpEndpoint {
   model::Snapshot take_snapshot() {
     const std::lock_guard lock(mutex_);
     return pool_ ? pool_->take() : model::Snapshot();
+  }
+  codec::Coded take_code(std::uint64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    return codes_.take(bytes);
   }
 
   /// The peer is told what was wrong, and what else it sends is thrown away.
@@ -551,6 +561,7 @@ class TcpEndpoint {
   bool woken_ = false;
   int watchers_ = 0;  // who wait for something else than an event
   std::optional<model::SnapshotPool> pool_;
+  codec::CodedPool codes_;
   std::map<PeerId, Traffic> traffic_;
   std::atomic<std::uint64_t> model_bytes_{0};
   std::atomic<bool> kicked_{false};

@@ -62,29 +62,48 @@ class TcpInput {
       const std::span<std::byte> to = wire::bytes_of(segment, which);
       for (std::size_t at = 0; at < to.size(); at += tcp_chunk) {
         const std::span<std::byte> part = to.subspan(at, std::min(tcp_chunk, to.size() - at));
-        const std::size_t here = std::min(part.size(), end_ - begin_);
-        std::memcpy(part.data(), buffer_.data() + begin_, here);
-        drop(here);
-        if (here < part.size()) {
-          co_await stream_.async_read(asio::buffer(part.data() + here, part.size() - here),
-                                      asio::use_awaitable);
-          progress();
-        }
-        if (!stream_.is_secured()) sum.add(part);
+        co_await fill(part, sum, progress);
         payload.finite =
             payload.finite && wire::all_finite(part.data(), part.size() / segment.element_size(),
                                                segment.scalar_type());
       }
     }
+    payload.whole = co_await ends_with(sum);
+    co_return payload;
+  }
+  /// Reads a code into all of `into`, and its checksum; whether that is right.
+  template <class Progress>
+  asio::awaitable<bool> read(std::span<std::byte> into, Progress progress) {
+    wire::Checksum sum;
+    for (std::size_t at = 0; at < into.size(); at += tcp_chunk) {
+      co_await fill(into.subspan(at, std::min(tcp_chunk, into.size() - at)), sum, progress);
+    }
+    co_return co_await ends_with(sum);
+  }
+
+ private:
+  /// Reads the next bytes of a payload.
+  template <class Progress>
+  asio::awaitable<void> fill(std::span<std::byte> part, wire::Checksum& sum, Progress& progress) {
+    const std::size_t here = std::min(part.size(), end_ - begin_);
+    std::memcpy(part.data(), buffer_.data() + begin_, here);
+    drop(here);
+    if (here < part.size()) {
+      co_await stream_.async_read(asio::buffer(part.data() + here, part.size() - here),
+                                  asio::use_awaitable);
+      progress();
+    }
+    if (!stream_.is_secured()) sum.add(part);
+  }
+  /// Reads the checksum of a payload; whether that is right.
+  asio::awaitable<bool> ends_with(const wire::Checksum& sum) {
     std::uint64_t expected = 0;
     const auto trailer = co_await need(sizeof expected);
     std::memcpy(&expected, trailer.data(), sizeof expected);
     drop(sizeof expected);
-    payload.whole = sum.value() == expected;
-    co_return payload;
+    co_return sum.value() == expected;
   }
 
- private:
   Stream& stream_;
   std::vector<std::byte> buffer_;
   std::size_t begin_ = 0;

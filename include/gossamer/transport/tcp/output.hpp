@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-/// Frames into a stream: small ones together, payloads straight from the snapshot.
+/// Frames into a stream: small ones together, payloads straight from snapshot or code.
 #pragma once
 
+#include <gossamer/codec/coded_pool.hpp>
 #include <gossamer/model/snapshot.hpp>
 #include <gossamer/transport/tcp/input.hpp>
 #include <gossamer/transport/tcp/stream.hpp>
@@ -18,6 +19,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -32,10 +34,11 @@ class TcpOutput {
 
   [[nodiscard]] bool empty() const { return head_.empty(); }
   /// Whether one more frame may be gathered: after a payload, none.
-  [[nodiscard]] bool fits() const { return !payload_ && head_.size() < most; }
+  [[nodiscard]] bool fits() const { return !payload_ && !code_ && head_.size() < most; }
   /// Bytes that are gathered.
   [[nodiscard]] std::size_t bytes() const {
-    return head_.size() + (payload_ ? payload_.bytes(part_) + wire::FrameHeader::trailer : 0);
+    const std::size_t payload = payload_.bytes(part_) + code_.size();
+    return head_.size() + (payload > 0 ? payload + wire::FrameHeader::trailer : 0);
   }
 
   void add(wire::Body body) {
@@ -47,6 +50,8 @@ class TcpOutput {
             if (one.payload) {
               payload_ = std::move(one.frame.offer->payload);
               part_ = one.frame.offer->chunk;
+            } else if (one.code > 0) {
+              code_ = std::move(one.frame.offer->code);
             }
           }
           wire::append_frame(head_, run_, one, payload);
@@ -59,10 +64,9 @@ class TcpOutput {
   asio::awaitable<void> write(Progress progress) {
     buffers_.assign(1, asio::buffer(head_));
     std::size_t waiting = head_.size();
-    wire::Checksum sum;
-    if (payload_ && payload_.bytes(part_) > 0) {
-      for (const at::Tensor& segment : payload_->segments()) {
-        const std::span<const std::byte> from = wire::bytes_of(segment, part_);
+    if (gather_payload()) {
+      wire::Checksum sum;
+      for (const std::span<const std::byte> from : spans_) {
         for (std::size_t at = 0; at < from.size(); at += tcp_chunk) {
           const auto part = from.subspan(at, std::min(tcp_chunk, from.size() - at));
           if (!stream_.is_secured()) sum.add(part);
@@ -82,16 +86,32 @@ class TcpOutput {
     if (!buffers_.empty()) co_await stream_.async_write(buffers_, asio::use_awaitable);
     head_.clear();
     payload_ = {};
+    code_ = {};
   }
 
  private:
   static constexpr std::size_t most = std::size_t{1} << 16U;
+
+  /// Where the payload lies, piece after piece; false if there is none, or nothing in it.
+  bool gather_payload() {
+    spans_.clear();
+    if (payload_.bytes(part_) > 0) {
+      for (const at::Tensor& segment : payload_->segments()) {
+        spans_.emplace_back(wire::bytes_of(segment, part_));
+      }
+    } else if (code_.size() > 0) {
+      spans_.push_back(code_.bytes());
+    }
+    return !spans_.empty();
+  }
 
   Stream& stream_;
   std::uint64_t run_;
   std::vector<std::byte> head_;
   model::Snapshot payload_;
   model::Chunk part_;
+  codec::Coded code_;
+  std::vector<std::span<const std::byte>> spans_;
   std::vector<asio::const_buffer> buffers_;
   std::byte trailer_[wire::FrameHeader::trailer] = {};
 };

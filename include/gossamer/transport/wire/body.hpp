@@ -9,7 +9,7 @@
 
 namespace gossamer::transport::wire {
 
-/// What one frame says. The payload of a `DeliveryBody` hangs on its offer.
+/// What one frame says. Payload or code of a `DeliveryBody` hang on its offer.
 using Body = std::variant<Hello, Model, DeliveryBody, Members, Refusal, Ping>;
 
 }  // namespace gossamer::transport::wire

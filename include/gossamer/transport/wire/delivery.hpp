@@ -12,7 +12,8 @@ namespace gossamer::transport::wire {
 
 /// A frame of one peer's `Delivery` for another's, and what else a node says with it. The numbers
 /// of the offer's payload are not among the fields: `payload` says whether those of its part
-/// follow. Who sends and who receives, the connection knows.
+/// follow, or else `code` how many bytes of a code do. Who sends and who receives, the connection
+/// knows.
 struct DeliveryBody {
   static constexpr Kind kind = Kind::delivery;
 
@@ -22,10 +23,11 @@ struct DeliveryBody {
   Reason reason = Reason::left;
   Report report;
   bool payload = false;
+  std::uint64_t code = 0;
 
-  /// Bytes of the payload that go with it.
+  /// Bytes of the payload, or of the code, that go with it.
   [[nodiscard]] std::uint64_t payload_bytes() const {
-    return payload ? frame.offer->payload.bytes(frame.offer->chunk) : 0;
+    return payload ? frame.offer->payload.bytes(frame.offer->chunk) : code;
   }
 
   template <class Self, class Io>
@@ -70,7 +72,13 @@ struct DeliveryBody {
     io(offer.chunk.index);
     io(offer.chunk.of);
     io(self.payload);
+    io(self.code);
   }
 };
+
+/// The most bytes of a payload of a model of so many bytes, or of a code of it; 0 without a model.
+constexpr std::uint64_t most_payload(std::uint64_t model) {
+  return model == 0 ? 0 : Message::most_code(model);
+}
 
 }  // namespace gossamer::transport::wire

@@ -15,7 +15,7 @@ enum class WireRule {
   kind,              ///< there is no kind n
   run,               ///< the frame is of this run
   fields,            ///< n bytes of fields are within the limit of their kind
-  payload,           ///< n bytes of payload are what this model, or its part, has
+  payload,           ///< n bytes of payload are what this model, its part or its code has
   checksum,          ///< the fields are as they were sent
   payload_checksum,  ///< and so is the payload
   values             ///< the fields are all there, possible, and no more; n bytes are left

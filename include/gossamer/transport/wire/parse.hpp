@@ -42,7 +42,11 @@ inline Parsed<Body> parse_frame(std::span<const std::byte> bytes, const FrameHea
   auto parsed = as(DeliveryBody{});
   if (const auto* body = std::get_if<Body>(&parsed)) {
     const auto& delivery = std::get<DeliveryBody>(*body);
-    if (header.payload > 0 && !delivery.payload) return WireError{WireRule::values};
+    if (delivery.payload && delivery.code > 0) return WireError{WireRule::values};
+    if (!delivery.payload && header.payload != delivery.code) {
+      if (delivery.code == 0) return WireError{WireRule::values};
+      return WireError{WireRule::payload, header.payload, delivery.code};
+    }
     if (const auto& offer = delivery.frame.offer; offer && offer->chunk.index >= offer->chunk.of) {
       return WireError{WireRule::values};
     }
