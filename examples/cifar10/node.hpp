@@ -7,6 +7,7 @@
 #include <cifar10/options.hpp>
 #include <gossamer/node/gossip_node.hpp>
 #include <gossamer/optim/adahessian.hpp>
+#include <gossamer/optim/quasi_global_sgd.hpp>
 
 #include <torch/optim/sgd.h>
 #include <torch/serialize.h>
@@ -55,6 +56,13 @@ inline std::unique_ptr<torch::optim::Optimizer> make_optimizer(const Options& o,
         std::move(parameters), gossamer::optim::AdaHessianOptions(o.learning_rate)
                                    .weight_decay(o.weight_decay)
                                    .seed(o.seed * 4096 + node));
+  }
+  if (o.optimizer == "quasi_global" || o.optimizer == "quasi_global_nesterov") {
+    return std::make_unique<gossamer::optim::QuasiGlobalSgd>(
+        std::move(parameters), gossamer::optim::QuasiGlobalSgdOptions(o.learning_rate)
+                                   .momentum(o.momentum)
+                                   .weight_decay(o.weight_decay)
+                                   .nesterov(o.optimizer != "quasi_global"));
   }
   return std::make_unique<torch::optim::SGD>(std::move(parameters),
                                              torch::optim::SGDOptions(o.learning_rate)
@@ -105,6 +113,9 @@ class CifarNode : public gossamer::GradientNode<std::shared_ptr<Network>> {
  private:
   void on_restart() override {
     if (keeps_momentum_) return;
+    if (auto* quasi_global = dynamic_cast<gossamer::optim::QuasiGlobalSgd*>(optimizer_.get())) {
+      quasi_global->reset_momentum();
+    }
     for (auto& entry : optimizer_->state()) {
       auto* sgd = dynamic_cast<torch::optim::SGDParamState*>(entry.second.get());
       if (sgd != nullptr && sgd->momentum_buffer().defined()) sgd->momentum_buffer().zero_();

@@ -100,8 +100,9 @@ void add_training(CLI::App& app, Options& o) {
            "The channels of a pixel lie together in memory: other kernels, other last bits");
   add("--batch", o.batch, "Images per step of a node", within(1, 50000));
   add("--learning-rate", o.learning_rate, "Learning rate, constant", positive());
-  add("--optimizer", o.optimizer, "Each node's own: sgd, nesterov (with easgd: EAMSGD), adahessian",
-      one_of({"sgd", "nesterov", "adahessian"}));
+  add("--optimizer", o.optimizer,
+      "Each node's own: sgd, nesterov (with easgd: EAMSGD), quasi_global, adahessian",
+      one_of({"sgd", "nesterov", "quasi_global", "quasi_global_nesterov", "adahessian"}));
   add("--momentum", o.momentum, "Momentum of each node's own SGD", within(0, 1, true));
   add("--weight-decay", o.weight_decay, "L2 regularisation", within(0, 1));
   add("--seed", o.seed, "Seed of everything random");
@@ -149,6 +150,8 @@ void add_gossip(CLI::App& app, Options& o) {
   add("--beta", o.beta, "Slow momentum of slowmo", within(0, 1, true));
   add.flag("--keep-momentum", o.keep_momentum,
            "Keep the nodes' own momentum when slowmo averages, instead of resetting it");
+  add("--codec", o.codec,
+      "How ledger_gossip writes differences: sign, two_bits, int8, top_k:0.01 ...");
   add("--sync-steps", o.sync_steps, "Steps of post_local before nodes go local", within(0, 1e12));
   add("--buffers", o.buffers, "BatchNorm statistics when models meet",
       one_of({"average", "local", "reset"}));
@@ -256,6 +259,7 @@ gossamer::rule::RegistryOptions Options::rule_options() const {
       .slow_rate(slow_rate)
       .beta(beta)
       .sync_steps(sync_steps)
+      .codec(codec)
       .topologies(topologies());
 }
 

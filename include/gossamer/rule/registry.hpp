@@ -2,6 +2,7 @@
 /// All rules by name, for command lines, tests, benchmarks and bindings.
 #pragma once
 
+#include <gossamer/codec/registry.hpp>
 #include <gossamer/error.hpp>
 #include <gossamer/rule/ad_psgd.hpp>
 #include <gossamer/rule/d_psgd.hpp>
@@ -14,6 +15,7 @@
 #include <gossamer/rule/gossip_pga.hpp>
 #include <gossamer/rule/gossiping_sgd.hpp>
 #include <gossamer/rule/leader_sgd.hpp>
+#include <gossamer/rule/ledger_gossip.hpp>
 #include <gossamer/rule/none.hpp>
 #include <gossamer/rule/persyn.hpp>
 #include <gossamer/rule/post_local.hpp>
@@ -57,6 +59,12 @@ namespace detail {
 
 inline EasgdOptions centred(const RegistryOptions& o) {
   return EasgdOptions().tau(o.steps_between()).alpha(o.alpha()).drop(o.drop());
+}
+inline AnyRule ledger_gossip(const RegistryOptions& o) {
+  LedgerGossip rule(o.when());
+  rule.codec(codec::from_name(o.codec()));
+  if (!o.graph().empty()) rule.graph(o.any_graph(o.graph()));
+  return rule;
 }
 inline AnyRule slowmo(const RegistryOptions& o) {
   if (o.base().starts_with("slowmo")) {
@@ -146,6 +154,12 @@ inline std::vector<Entry> known() {
        .needs = "nothing",
        .make = [](O o) -> AnyRule { return GossipingPush(o.when(), o.whom()); },
        .by_choice = true},
+      {.name = "ledger_gossip",
+       .paper = "ours: codes of differences, one vector a link",
+       .conserves = "sum of x",
+       .needs = "nothing; a vector per neighbour",
+       .make = detail::ledger_gossip,
+       .by_graph = true},
       {.name = "slowmo",
        .paper = "arXiv:1910.00643 around another rule",
        .conserves = "what the other does, between averages",

@@ -49,6 +49,8 @@ struct RegistryOptions {
   TORCH_ARG(double, beta) = 0.5;
   /// Synchronous steps of `post_local`.
   TORCH_ARG(std::uint64_t, sync_steps) = 1000;
+  /// How `ledger_gossip` writes differences: see `codec::all`.
+  TORCH_ARG(std::string, codec) = "sign";
   /// What `topology` and `graph` may name.
   TORCH_ARG(std::vector<topology::Entry>, topologies) = topology::known();
 
