@@ -60,7 +60,7 @@ class Trainer(Process):
 
     def books(self):
         summary = json.loads((self.out / f"node-{self.rank}" / "summary.json").read_text())
-        return Books(self.rank, self.begin, summary["total_weight"], summary["peers"])
+        return Books(self.rank, self.begin, summary["weight"], summary["peers"])
 
 
 def kill_at(victims, moments, others, pace):
