@@ -465,7 +465,7 @@ TEST_CASE("Work of a life that is over still counts", "[transport][member]") {
   swarm.pass(500ms);
   swarm.ends[3]->publish({.steps = 2, .samples = 20});
   swarm.pass(500ms);
-  CHECK(swarm.ends[0]->totals().steps == 7);
+  CHECK(swarm.ends[0]->work_done().steps == 7);
   CHECK(swarm.ends[0]->counters(2).samples == 20);
   CHECK(swarm.ends[0]->counters(1).samples == 0);  // of its present life
 }
