@@ -39,9 +39,9 @@ struct ProcessOptions {
 
   /// Adds them to a program, as a group of its help.
   void add_to(CLI::App& app, const char* help_group);
-  /// This node's place in a run of so many nodes; `wants_nodes`: their number was given. Returns how
-  /// many the run begins with. Throws ConfigError for an environment that makes no sense, and if
-  /// more than one node is wanted and there is nobody to dial.
+  /// This node's place in a run of so many nodes; `wants_nodes`: their number was given. Returns
+  /// how many the run begins with. Throws ConfigError for an environment that makes no sense, and
+  /// if more than one node is wanted and there is nobody to dial.
   std::size_t find_place(std::size_t nodes, bool wants_nodes);
 
   [[nodiscard]] std::chrono::milliseconds gather() const { return milliseconds(gather_seconds); }
