@@ -71,8 +71,10 @@ auto descenders() {
 template <class Group>
 at::Tensor sum_of(Group& group) {
   at::Tensor sum = torch::zeros({length}, torch::kDouble);
-  for (const auto& member : group.replicas()) sum += member.model->flat().segments()[0];
-  return sum.slice(0, 0, length);
+  for (const auto& member : group.replicas()) {
+    sum += member.model->flat().segments()[0].slice(0, 0, length);
+  }
+  return sum;
 }
 /// The largest distance between two nodes' numbers.
 template <class Group>

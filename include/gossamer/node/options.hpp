@@ -30,10 +30,9 @@ struct NodeOptions {
   /// Training samples per local step (the batch size), >= 1: for stop conditions and progress.
   TORCH_ARG(std::uint64_t, samples_per_step) = 1;
   /// Copies of the model that may be on their way at once, >= 1, codes counted by their bytes. A
-  /// push beyond them is left out,
-  /// and its weight stays: receivers that slow are better served by the next one. What is in doubt
-  /// with a peer that is out of reach does not count, or that peer would silence the node; so as
-  /// many again may be kept for each such peer.
+  /// push beyond them is left out, and its weight stays: receivers that slow are better served by
+  /// the next one. What is in doubt with a peer that is out of reach does not count, or that peer
+  /// would silence the node; so as many again may be kept for each such peer.
   TORCH_ARG(std::size_t, max_in_flight) = 3;
   /// What happens to BatchNorm statistics when models meet.
   TORCH_ARG(model::Buffers, buffers) = model::Buffers::average;
