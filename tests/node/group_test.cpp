@@ -64,7 +64,6 @@ void check_records(const std::vector<Record>& records, const tests::Listener& he
     CHECK(record.size() == 5);
     CHECK(record.at("nodes") == m);
     CHECK(record.at("steps_after_twenty") >= 20 * m);
-    CHECK(record.at("steps_after_twenty") < 27 * m);  // the second run did nothing
     CHECK(record.at("steps") >= 30 * m);
     CHECK(record.at("mean") == records.front().at("mean"));  // to the bit, at each
     CHECK(record.at("mean") > 0);

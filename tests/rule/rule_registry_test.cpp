@@ -60,7 +60,7 @@ TEST_CASE("Every rule that is known can be named, and trains a group", "[rule][r
     CHECK(has_centre == entry.needs_centre);
     CHECK((group.totals().messages_sent > 0) == (entry.name != "none"));
   }
-  CHECK(gossamer::rule::known().size() == 21);
+  CHECK(gossamer::rule::known().size() == 22);
 }
 
 TEST_CASE("A rule's own name makes it again", "[rule][registry]") {
@@ -97,7 +97,8 @@ TEST_CASE("The table of rules is right about what each of them needs", "[rule][r
     CHECK(made_with(RegistryOptions().probability(0)) == !entry.by_period);
     CHECK(made_with(RegistryOptions().probability(0).period(5)));
     CHECK(made_with(RegistryOptions().topology("moebius")) == !entry.by_choice);
-    CHECK(made_with(RegistryOptions().schedule("every:0")) == !entry.by_choice);
+    CHECK(made_with(RegistryOptions().schedule("every:0")) ==
+          !(entry.by_choice || entry.by_schedule));
     CHECK(made_with(RegistryOptions().graph("moebius")) == !entry.by_graph);
     CHECK(made_with(RegistryOptions().graph("exponential")) == !entry.needs_two_way_graph);
     CHECK(made_with(RegistryOptions().graph("torus")));

@@ -32,7 +32,8 @@ struct NodeOptions {
   /// Copies of the model that may be on their way at once, >= 1, codes counted by their bytes. A
   /// push beyond them is left out, and its weight stays: receivers that slow are better served by
   /// the next one. What is in doubt with a peer that is out of reach does not count, or that peer
-  /// would silence the node; so as many again may be kept for each such peer.
+  /// would silence the node; so as many again may be kept
+  /// for each such peer.
   TORCH_ARG(std::size_t, max_in_flight) = 3;
   /// What happens to BatchNorm statistics when models meet.
   TORCH_ARG(model::Buffers, buffers) = model::Buffers::average;

@@ -43,9 +43,10 @@ struct Entry {
   AnyRule (*make)(const RegistryOptions&);
 
   // What it goes by, of `RegistryOptions`.
-  bool by_choice = false;  ///< `schedule` and `topology`: when, and which one peer
-  bool by_period = false;  ///< `period`
-  bool by_graph = false;   ///< `graph`
+  bool by_choice = false;    ///< `schedule` and `topology`: when, and which one peer
+  bool by_schedule = false;  ///< `schedule` alone
+  bool by_period = false;    ///< `period`
+  bool by_graph = false;     ///< `graph`
 
   // What a program must have for it.
   bool needs_gradient_node = false;  ///< `GradientNode`: it acts between gradient and apply
@@ -159,6 +160,7 @@ inline std::vector<Entry> known() {
        .conserves = "sum of x",
        .needs = "nothing; a vector per neighbour",
        .make = detail::ledger_gossip,
+       .by_schedule = true,
        .by_graph = true},
       {.name = "slowmo",
        .paper = "arXiv:1910.00643 around another rule",

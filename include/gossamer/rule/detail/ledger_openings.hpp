@@ -24,12 +24,12 @@ enum LedgerKind : std::uint32_t { code = 1, open = 2, ask = 3, refused = 4 };
 
 /// Each opening of a link has a number, which codes repeat:
 ///
-///     both start with x0            its fingerprint; Z = x0 at either end, and no message is
-///     needed else                          the lower one sends x (`open`) with a number drawn at
-///     random,
-///                                   of its own accord, or since the higher one asks
-///     a code of another opening     the higher one asks; the lower one opens the link if it is
-///                                   closed, else its opening is on its way, or it is asked
+///     both start with x0         its fingerprint; Z = x0 at either end, without a message
+///     else                       the lower one sends x (`open`) with a number drawn at random, of
+///                                its own accord, or since the higher one asks
+///     a code of another opening  the higher one asks; the lower one opens the link if it is
+///                                closed, else its opening is on its way, or it is asked
+///
 ///
 /// A link begins with x0 at most once, and not with a peer that was away. An opening that comes is
 /// believed, whatever was there; so both ends agree when nothing is under way.
