@@ -145,7 +145,7 @@ TEST_CASE("A simulated node counts what it sends to a peer, and forgets it when 
           "[transport][simulated]") {
   const auto options = fast_and_slow(3).plan({{30s, fault::Crash{1}}});
   Group group(options, rule::GoSgd(schedule::Poisson(5)));
-  PeerHealth before;
+  gossamer::PeerHealth before;
   bool gone = false;
   group.on_step = [&] {
     if (group.world().now() < 30s) before = group[0].health(1);

@@ -22,6 +22,7 @@
 
 namespace {
 
+using gossamer::Context;
 using gossamer::Fault;
 using gossamer::GossipNode;
 using gossamer::NodeOptions;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gossamer/error.hpp>
+#include <gossamer/generator.hpp>
 #include <gossamer/topology/members.hpp>
 #include <gossamer/topology/topology.hpp>
 

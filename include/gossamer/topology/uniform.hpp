@@ -2,6 +2,7 @@
 /// Everybody else, with equal probability.
 #pragma once
 
+#include <gossamer/generator.hpp>
 #include <gossamer/topology/topology.hpp>
 
 #include <cstdint>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gossamer/error.hpp>
+#include <gossamer/generator.hpp>
 #include <gossamer/topology/graph.hpp>
 
 #include <c10/util/StringUtil.h>

@@ -30,7 +30,6 @@ enum LedgerKind : std::uint32_t { code = 1, open = 2, ask = 3, refused = 4 };
 ///     a code of another opening  the higher one asks; the lower one opens the link if it is
 ///                                closed, else its opening is on its way, or it is asked
 ///
-///
 /// A link begins with x0 at most once, and not with a peer that was away. An opening that comes is
 /// believed, whatever was there; so both ends agree when nothing is under way.
 ///
