@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gossamer/fwd.hpp>
+#include <gossamer/peers.hpp>
 #include <gossamer/transport/message.hpp>
 #include <gossamer/transport/wire/frame.hpp>
 
