@@ -63,11 +63,11 @@ class CodedPool {
     std::size_t under_way = 0;  // bytes
   };
 
-  static void put_back(Block* block) {
-    const auto home = std::move(block->home);
+  static void put_back(Block* unused) {
+    const auto home = std::move(unused->home);
     const std::lock_guard lock(home->mutex);
-    home->under_way -= std::exchange(block->aside, false) ? 0 : block->size;
-    home->idle.emplace_back(block);
+    home->under_way -= std::exchange(unused->aside, false) ? 0 : unused->size;
+    home->idle.emplace_back(unused);
   }
 
   std::shared_ptr<Shelf> shelf_;
@@ -111,7 +111,7 @@ class Coded {
 
  private:
   friend class CodedPool;
-  explicit Coded(CodedPool::Block* block) noexcept : block_(block) { hold(); }
+  explicit Coded(CodedPool::Block* taken) noexcept : block_(taken) { hold(); }
   void hold() noexcept {
     if (block_ != nullptr) block_->owners.fetch_add(1, std::memory_order_relaxed);
   }
@@ -120,26 +120,26 @@ class Coded {
 };
 
 inline Coded CodedPool::take(std::size_t bytes) {
-  std::unique_ptr<Block> block;
+  std::unique_ptr<Block> taken;
   {
     const std::lock_guard lock(shelf_->mutex);
     shelf_->under_way += bytes;
     if (!shelf_->idle.empty()) {
-      block = std::move(shelf_->idle.back());
+      taken = std::move(shelf_->idle.back());
       shelf_->idle.pop_back();
     } else {
-      block = std::make_unique<Block>();
+      taken = std::make_unique<Block>();
       ++shelf_->made;
       shelf_->idle.reserve(shelf_->made);  // so that dropping a code never allocates
     }
   }
-  if (block->capacity < bytes) {
-    block->bytes.reset(new std::byte[bytes]);  // not make_unique, which writes zeros
-    block->capacity = bytes;
+  if (taken->capacity < bytes) {
+    taken->bytes.reset(new std::byte[bytes]);  // not make_unique, which writes zeros
+    taken->capacity = bytes;
   }
-  block->size = bytes;
-  block->home = shelf_;
-  return Coded(block.release());
+  taken->size = bytes;
+  taken->home = shelf_;
+  return Coded(taken.release());
 }
 
 }  // namespace gossamer::codec
