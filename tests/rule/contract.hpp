@@ -133,7 +133,7 @@ inline void alone_trains(const AnyRule& rule) {
   const double before = bench[0].x()[0];
   for (int i = 0; i < 20 && bench[0].steps < 8; ++i) REQUIRE(bench.advance(0));
   CHECK(bench[0].steps == 8);
-  CHECK(bench[0].x()[0] == Approx(before - 8));
+  CHECK(bench[0].x()[0] < before - 8 + 1e-9);  // further, if the rule has momentum
   CHECK(bench.pending().empty());
 }
 

@@ -362,7 +362,8 @@ TEST_CASE("A group that goes on from a checkpoint tells of those who are there, 
   CHECK(recorder->weights.size() == 4);
   CHECK(recorder->weights.count(1) == 0);
   for (const auto& [id, weight] : recorder->weights) CHECK(weight == first[id].weight());
-  second.run(StopCondition().duration(500ms));
+  second.run_for(StopCondition().duration(500ms));
+  second.finish();
   CHECK(recorder->in_order);
   CHECK(recorder->steps[1] == 0);
   CHECK(recorder->steps[4] > 10);

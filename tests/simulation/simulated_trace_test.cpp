@@ -228,7 +228,7 @@ TEST_CASE("A trace shows who waits for a slow node, and that under gossip nobody
   CHECK(gossip.count("wait") == 0);
 }
 
-TEST_CASE("A crash ends its node's lane, and the next life has another one",
+TEST_CASE("A crash ends its node's lane, and the next incarnation has another one",
           "[observe][simulated][trace]") {
   const Picture picture =
       picture_of(a_cluster(4).plan({{105ms, fault::Crash{1}}, {300ms, fault::Restart{1}}}),
@@ -240,11 +240,11 @@ TEST_CASE("A crash ends its node's lane, and the next life has another one",
   CHECK(first.back().end == 105'000'000);  // cut short
   CHECK(ns(picture.first("crash")["ts"]) == 105'000'000);
   CHECK(picture.names.at(picture.first("crash")["tid"]) == "node 1");
-  const auto& second = picture.lane("node 1, life 2");
+  const auto& second = picture.lane("node 1, incarnation 2");
   CHECK(second.front().begin == 300'000'000);
-  CHECK(picture.names.at(picture.first("restart")["tid"]) == "node 1, life 2");
-  CHECK(picture.time("node 1, life 2", "join") > 0);
-  CHECK(picture.time("node 1, life 2", "compute") > 600'000'000);
+  CHECK(picture.names.at(picture.first("restart")["tid"]) == "node 1, incarnation 2");
+  CHECK(picture.time("node 1, incarnation 2", "join") > 0);
+  CHECK(picture.time("node 1, incarnation 2", "compute") > 600'000'000);
 
   // What has no end is of the node that died, or was sent to it before.
   std::vector<json> loose;
@@ -352,7 +352,8 @@ TEST_CASE("A resumed run's trace has lanes of those who are there, from where it
   Group second(traced.callback(trace), rule::GoSgd(0.3));
   gossamer::Archive archive(saved.entries());
   second.checkpoint(archive);
-  second.run(StopCondition().duration(500ms));
+  second.run_for(StopCondition().duration(500ms));
+  second.finish();
   trace->close();
   const Picture picture(folder.path() / "trace.json");
   CHECK(picture.bad_lanes().empty());
