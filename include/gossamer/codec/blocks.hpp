@@ -67,6 +67,7 @@ inline std::optional<CodeError> read(const std::byte* code, float& x, std::uint3
 /// One number as bfloat16: to nearest even, or up with the probability that `chance`, one of 2^16,
 /// gives it. What rounds to infinity becomes the largest number.
 inline constexpr std::uint32_t nearest_even = 0x10000;
+/// Writes x as bfloat16; `chance` is what rounding adds to the bits that go.
 inline void write_bfloat16(float x, std::byte* out, std::uint32_t chance = nearest_even) {
   const auto bits = std::bit_cast<std::uint32_t>(x);
   const std::uint32_t extra = chance == nearest_even ? 0x7fffU + ((bits >> 16U) & 1U) : chance;
@@ -75,12 +76,14 @@ inline void write_bfloat16(float x, std::byte* out, std::uint32_t chance = neare
       static_cast<std::uint16_t>(std::min(magnitude, scale::most) | (bits >> 31U) << 15U);
   std::memcpy(out, &half, 2);
 }
+/// Reads what `write_bfloat16` wrote.
 inline float read_bfloat16(const std::byte* code) {
   std::uint16_t half = 0;
   std::memcpy(&half, code, 2);
   return scale::value(half);
 }
 
+/// Whether no number is infinite or NaN.
 inline bool all_finite(std::span<const float> v) {
   const std::size_t whole = v.size() / kernels::lanes * kernels::lanes;
   const auto rest = v.subspan(whole);
@@ -104,6 +107,7 @@ struct Magnitudes {
   float below = 0;
   float above = 0;
 };
+/// The mean |v| of the numbers below the threshold, and of those above it.
 inline Magnitudes magnitudes_of(const float* v, std::size_t m, float threshold) {
   const auto classes = kernels::run<kernels::SumClasses>(v, threshold);
   const auto above = std::min<std::size_t>(classes.count, m);  // the zeros beyond reach 0
