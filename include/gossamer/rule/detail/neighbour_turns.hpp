@@ -16,7 +16,8 @@
 namespace gossamer::rule::detail {
 
 /// A graph's edges, used both ways; of a node's neighbours, that one is next whose turn is longest
-/// ago. If they stay the same, that is cyclic order. Threads: as a rule.
+/// ago. If they stay the same, that is cyclic order, and on a hypercube dimension after dimension:
+/// nodes that keep pace use the same one at a time, which mixes best. Threads: as a rule.
 class NeighbourTurns {
  public:
   explicit NeighbourTurns(Neighbourhoods graph) : graph_(std::move(graph)) {}
@@ -27,8 +28,10 @@ class NeighbourTurns {
     std::vector<PeerId> peers;
     std::set_union(around.to.begin(), around.to.end(), around.from.begin(), around.from.end(),
                    std::back_inserter(peers));
-    std::stable_sort(peers.begin(), peers.end(),
-                     [this](PeerId a, PeerId b) { return last_[a] < last_[b]; });
+    const PeerId self = context.self();
+    std::sort(peers.begin(), peers.end(), [&](PeerId a, PeerId b) {
+      return std::pair(last_[a], a ^ self) < std::pair(last_[b], b ^ self);
+    });
     return peers;
   }
   /// It is that one's turn.
