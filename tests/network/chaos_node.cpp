@@ -50,7 +50,7 @@ struct Options {
 
   void add_to(CLI::App& app) {
     app.add_option("--rank", rank, "Of a founder; without one, the node joins a run");
-    app.add_option("--world_size", world_size, "How many nodes the run begins with");
+    app.add_option("--world-size", world_size, "How many nodes the run begins with");
     app.add_option("--listen", listen, "Address and port");
     app.add_option("--contact", contacts, "host:port of a member; may be repeated");
     app.add_flag("--insecure", insecure, "Listen elsewhere than on loopback");

@@ -3,7 +3,7 @@
 """Random churn: nodes join, leave (SIGTERM), are killed (kill -9), and are cut off from the rest for
 longer than it takes to be believed dead. A node that is cut off here is one that is stopped
 (SIGSTOP) and goes on later, so that both sides have given each other up; tests/network/cut.py cuts
-network_emulator. There are about --nodes at a time, on the same few addresses again and again, as on machines
+cables. There are about --nodes at a time, on the same few addresses again and again, as on machines
 that are restarted.
 
 Checked: who leaves or stays ends with status 0, nobody hangs (each node's steps grow whenever it is

@@ -55,10 +55,10 @@ class Trial:
                    "--gather-seconds", args.patience)
         self.nodes = []
         for host in range(HOSTS):
-            spawn = lambda command, host=host, **popen: network_emulator.start(host, command, **popen)
-            contacts = [f"{network_emulator.address(0)}:{PORT}"] if host else []
+            spawn = lambda command, host=host, **popen: cables.start(host, command, **popen)
+            contacts = [f"{cables.address(0)}:{PORT}"] if host else []
             self.nodes.append(Wanderer(f"node {host}", folder / str(host),
-                                       f"{network_emulator.address(host)}:{PORT}", contacts, host, HOSTS,
+                                       f"{cables.address(host)}:{PORT}", contacts, host, HOSTS,
                                        options, spawn=spawn))
 
     def seen(self):
@@ -99,19 +99,19 @@ class Trial:
             return
         say("all have met")
         self.phase("bad cables", args.whole)
-        self.network_emulator.cut(0, 2)
+        self.cables.cut(0, 2)
         self.phase("cable 0 - 2 is cut", args.cut)
-        self.network_emulator.restore(0, 2)
+        self.cables.restore(0, 2)
         self.phase("cable 0 - 2 is restored", args.whole)
-        self.network_emulator.part(HALVES[0])
+        self.cables.part(HALVES[0])
         self.phase("parted, two and two", args.parted)
-        self.network_emulator.heal()
+        self.cables.heal()
         self.phase("healed", args.whole)
-        self.network_emulator.cut(1, 3)
+        self.cables.cut(1, 3)
         self.phase("cable 1 - 3 is cut", args.dead_after + 3)
         for one in self.nodes:
             one.send(signal.SIGUSR1)
-        self.network_emulator.restore(1, 3)
+        self.cables.restore(1, 3)
         say("cable 1 - 3 is restored, and all are told to finish")
         self.errors += wait_for_ends(self.nodes, args.patience + 20)
 
@@ -153,7 +153,7 @@ def main():
         total = lambda key: sum(end[key] for end in ends if end)
         conclude({"trial": "cut", "seed": args.seed, "latency": args.latency, "loss": args.loss,
                   "bits_per_second": args.bits_per_second, "parameters": args.parameters,
-                  "packets": network_emulator.sent, "packets_lost": network_emulator.lost, "phases": trial.phases,
+                  "packets": cables.sent, "packets_lost": cables.lost, "phases": trial.phases,
                   "messages_sent": total("messages_sent"),
                   "messages_returned": total("messages_returned"),
                   "suspicions": total("suspicions"), "reconnects": total("reconnects"),

@@ -117,7 +117,7 @@ class Wanderer(Process):
         for contact in contacts:
             command += ["--contact", contact]
         if rank is not None:
-            command += ["--rank", str(rank), "--founders", str(founders)]
+            command += ["--rank", str(rank), "--world-size", str(founders)]
         super().__init__(name, [*command, *map(str, options)], folder,
                          0 if rank is None else 1 / founders, **more)
         self.listen, self.rank = listen, rank

@@ -4,11 +4,11 @@ with latency, loss and a rate, which can be cut and restored. Needs root and TUN
 traffic control of the kernel's (netem), which small kernels lack: this process carries the packets.
 
     with Cables(4, latency=0.1, loss=0.05, bits_per_second=10e6, seed=1) as cables:
-        server = network_emulator.start(0, ["iperf3", "-s"])       # a process on host 0, 10.77.0.1
-        network_emulator.cut(0, 1)
-        network_emulator.restore(0, 1)
-        network_emulator.part([0, 1])                              # from the others
-        network_emulator.heal()
+        server = cables.start(0, ["iperf3", "-s"])       # a process on host 0, 10.77.0.1
+        cables.cut(0, 1)
+        cables.restore(0, 1)
+        cables.part([0, 1])                              # from the others
+        cables.heal()
 """
 
 import fcntl
