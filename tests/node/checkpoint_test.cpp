@@ -400,7 +400,8 @@ TEST_CASE("A resumed group ends in the bits of one that was not interrupted", "[
     CHECK((*second)[i].counters().steps == 12);
     CHECK((*second)[i].counters().loss_sum == (*whole)[i].counters().loss_sum);
     CHECK((*second)[i].counters().messages_sent == (*whole)[i].counters().messages_sent);
-    CHECK((*second)[i].engine().context().generator().state() == (*whole)[i].engine().context().generator().state());
+    CHECK((*second)[i].engine().context().generator().state() ==
+          (*whole)[i].engine().context().generator().state());
     CHECK((*second)[i].starts == (pause > 0 ? 0 : 1));
   }
 }

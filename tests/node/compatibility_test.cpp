@@ -5,7 +5,6 @@
 #include <gossamer/rule/slow_momentum.hpp>
 
 #include <tests/support.hpp>
-
 #include <torch/torch.h>
 
 #include <filesystem>

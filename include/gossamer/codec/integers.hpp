@@ -72,7 +72,7 @@ class Integers : public BlockCodec {
       code = whole.data();
     }
     if (!kernels::run<kernels::ReadLevels<bits>>(code, step, out)) {
-      return CodeError{CodeRule::level, 0, 2U * levels};
+      return CodeError{CodeRule::level, 0, std::uint64_t{2} * levels};
     }
     return std::nullopt;
   }

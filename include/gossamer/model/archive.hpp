@@ -42,7 +42,7 @@ class Archive {
   }
 
   /// Whether there is a value of that name to load: those of an earlier release may lack it.
-  [[nodiscard]] bool has(std::string_view name) const { return entries_.count(key(name)) > 0; }
+  [[nodiscard]] bool has(std::string_view name) const { return entries_.contains(key(name)); }
 
   /// Values under names of their own: "rule/", say, so that parts do not collide.
   template <class Function>

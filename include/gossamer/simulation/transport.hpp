@@ -28,7 +28,7 @@ class Simulated final : public Transport {
  public:
   Simulated(Simulated&& other) noexcept = default;
   Simulated& operator=(Simulated&&) = delete;
-  ~Simulated() {
+  ~Simulated() override {
     if (world_) close(Reason::left);
   }
 

@@ -44,7 +44,7 @@ class Mpi : public PeerTransport<MpiEndpoint> {
   Mpi& operator=(Mpi&&) = delete;
   /// Leaves, and waits until the others know, at most `MpiOptions::linger`. The last one of a rank
   /// waits for all ranks (`MpiCommunicator`).
-  ~Mpi() { leave(linger_); }
+  ~Mpi() override { leave(linger_); }
 
   bool settled() override { return PeerTransport::settled() && endpoint().is_settled(); }
 

@@ -35,7 +35,7 @@ class Tcp : public PeerTransport<TcpEndpoint> {
   Tcp(Tcp&&) noexcept = default;
   Tcp& operator=(Tcp&&) = delete;
   /// Leaves, and waits until that is known, at most `TcpOptions::linger`.
-  ~Tcp() { leave(linger_); }
+  ~Tcp() override { leave(linger_); }
 
   /// Where others dial this node: host:port.
   [[nodiscard]] const std::string& address() const { return endpoint().address(); }

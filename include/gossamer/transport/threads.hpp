@@ -248,7 +248,7 @@ class Threads final : public Transport {
  public:
   Threads(Threads&& other) noexcept = default;
   Threads& operator=(Threads&&) = delete;
-  ~Threads() {
+  ~Threads() override {
     if (hub_ && !closed_) close(Reason::left);
   }
 

@@ -316,7 +316,9 @@ class Endpoint final : public gossamer::transport::Transport {
   void wake() override { woken_ = true; }
   [[nodiscard]] Time now() const override { return network_->now(); }
   void publish(const gossamer::Counters& status) override { member().publish(status); }
-  [[nodiscard]] gossamer::Counters counters(PeerId peer) const override { return member().counters(peer); }
+  [[nodiscard]] gossamer::Counters counters(PeerId peer) const override {
+    return member().counters(peer);
+  }
   [[nodiscard]] WorkDone work_done() const override { return member().work_done(); }
   [[nodiscard]] double speed(PeerId peer) const override { return member().speed(peer); }
   void finish() override {

@@ -156,7 +156,7 @@ class PeerTransport : public Transport {
       : name_(name), endpoint_(std::move(endpoint)) {}
   PeerTransport(PeerTransport&&) noexcept = default;
   PeerTransport& operator=(PeerTransport&&) = delete;
-  ~PeerTransport() = default;
+  ~PeerTransport() override = default;
 
   /// Leaves, and waits until that is known, at most so long.
   void leave(std::chrono::nanoseconds linger) {

@@ -46,7 +46,7 @@ struct Hello {
   std::uint64_t model = 0;                ///< fingerprint of its model; 0: it has none yet
   std::uint64_t earlier_incarnation = 0;  ///< the latest incarnation of the receiver, before this
                                           ///< one, that the sender has heard of; 0: none
-  std::string address;  ///< where others may dial it; empty in a probe
+  std::string address;                    ///< where others may dial it; empty in a probe
 
   template <class Self, class Io>
   static void walk(Self& self, Io& io) {
