@@ -36,13 +36,13 @@ std::vector<gossamer::topology::Entry> topologies() {
 /// `single`, which is `none` with one node, and all rules of the library.
 std::vector<std::string> rule_names() {
   std::vector<std::string> names = {"single"};
-  for (const auto& entry : gossamer::rule::known()) names.push_back(entry.name);
+  for (const auto& entry : gossamer::rule::known()) names.emplace_back(entry.name);
   return names;
 }
 std::string in_library(const std::string& rule) { return rule == "single" ? "none" : rule; }
 
 void list_rules() {
-  const auto row = [](const std::array<std::string, 4>& cells) {
+  const auto row = [](const std::array<std::string_view, 4>& cells) {
     std::cout << std::left << std::setw(16) << cells[0] << std::setw(43) << cells[1]
               << std::setw(38) << cells[2] << cells[3] << '\n';
   };
@@ -203,7 +203,7 @@ void complete(Options& o, bool wants_nodes) {
   const auto refuse_if = [](bool wrong, const std::string& why) {
     if (wrong) throw gossamer::ConfigError(why);
   };
-  const gossamer::rule::Entry rule = gossamer::rule::entry_of(in_library(o.rule));
+  const gossamer::rule::Entry& rule = gossamer::rule::entry_of(in_library(o.rule));
   refuse_if(rule.by_period && o.tau == 0 && !(o.probability > 0),
             "--rule " + o.rule + ": needs --tau, or --probability above 0, got 0");
   refuse_if(o.optimizer == "nesterov" && !(o.momentum > 0),

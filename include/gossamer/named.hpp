@@ -14,6 +14,7 @@
 #include <limits>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -59,18 +60,18 @@ class NamedParameters {
 
 /// How a name is used: NAME or NAME:PARAMETER,...
 struct NamedUsage {
-  std::string text;
+  std::string_view text;
 
-  [[nodiscard]] std::string name() const { return text.substr(0, text.find(':')); }
+  [[nodiscard]] std::string_view name() const { return text.substr(0, text.find(':')); }
   [[nodiscard]] std::size_t parameters() const {
-    if (text.find(':') == std::string::npos) return 0;
+    if (text.find(':') == std::string_view::npos) return 0;
     return 1 + static_cast<std::size_t>(std::count(text.begin(), text.end(), ','));
   }
   /// Those that `named` has behind its name. Throws ConfigError if they are too few or too many.
   [[nodiscard]] NamedParameters of(const std::string& named) const {
     const std::size_t colon = named.find(':');
     NamedParameters parameters(
-        text, colon == std::string::npos ? std::string() : named.substr(colon + 1));
+        std::string(text), colon == std::string::npos ? std::string() : named.substr(colon + 1));
     parameters.require(this->parameters());
     return parameters;
   }
@@ -78,15 +79,14 @@ struct NamedUsage {
 
 /// The entry of a table whose `usage` has that name. Throws ConfigError, which lists what there is:
 /// "topology must be one of uniform, ring, got moebius".
-template <class Entry>
-const Entry& find_named(const std::vector<Entry>& table, const std::string& named,
-                        const std::string& what) {
+template <class Table>
+const auto& find_named(const Table& table, const std::string& named, const char* what) {
   std::string all;
-  for (const Entry& entry : table) {
+  for (const auto& entry : table) {
     if (entry.usage.name() == named.substr(0, named.find(':'))) return entry;
-    all += (all.empty() ? "" : ", ") + entry.usage.text;
+    all += c10::str(all.empty() ? "" : ", ", entry.usage.text);
   }
-  throw ConfigError(what + " must be one of " + all + ", got " + named);
+  throw ConfigError(c10::str(what, " must be one of ", all, ", got ", named));
 }
 
 }  // namespace gossamer

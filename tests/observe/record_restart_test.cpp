@@ -6,6 +6,7 @@
 #include <tests/support.hpp>
 
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <unistd.h>
 
@@ -43,6 +44,24 @@ TEST_CASE("A line or a summary makes a folder a run that is not begun anew", "[o
                tests::contains("holds a run already"));
     CHECK_NOTHROW(RunRecord(folder.path, /*resuming=*/true));
   }
+}
+
+TEST_CASE("A run of the release before is gone on with", "[observe][record]") {
+  const fs::path old = fs::path(GOSSAMER_SOURCE_DIR) / "tests/observe/release_0_1";
+  const tests::TemporaryFolder folder;
+  fs::copy_file(old / "metrics.jsonl", folder.path() / "metrics.jsonl");
+  fs::copy_file(old / "summary.json", folder.path() / "summary.json");
+  CHECK_THROWS_AS(RunRecord(folder.path()), ConfigError);
+  RunRecord record(folder.path(), /*resuming=*/true);
+  record.rewind([](const RunRecord::Json& line) { return line.at("images") <= 40000; });
+  std::ifstream before(old / "metrics.jsonl");
+  std::ifstream after(record.metrics_path());
+  std::string first;
+  std::string kept;
+  std::getline(before, first);
+  std::getline(after, kept);
+  CHECK(kept == first);
+  CHECK_FALSE(std::getline(after, kept));
 }
 
 }  // namespace

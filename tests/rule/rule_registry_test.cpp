@@ -70,7 +70,7 @@ TEST_CASE("A rule's own name makes it again", "[rule][registry]") {
     const std::string own = from_name(entry.name, short_periods())->name();
     CHECK(own.substr(0, own.find('(')) == entry.name);
     CHECK(from_name(own, short_periods())->name() == own);
-    CHECK(names.insert(entry.name).second);
+    CHECK(names.emplace(entry.name).second);
   }
   CHECK(from_name("slowmo(sgp)")->name() == "slowmo(sgp)");
   CHECK(from_name("slowmo", RegistryOptions().base("sgp"))->name() == "slowmo(sgp)");

@@ -40,8 +40,9 @@ struct Texts {
         {"N", "2"},    {"DEGREE", "3"},     {"NEAR", "2"}, {"REWIRED", "0.1"}, {"LINKS", "1"},
         {"TAU", "10"}, {"EXPONENT", "1.5"}, {"RATE", "2"}, {"BYTES", "1e6"}};
     values["FILE"] = usage.name() == "edges" ? edges : graphml;
-    std::string text = usage.name();
-    std::istringstream words(usage.text.substr(std::min(usage.text.size(), text.size() + 1)));
+    std::string text(usage.name());
+    std::istringstream words(
+        std::string(usage.text.substr(std::min(usage.text.size(), text.size() + 1))));
     char separator = ':';
     for (std::string word; std::getline(words, word, ','); separator = ',') {
       REQUIRE(values.count(word) == 1);
@@ -86,7 +87,7 @@ TEST_CASE("A graph by name has the edges of the topology of that name", "[topolo
     CAPTURE(entry.usage.text);
     const topology::Made made = topology::make(texts.of(entry.usage), {}, table);
     if (made.graph == nullptr) {
-      without_edges.push_back(entry.usage.name());
+      without_edges.emplace_back(entry.usage.name());
       continue;
     }
     std::vector<topology::Place> out;

@@ -26,20 +26,22 @@
 #include <gossamer/rule/slow_momentum.hpp>
 #include <gossamer/rule/sync.hpp>
 
+#include <c10/util/StringUtil.h>
+
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
-#include <utility>
-#include <vector>
+#include <string_view>
 
 namespace gossamer::rule {
 
 /// A rule that can be named, and what is to be known before one takes it.
 struct Entry {
-  std::string name;
-  std::string paper;
-  std::string conserves;
-  std::string needs;  ///< in words: whom a node waits for, who takes no steps
+  std::string_view name;
+  std::string_view paper;
+  std::string_view conserves;
+  std::string_view needs;  ///< in words: whom a node waits for, who takes no steps
   AnyRule (*make)(const RegistryOptions&);
 
   // What it goes by, of `RegistryOptions`.
@@ -54,7 +56,7 @@ struct Entry {
   bool needs_two_way_graph = false;  ///< `graph` has edges that go both ways
 };
 
-inline AnyRule from_name(const std::string& name, const RegistryOptions& options = {});
+inline AnyRule from_name(std::string_view name, const RegistryOptions& options = {});
 
 namespace detail {
 
@@ -74,175 +76,183 @@ inline AnyRule slowmo(const RegistryOptions& o) {
   return SlowMo(from_name(o.base(), o), o.steps_between(), o.slow_rate(), o.beta());
 }
 
+/// In the order in which they are listed. A new rule is one header and an entry here.
+inline constexpr Entry rules[] = {
+    {.name = "none",
+     .paper = "",
+     .conserves = "weights",
+     .needs = "nothing",
+     .make = [](const RegistryOptions&) -> AnyRule { return None(); }},
+    {.name = "sync",
+     .paper = "GoSGD slides 2017 (map-reduce)",
+     .conserves = "all nodes equal",
+     .needs = "waits for all, every step",
+     .make = [](const RegistryOptions& o) -> AnyRule { return Sync().chunks(o.chunks()); },
+     .needs_gradient_node = true},
+    {.name = "persyn",
+     .paper = "arXiv:1804.01852; local SGD",
+     .conserves = "sum of x",
+     .needs = "waits for all, every tau steps",
+     .make = [](const RegistryOptions& o) -> AnyRule {
+       return PerSyn(o.steps_between()).chunks(o.chunks());
+     },
+     .by_period = true},
+    {.name = "gosgd",
+     .paper = "arXiv:1804.01852",
+     .conserves = "weights, weighted sum of x",
+     .needs = "nothing",
+     .make = [](const RegistryOptions& o) -> AnyRule { return GoSgd(o.when(), o.whom()); },
+     .by_choice = true},
+    {.name = "gosgd_pull",
+     .paper = "GoSGD slides 2017 (pull form)",
+     .conserves = "weights, weighted sum of x",
+     .needs = "nothing",
+     .make = [](const RegistryOptions& o) -> AnyRule { return GoSgdPull(o.when(), o.whom()); },
+     .by_choice = true},
+    {.name = "push_sum",
+     .paper = "Kempe et al. 2003; arXiv:1811.10792",
+     .conserves = "weights, weighted sum of x",
+     .needs = "nothing",
+     .make = [](const RegistryOptions& o) -> AnyRule { return PushSum(o.when(), o.whom()); },
+     .by_choice = true},
+    {.name = "sgp",
+     .paper = "arXiv:1811.10792",
+     .conserves = "weights, weighted sum of x",
+     .needs = "waits for in-neighbours",
+     .make = [](const RegistryOptions& o) -> AnyRule {
+       return Sgp(o.any_graph("one_peer_exponential"));
+     },
+     .by_graph = true},
+    {.name = "osgp",
+     .paper = "arXiv:1811.10792 (overlap)",
+     .conserves = "weights, weighted sum of x",
+     .needs = "waits for what is `staleness` steps late",
+     .make = [](const RegistryOptions& o) -> AnyRule {
+       if (o.staleness() == 0) throw ConfigError("osgp: staleness must be at least 1, got 0");
+       return Sgp(o.any_graph("one_peer_exponential"), o.staleness());
+     },
+     .by_graph = true},
+    {.name = "d_psgd",
+     .paper = "arXiv:1705.09056",
+     .conserves = "sum of x",
+     .needs = "waits for neighbours, every step",
+     .make = [](const RegistryOptions& o) -> AnyRule { return DPsgd(o.two_way_graph("d_psgd")); },
+     .by_graph = true,
+     .needs_two_way_graph = true},
+    {.name = "ad_psgd",
+     .paper = "arXiv:1710.06952",
+     .conserves = "sum of x",
+     .needs = "nothing",
+     .make = [](const RegistryOptions& o) -> AnyRule { return AdPsgd(o.when(), o.whom()); },
+     .by_choice = true},
+    {.name = "gossiping_pull",
+     .paper = "arXiv:1611.04581",
+     .conserves = "nothing",
+     .needs = "nothing",
+     .make = [](const RegistryOptions& o) -> AnyRule { return GossipingPull(o.when(), o.whom()); },
+     .by_choice = true},
+    {.name = "gossiping_push",
+     .paper = "arXiv:1611.04581",
+     .conserves = "nothing",
+     .needs = "nothing",
+     .make = [](const RegistryOptions& o) -> AnyRule { return GossipingPush(o.when(), o.whom()); },
+     .by_choice = true},
+    {.name = "ledger_gossip",
+     .paper = "ours: codes of differences, one vector a link",
+     .conserves = "sum of x",
+     .needs = "nothing; a vector per neighbour",
+     .make = detail::ledger_gossip,
+     .by_schedule = true,
+     .by_graph = true},
+    {.name = "slowmo",
+     .paper = "arXiv:1910.00643 around another rule",
+     .conserves = "what the other does, between averages",
+     .needs = "waits for all, every tau steps",
+     .make = detail::slowmo,
+     .by_period = true},
+    {.name = "post_local",
+     .paper = "arXiv:1808.07217",
+     .conserves = "sum of x",
+     .needs = "waits for all, `sync_steps` times, then every tau steps",
+     .make = [](const RegistryOptions& o) -> AnyRule {
+       return post_local(o.sync_steps(), o.steps_between());
+     },
+     .by_period = true,
+     .needs_gradient_node = true},
+    {.name = "gossip_pga",
+     .paper = "arXiv:2105.09080",
+     .conserves = "sum of x",
+     .needs = "waits for neighbours, and for all every tau steps",
+     .make = [](const RegistryOptions& o) -> AnyRule {
+       return gossip_pga(o.steps_between(),
+                         DPsgd(o.two_way_graph("gossip_pga"), Mixing::after_gradient));
+     },
+     .by_period = true,
+     .by_graph = true,
+     .needs_two_way_graph = true},
+    {.name = "elastic_gossip",
+     .paper = "arXiv:1812.02407",
+     .conserves = "sum of x",
+     .needs = "nothing",
+     .make = [](const RegistryOptions& o) -> AnyRule {
+       return ElasticGossip(o.when(), o.whom(), o.alpha() > 0 ? o.alpha() : 0.5);
+     },
+     .by_choice = true},
+    {.name = "easgd",
+     .paper = "arXiv:1412.6651; EAMSGD with Nesterov's momentum",
+     .conserves = "sum of x and the centre",
+     .needs = "a centre, which takes no steps",
+     .make = [](const RegistryOptions& o) -> AnyRule { return Easgd(detail::centred(o)); },
+     .by_period = true,
+     .needs_centre = true},
+    {.name = "easgd_sync",
+     .paper = "arXiv:1412.6651 (synchronous)",
+     .conserves = "sum of x and the centre",
+     .needs = "a centre; workers wait for all",
+     .make = [](const RegistryOptions& o) -> AnyRule {
+       return Easgd(detail::centred(o).synchronous(true));
+     },
+     .by_period = true,
+     .needs_centre = true},
+    {.name = "dynamic_easgd",
+     .paper = "after arXiv:2409.09242, from memory",
+     .conserves = "nothing",
+     .needs = "a centre",
+     .make = [](const RegistryOptions& o) -> AnyRule { return DynamicEasgd(detail::centred(o)); },
+     .by_period = true,
+     .needs_centre = true},
+    {.name = "downpour",
+     .paper = "Dean et al., NIPS 2012",
+     .conserves = "the sum of all steps, in the centre",
+     .needs = "a centre; workers wait for it",
+     .make = [](const RegistryOptions& o) -> AnyRule { return Downpour(o.steps_between()); },
+     .by_period = true,
+     .needs_centre = true},
+    {.name = "leader_sgd",
+     .paper = "arXiv:1905.10395",
+     .conserves = "nothing",
+     .needs = "nothing",
+     .make = [](const RegistryOptions& o) -> AnyRule {
+       const double pull = o.alpha() > 0 ? o.alpha() : 0.1;
+       const std::uint64_t tau = o.steps_between();
+       return LeaderSgd(LeaderSgdOptions().tau(tau).pull(pull).window(tau));
+     },
+     .by_period = true},
+};
+
 }  // namespace detail
 
-/// All of them, in the order in which they are listed. A new rule is one header and an entry here.
-inline std::vector<Entry> known() {
-  using O = const RegistryOptions&;
-  return {
-      {.name = "none",
-       .paper = "",
-       .conserves = "weights",
-       .needs = "nothing",
-       .make = [](O) -> AnyRule { return None(); }},
-      {.name = "sync",
-       .paper = "GoSGD slides 2017 (map-reduce)",
-       .conserves = "all nodes equal",
-       .needs = "waits for all, every step",
-       .make = [](O o) -> AnyRule { return Sync().chunks(o.chunks()); },
-       .needs_gradient_node = true},
-      {.name = "persyn",
-       .paper = "arXiv:1804.01852; local SGD",
-       .conserves = "sum of x",
-       .needs = "waits for all, every tau steps",
-       .make = [](O o) -> AnyRule { return PerSyn(o.steps_between()).chunks(o.chunks()); },
-       .by_period = true},
-      {.name = "gosgd",
-       .paper = "arXiv:1804.01852",
-       .conserves = "weights, weighted sum of x",
-       .needs = "nothing",
-       .make = [](O o) -> AnyRule { return GoSgd(o.when(), o.whom()); },
-       .by_choice = true},
-      {.name = "gosgd_pull",
-       .paper = "GoSGD slides 2017 (pull form)",
-       .conserves = "weights, weighted sum of x",
-       .needs = "nothing",
-       .make = [](O o) -> AnyRule { return GoSgdPull(o.when(), o.whom()); },
-       .by_choice = true},
-      {.name = "push_sum",
-       .paper = "Kempe et al. 2003; arXiv:1811.10792",
-       .conserves = "weights, weighted sum of x",
-       .needs = "nothing",
-       .make = [](O o) -> AnyRule { return PushSum(o.when(), o.whom()); },
-       .by_choice = true},
-      {.name = "sgp",
-       .paper = "arXiv:1811.10792",
-       .conserves = "weights, weighted sum of x",
-       .needs = "waits for in-neighbours",
-       .make = [](O o) -> AnyRule { return Sgp(o.any_graph("one_peer_exponential")); },
-       .by_graph = true},
-      {.name = "osgp",
-       .paper = "arXiv:1811.10792 (overlap)",
-       .conserves = "weights, weighted sum of x",
-       .needs = "waits for what is `staleness` steps late",
-       .make = [](O o) -> AnyRule {
-         if (o.staleness() == 0) throw ConfigError("osgp: staleness must be at least 1, got 0");
-         return Sgp(o.any_graph("one_peer_exponential"), o.staleness());
-       },
-       .by_graph = true},
-      {.name = "d_psgd",
-       .paper = "arXiv:1705.09056",
-       .conserves = "sum of x",
-       .needs = "waits for neighbours, every step",
-       .make = [](O o) -> AnyRule { return DPsgd(o.two_way_graph("d_psgd")); },
-       .by_graph = true,
-       .needs_two_way_graph = true},
-      {.name = "ad_psgd",
-       .paper = "arXiv:1710.06952",
-       .conserves = "sum of x",
-       .needs = "nothing",
-       .make = [](O o) -> AnyRule { return AdPsgd(o.when(), o.whom()); },
-       .by_choice = true},
-      {.name = "gossiping_pull",
-       .paper = "arXiv:1611.04581",
-       .conserves = "nothing",
-       .needs = "nothing",
-       .make = [](O o) -> AnyRule { return GossipingPull(o.when(), o.whom()); },
-       .by_choice = true},
-      {.name = "gossiping_push",
-       .paper = "arXiv:1611.04581",
-       .conserves = "nothing",
-       .needs = "nothing",
-       .make = [](O o) -> AnyRule { return GossipingPush(o.when(), o.whom()); },
-       .by_choice = true},
-      {.name = "ledger_gossip",
-       .paper = "ours: codes of differences, one vector a link",
-       .conserves = "sum of x",
-       .needs = "nothing; a vector per neighbour",
-       .make = detail::ledger_gossip,
-       .by_schedule = true,
-       .by_graph = true},
-      {.name = "slowmo",
-       .paper = "arXiv:1910.00643 around another rule",
-       .conserves = "what the other does, between averages",
-       .needs = "waits for all, every tau steps",
-       .make = detail::slowmo,
-       .by_period = true},
-      {.name = "post_local",
-       .paper = "arXiv:1808.07217",
-       .conserves = "sum of x",
-       .needs = "waits for all, `sync_steps` times, then every tau steps",
-       .make = [](O o) -> AnyRule { return post_local(o.sync_steps(), o.steps_between()); },
-       .by_period = true,
-       .needs_gradient_node = true},
-      {.name = "gossip_pga",
-       .paper = "arXiv:2105.09080",
-       .conserves = "sum of x",
-       .needs = "waits for neighbours, and for all every tau steps",
-       .make = [](O o) -> AnyRule {
-         return gossip_pga(o.steps_between(),
-                           DPsgd(o.two_way_graph("gossip_pga"), Mixing::after_gradient));
-       },
-       .by_period = true,
-       .by_graph = true,
-       .needs_two_way_graph = true},
-      {.name = "elastic_gossip",
-       .paper = "arXiv:1812.02407",
-       .conserves = "sum of x",
-       .needs = "nothing",
-       .make = [](O o) -> AnyRule {
-         return ElasticGossip(o.when(), o.whom(), o.alpha() > 0 ? o.alpha() : 0.5);
-       },
-       .by_choice = true},
-      {.name = "easgd",
-       .paper = "arXiv:1412.6651; EAMSGD with Nesterov's momentum",
-       .conserves = "sum of x and the centre",
-       .needs = "a centre, which takes no steps",
-       .make = [](O o) -> AnyRule { return Easgd(detail::centred(o)); },
-       .by_period = true,
-       .needs_centre = true},
-      {.name = "easgd_sync",
-       .paper = "arXiv:1412.6651 (synchronous)",
-       .conserves = "sum of x and the centre",
-       .needs = "a centre; workers wait for all",
-       .make = [](O o) -> AnyRule { return Easgd(detail::centred(o).synchronous(true)); },
-       .by_period = true,
-       .needs_centre = true},
-      {.name = "dynamic_easgd",
-       .paper = "after arXiv:2409.09242, from memory",
-       .conserves = "nothing",
-       .needs = "a centre",
-       .make = [](O o) -> AnyRule { return DynamicEasgd(detail::centred(o)); },
-       .by_period = true,
-       .needs_centre = true},
-      {.name = "downpour",
-       .paper = "Dean et al., NIPS 2012",
-       .conserves = "the sum of all steps, in the centre",
-       .needs = "a centre; workers wait for it",
-       .make = [](O o) -> AnyRule { return Downpour(o.steps_between()); },
-       .by_period = true,
-       .needs_centre = true},
-      {.name = "leader_sgd",
-       .paper = "arXiv:1905.10395",
-       .conserves = "nothing",
-       .needs = "nothing",
-       .make = [](O o) -> AnyRule {
-         const double pull = o.alpha() > 0 ? o.alpha() : 0.1;
-         const std::uint64_t tau = o.steps_between();
-         return LeaderSgd(LeaderSgdOptions().tau(tau).pull(pull).window(tau));
-       },
-       .by_period = true},
-  };
-}
+/// All rules.
+inline std::span<const Entry> known() { return detail::rules; }
 
 /// The entry of that name. Throws ConfigError, which lists the names that there are.
-inline Entry entry_of(const std::string& name) {
+inline const Entry& entry_of(std::string_view name) {
   std::string all;
-  for (Entry& entry : known()) {
-    if (entry.name == name) return std::move(entry);
-    all += (all.empty() ? "" : ", ") + entry.name;
+  for (const Entry& entry : known()) {
+    if (entry.name == name) return entry;
+    all += c10::str(all.empty() ? "" : ", ", entry.name);
   }
-  throw ConfigError("rule must be one of " + all + ", got " + name);
+  throw ConfigError(c10::str("rule must be one of ", all, ", got ", name));
 }
 
 /// The rule of that name, or of "NAME(OF)": `slowmo(sgp)` is SlowMo around SGP, and with a rule
@@ -250,20 +260,20 @@ inline Entry entry_of(const std::string& name) {
 /// the latter, and `permuted` for `gosgd(permutation)`: these are understood, too. Throws
 /// ConfigError for a name that is not known, and lists those that are; for options that cannot
 /// work, and for a graph that the rule cannot use.
-inline AnyRule from_name(const std::string& name, const RegistryOptions& options) {
+inline AnyRule from_name(std::string_view name, const RegistryOptions& options) {
   if (name == "balanced") return from_name("gosgd(two_choices)", options);
   if (name == "permuted") return from_name("gosgd(permutation)", options);
   const std::size_t open = name.find('(');
-  if (open == std::string::npos || name.back() != ')') return entry_of(name).make(options);
-  const Entry entry = entry_of(name.substr(0, open));
-  const std::string of = name.substr(open + 1, name.size() - open - 2);
+  if (open == std::string_view::npos || name.back() != ')') return entry_of(name).make(options);
+  const Entry& entry = entry_of(name.substr(0, open));
+  const std::string of(name.substr(open + 1, name.size() - open - 2));
   RegistryOptions own = options;
   if (entry.name == "slowmo") {
     own.base(of);
   } else if (entry.by_choice) {
     own.topology(of);
   } else {
-    throw ConfigError("rule " + entry.name + " takes nothing in brackets, got " + name);
+    throw ConfigError(c10::str("rule ", entry.name, " takes nothing in brackets, got ", name));
   }
   return entry.make(own);
 }

@@ -137,7 +137,9 @@ inline Entry graphml_entry() {
   return {{"graphml:FILE"},
           "neighbours in a GraphML file",
           "",
-          [](const NamedParameters& p, const RegistryOptions&) { return read_graphml(p.text(0)); }};
+          [](const NamedParameters& p, const RegistryOptions&) -> Made {
+            return read_graphml(p.text(0));
+          }};
 }
 
 }  // namespace gossamer::topology

@@ -22,9 +22,10 @@
 #include <algorithm>
 #include <concepts>
 #include <cstdint>
-#include <functional>
+#include <iterator>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -54,93 +55,95 @@ struct Made {
 /// A topology that can be named.
 struct Entry {
   NamedUsage usage;
-  std::string description;
-  std::string paper;
-  std::function<Made(const NamedParameters&, const RegistryOptions&)> make;
+  std::string_view description;
+  std::string_view paper;
+  Made (*make)(const NamedParameters&, const RegistryOptions&);
 };
 
-/// All that need nothing but LibTorch, in the order in which they are listed. A new topology is one
-/// header and a line here. A program adds its own to the table that it gives to `from_text`;
-/// `graphml_entry()` (topology/graphml.hpp) is one.
+namespace detail {
+
+using P = const NamedParameters&;
+using O = const RegistryOptions&;
+template <class T>
+Made plain(P, O) {
+  return T();
+}
+inline constexpr std::string_view stochastic_push = "arXiv:1811.10792";
+
+/// In the order in which they are listed. A new topology is one header and a line here.
+inline constexpr Entry topologies[] = {
+    {{"uniform"}, "everybody else", "", plain<Uniform>},
+    {{"two_choices"},
+     "the lighter of two random peers",
+     "after Azar et al., 1999",
+     plain<TwoChoices>},
+    {{"permutation"},
+     "another permutation at each step, from the seed",
+     "Sattolo, 1986",
+     [](P, O o) -> Made { return Permutation(o.seed()); }},
+    {{"complete"}, "everybody else, as a graph", "", plain<Complete>},
+    {{"ring"}, "the next one", "", plain<Ring>},
+    {{"two_way_ring"},
+     "the next one or the one before",
+     "",
+     [](P, O) -> Made { return Ring(Ring::Way::both); }},
+    {{"path"}, "the next one or the one before, without closing the ring", "", plain<Path>},
+    {{"torus"}, "four neighbours in a grid", "", plain<Torus>},
+    {{"star"}, "the lowest number, which meets everybody", "", plain<Star>},
+    {{"tree"}, "parent and children of a binary tree", "", plain<BinaryTree>},
+    {{"hypercube"}, "those whose number differs in one bit", "", plain<Hypercube>},
+    {{"exponential"}, "1, 2, 4, ... places on", "arXiv:2110.13363", plain<Exponential>},
+    {{"one_peer_exponential"},
+     "1, then 2, then 4, ... places on",
+     stochastic_push,
+     [](P, O o) -> Made { return OnePeerExponential(o.steps_per_turn()); }},
+    {{"n_peer_exponential:N"},
+     "places on at powers of N + 1, in turns",
+     stochastic_push,
+     [](P p, O o) -> Made { return NPeerExponential(p.count(0), o.steps_per_turn()); }},
+    {{"bipartite_exponential"},
+     "pairs of an odd and an even one, in turns",
+     stochastic_push,
+     [](P, O o) -> Made { return BipartiteExponential(o.steps_per_turn()); }},
+    {{"random_regular:DEGREE"},
+     "DEGREE neighbours in a random graph, from the seed",
+     "Steger, Wormald, 1999",
+     [](P p, O o) -> Made { return RandomRegular(p.count(0), o.seed()); }},
+    {{"small_world:NEAR,REWIRED"},
+     "NEAR neighbours on a ring, a share of them rewired",
+     "Watts, Strogatz, 1998",
+     [](P p, O o) -> Made { return SmallWorld(p.count(0), p.number(1), o.seed()); }},
+    {{"preferential:LINKS"},
+     "a random graph in which old nodes become hubs",
+     "Barabasi, Albert, 1999",
+     [](P p, O o) -> Made { return PreferentialAttachment(p.count(0), o.seed()); }},
+    {{"edges:FILE"},
+     "neighbours in a list of edges: two node numbers a line",
+     "",
+     [](P p, O) -> Made { return read_edge_list(p.text(0)); }},
+    {{"near:EXPONENT"},
+     "by distance between the numbers to the power of -EXPONENT",
+     "",
+     [](P p, O) -> Made {
+       const auto distance = [](PeerId a, PeerId b) { return a < b ? b - a : a - b; };
+       return Weighted(by_distance(distance, p.number(0)));
+     }},
+    {{"fast"},
+     "by the measured speed of the links",
+     "",
+     [](P, O) -> Made { return Weighted(by_speed()); }},
+    {{"healthy"},
+     "by the share of messages that did not come back",
+     "",
+     [](P, O) -> Made { return Weighted(by_health()); }},
+};
+
+}  // namespace detail
+
+/// All that need nothing but LibTorch. A program adds its own to the table that it gives to
+/// `from_text`; `graphml_entry()` (topology/graphml.hpp) is one.
 inline std::vector<Entry> known() {
-  using P = const NamedParameters&;
-  using O = const RegistryOptions&;
-  const std::string stochastic_push = "arXiv:1811.10792";
-  return {
-      {{"uniform"}, "everybody else", "", [](P, O) { return Uniform(); }},
-      {{"two_choices"},
-       "the lighter of two random peers",
-       "after Azar et al., 1999",
-       [](P, O) { return TwoChoices(); }},
-      {{"permutation"},
-       "another permutation at each step, from the seed",
-       "Sattolo, 1986",
-       [](P, O o) { return Permutation(o.seed()); }},
-      {{"complete"}, "everybody else, as a graph", "", [](P, O) { return Complete(); }},
-      {{"ring"}, "the next one", "", [](P, O) { return Ring(); }},
-      {{"two_way_ring"},
-       "the next one or the one before",
-       "",
-       [](P, O) { return Ring(Ring::Way::both); }},
-      {{"path"},
-       "the next one or the one before, without closing the ring",
-       "",
-       [](P, O) { return Path(); }},
-      {{"torus"}, "four neighbours in a grid", "", [](P, O) { return Torus(); }},
-      {{"star"}, "the lowest number, which meets everybody", "", [](P, O) { return Star(); }},
-      {{"tree"}, "parent and children of a binary tree", "", [](P, O) { return BinaryTree(); }},
-      {{"hypercube"},
-       "those whose number differs in one bit",
-       "",
-       [](P, O) { return Hypercube(); }},
-      {{"exponential"},
-       "1, 2, 4, ... places on",
-       "arXiv:2110.13363",
-       [](P, O) { return Exponential(); }},
-      {{"one_peer_exponential"},
-       "1, then 2, then 4, ... places on",
-       stochastic_push,
-       [](P, O o) { return OnePeerExponential(o.steps_per_turn()); }},
-      {{"n_peer_exponential:N"},
-       "places on at powers of N + 1, in turns",
-       stochastic_push,
-       [](P p, O o) { return NPeerExponential(p.count(0), o.steps_per_turn()); }},
-      {{"bipartite_exponential"},
-       "pairs of an odd and an even one, in turns",
-       stochastic_push,
-       [](P, O o) { return BipartiteExponential(o.steps_per_turn()); }},
-      {{"random_regular:DEGREE"},
-       "DEGREE neighbours in a random graph, from the seed",
-       "Steger, Wormald, 1999",
-       [](P p, O o) { return RandomRegular(p.count(0), o.seed()); }},
-      {{"small_world:NEAR,REWIRED"},
-       "NEAR neighbours on a ring, a share of them rewired",
-       "Watts, Strogatz, 1998",
-       [](P p, O o) { return SmallWorld(p.count(0), p.number(1), o.seed()); }},
-      {{"preferential:LINKS"},
-       "a random graph in which old nodes become hubs",
-       "Barabasi, Albert, 1999",
-       [](P p, O o) { return PreferentialAttachment(p.count(0), o.seed()); }},
-      {{"edges:FILE"},
-       "neighbours in a list of edges: two node numbers a line",
-       "",
-       [](P p, O) { return read_edge_list(p.text(0)); }},
-      {{"near:EXPONENT"},
-       "by distance between the numbers to the power of -EXPONENT",
-       "",
-       [](P p, O) {
-         const auto distance = [](PeerId a, PeerId b) { return a < b ? b - a : a - b; };
-         return Weighted(by_distance(distance, p.number(0)));
-       }},
-      {{"fast"},
-       "by the measured speed of the links",
-       "",
-       [](P, O) { return Weighted(by_speed()); }},
-      {{"healthy"},
-       "by the share of messages that did not come back",
-       "",
-       [](P, O) { return Weighted(by_health()); }},
-  };
+  return {std::begin(detail::topologies), std::end(detail::topologies)};
 }
 
 /// What "NAME" or "NAME:PARAMETERS" spells in a table. Throws ConfigError for a name that is not
