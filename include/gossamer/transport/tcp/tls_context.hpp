@@ -55,7 +55,10 @@ class TlsContext {
                 SSL_CTX_set_max_early_data(context, 0) == 1 &&
                 SSL_CTX_set_recv_max_early_data(context, 0) == 1,
             "cannot do without session tickets");
-    SSL_CTX_set_mode(context, SSL_MODE_AUTO_RETRY | SSL_MODE_NO_AUTO_CHAIN);
+    SSL_CTX_set_mode(context, SSL_MODE_AUTO_RETRY | SSL_MODE_NO_AUTO_CHAIN |
+                                  SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_read_ahead(context, 1);
     SSL_CTX_set_app_data(context, this);
     if (kind_ == Security::Kind::certificates) {
       use_certificates(security);
