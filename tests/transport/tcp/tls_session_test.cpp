@@ -12,6 +12,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <random>
@@ -283,6 +285,33 @@ TEST_CASE("Another shared key is refused on both sides", "[transport][tcp][parse
   check(pair.client, SecureError::wrong_shared_key, "the server",
         {"the peer has another shared key"});
   CHECK(pair.client.refused_by_peer());
+}
+
+TEST_CASE("While keys change, who dials with any of them is let in", "[transport][tcp]") {
+  const tests::TemporaryFolder folder;
+  const auto keys = [&](const std::string& name, const std::string& lines) {
+    const auto path = folder.path() / name;
+    std::ofstream(path) << lines;
+    std::filesystem::permissions(path, std::filesystem::perms::owner_read);
+    return Security::shared_key(path);
+  };
+  const std::string a = "00112233445566778899aabbccddeeff0123456789abcdef0123456789abcdef\n";
+  const std::string b = "ff112233445566778899aabbccddeeff0123456789abcdef0123456789abcdee\n";
+  const auto before = keys("a", a);
+  const auto between = keys("ab", a + b);
+  const auto after = keys("ba", b + a);
+  const auto end = keys("b", b);
+  const auto meet = [](const Security& client, const Security& server) {
+    return Pair(client, server).talk().is_open();
+  };
+  CHECK(meet(before, between));
+  CHECK(meet(between, before));
+  CHECK(meet(before, after));
+  CHECK(meet(between, after));
+  CHECK(meet(after, between));
+  CHECK(meet(end, after));
+  CHECK_FALSE(meet(before, end));
+  CHECK_FALSE(meet(after, before));  // it dials with the new key, which is not there yet
 }
 
 TEST_CASE("A key against certificates is refused on both sides", "[transport][tcp][parse]") {
