@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// Files of keys that cannot work are refused before anything is sent, each with its sentence.
 #include <gossamer/error.hpp>
+#include <gossamer/transport/tcp/key_file.hpp>
 #include <gossamer/transport/tcp/secure_error.hpp>
 #include <gossamer/transport/tcp/security.hpp>
 #include <gossamer/transport/tcp/tls_context.hpp>
@@ -21,6 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using gossamer::ConfigError;
+using gossamer::transport::KeyFile;
 using gossamer::transport::make_error_code;
 using gossamer::transport::SecureError;
 using gossamer::transport::Security;
@@ -52,15 +54,16 @@ std::string context_refusal(const Security& security) {
 
 TEST_CASE("A shared key is read from a file of digits", "[transport][tcp][parse]") {
   const Files files;
-  const std::vector<unsigned char> key = Security::shared_key(files.write("a", good_key)).secret();
+  const std::vector<unsigned char> key =
+      Security::shared_key(files.write("a", good_key)).secrets().at(0);
   REQUIRE(key.size() == 32);
   CHECK(key[0] == 0x00);
   CHECK(key[15] == 0xff);
   CHECK(key[20] == 0x89);
   CHECK(key[22] == 0xcd);
-  CHECK(Security::shared_key(files.write("b", good_key + " \r\n\n")).secret() == key);
-  CHECK(Security::shared_key_bytes(key).secret() == key);
-  CHECK(Security::shared_key(files.write("c", good_key + good_key)).secret().size() == 64);
+  CHECK(Security::shared_key(files.write("b", good_key + " \r\n\n")).secrets().at(0) == key);
+  CHECK(Security::shared_key_bytes(key).secrets().at(0) == key);
+  CHECK(Security::shared_key(files.write("c", good_key + good_key)).secrets().at(0).size() == 64);
   CHECK_NOTHROW(Security::shared_key(files.write("d", good_key)).check());
 }
 
@@ -101,6 +104,39 @@ TEST_CASE("A key that every user of the machine may read is refused", "[transpor
   CHECK_THAT(refusal(node), contains("chmod 600 " + node.key_file().string()));
 }
 
+TEST_CASE("Only its owner may change a file of keys or certificates, and the group may read a key",
+          "[transport][tcp]") {
+  const SmallAuthority authority;
+  const auto node = authority.node("node 1");
+  fs::permissions(node.key_file(), fs::perms::owner_read | fs::perms::group_read);
+  fs::permissions(node.chain(), fs::perms::others_read, fs::perm_options::add);
+  CHECK_NOTHROW(TlsContext::make(node));
+  for (const auto& file : {node.authority(), node.chain(), node.key_file()}) {
+    CAPTURE(file);
+    fs::permissions(file, fs::perms::group_write, fs::perm_options::add);
+    CHECK_THAT(refusal(node), contains("others than its owner may change the ") &&
+                                  contains("chmod go-w " + file.string()));
+    CHECK_THAT(context_refusal(node), contains("chmod go-w " + file.string()));
+    fs::permissions(file, fs::perms::group_write, fs::perm_options::remove);
+  }
+  const Files files;
+  const auto huge = files.write("huge", std::string(KeyFile::most_bytes + 1, '0'));
+  CHECK_THAT(refusal(Security::shared_key(huge)),
+             contains("it has 1048577 bytes, more than 1048576"));
+  CHECK_THAT(refusal(Security::shared_key("/dev/null")), contains("it is no regular file"));
+}
+
+TEST_CASE("A file may hold several shared keys, of which each must be one", "[transport][tcp]") {
+  const Files files;
+  const std::string other(good_key.rbegin(), good_key.rend());
+  const auto both = Security::shared_key(files.write("both", good_key + "\n\n" + other + "\r\n"));
+  REQUIRE(both.secrets().size() == 2);
+  CHECK(both.secrets()[0] == Security::shared_key(files.write("a", good_key)).secrets()[0]);
+  CHECK(both.secrets()[1] == Security::shared_key(files.write("b", other)).secrets()[0]);
+  CHECK_THAT(refusal(Security::shared_key(files.write("c", good_key + "\nabc\n"))),
+             contains("got 3 characters"));
+}
+
 TEST_CASE("A file that is not there is named with what should be in it", "[transport][tcp]") {
   const Files files;
   const auto none = files.folder.path() / "none";
@@ -138,6 +174,9 @@ TEST_CASE("Certificates that cannot work are refused at the start", "[transport]
              contains("finds no certificate of an authority in " + junk.string()));
   CHECK_THAT(context_refusal(Security::certificates(one.authority(), junk, one.key_file())),
              contains("finds no usable certificate in " + junk.string()));
+  const auto empty = files.write("empty", "");
+  CHECK_THAT(context_refusal(Security::certificates(one.authority(), empty, one.key_file())),
+             contains("finds no usable certificate in " + empty.string()));
   CHECK_THAT(context_refusal(Security::certificates(one.authority(), one.chain(), junk)),
              contains("finds no private key for " + one.chain().string() + " in " + junk.string()));
   CHECK_THAT(context_refusal(Security::certificates(one.authority(), one.chain(), two.key_file())),
@@ -180,10 +219,10 @@ TEST_CASE("The script makes keys that work", "[transport][tcp]") {
         (fs::perms::owner_read | fs::perms::owner_write));
   const auto key = folder / "run.key";
   REQUIRE(run("--shared-key '" + key.string() + "'") == 0);
-  const auto secret = Security::shared_key(key).secret();
+  const auto secret = Security::shared_key(key).secrets().at(0);
   CHECK(secret.size() == 32);
   CHECK(run("--shared-key '" + key.string() + "'") != 0);  // an old key is not overwritten
-  CHECK(Security::shared_key(key).secret() == secret);
+  CHECK(Security::shared_key(key).secrets().at(0) == secret);
   CHECK(run("'" + folder.string() + "' alpha") != 0);
   CHECK(run("") != 0);
   CHECK(run("'" + folder.string() + "' ../evil") != 0);

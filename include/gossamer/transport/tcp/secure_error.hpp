@@ -2,6 +2,8 @@
 /// Why a connection could not be secured, or stopped being secure. No OpenSSL.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <system_error>
@@ -29,38 +31,54 @@ enum class SecureError : std::uint8_t {
 /// How many kinds there are, to count them in an array by `std::size_t(kind)`.
 inline constexpr std::size_t secure_error_kinds = 13;
 
+/// What is said of a kind of failure.
+struct SecureWords {
+  const char* found;   ///< when this side finds it
+  const char* told;    ///< when the peer found it, and said so
+  const char* remedy;  ///< what to do
+};
+
+/// In the order of SecureError; [0] for what is none.
+inline constexpr std::array<SecureWords, secure_error_kinds> secure_words = {{
+    {"the connection failed", "the peer ended the connection", "see the peer's log"},
+    {"the peer sends plain bytes", "the peer sends plain bytes",
+     "start it with the same kind of security, or see which program has that port"},
+    {"the peer offers no TLS 1.3", "the peer refuses TLS 1.3", "see which program has that port"},
+    {"the peer offers no way of securing the connection that we accept",
+     "the peer refuses all ways of securing the connection that we offer",
+     "start both with certificates, or both with a shared key"},
+    {"the peer shows no certificate", "the peer misses our certificate",
+     "start both with certificates"},
+    {"the peer's certificate is signed by an authority that we do not know",
+     "the peer does not know the authority that signed our certificate",
+     "sign all certificates of a run with one authority"},
+    {"the peer's certificate expired", "the peer says that our certificate expired",
+     "sign a new one, or correct the clock that is wrong"},
+    {"the peer's certificate is not valid yet",
+     "the peer says that our certificate is not valid yet",
+     "correct the clock that is wrong, or sign a new one"},
+    {"the peer's certificate is meant for something else",
+     "the peer says that our certificate is meant for something else",
+     "sign one with serverAuth and clientAuth in its extended key usage"},
+    {"the peer's certificate is refused", "the peer refuses our certificate",
+     "look at its authority, dates and usage with openssl x509 -text, and at both clocks"},
+    {"the peer has another shared key", "the peer has another shared key",
+     "copy one key file to all members"},
+    {"the connection ended in the middle of the handshake",
+     "the connection ended in the middle of the handshake",
+     "see the peer's log; it may have no security, or be no Gossamer node"},
+    {"bytes came that cannot be the peer's", "the peer does not accept what it gets from us",
+     "something on the way changes, repeats or makes up bytes"},
+}};
+
 /// The category of SecureError.
 inline const std::error_category& secure_category() {
   class Category final : public std::error_category {
    public:
     [[nodiscard]] const char* name() const noexcept override { return "gossamer.secure"; }
     [[nodiscard]] std::string message(int kind) const override {
-      switch (static_cast<SecureError>(kind)) {
-        case SecureError::not_tls:
-          return "the peer does not speak TLS";
-        case SecureError::other_version:
-          return "the peer speaks another version of TLS";
-        case SecureError::other_kind:
-          return "the peer is secured in another way";
-        case SecureError::no_certificate:
-          return "no certificate was shown";
-        case SecureError::unknown_authority:
-          return "certificate of an unknown authority";
-        case SecureError::expired:
-          return "certificate expired";
-        case SecureError::not_yet_valid:
-          return "certificate not yet valid";
-        case SecureError::wrong_usage:
-          return "certificate for another usage";
-        case SecureError::bad_certificate:
-          return "bad certificate";
-        case SecureError::wrong_shared_key:
-          return "another shared key";
-        case SecureError::cut:
-          return "the connection ended midway";
-        case SecureError::damaged:
-          return "bytes that the peer cannot have meant";
-      }
+      const auto at = static_cast<std::size_t>(kind);
+      if (kind > 0 && at < secure_words.size()) return secure_words.at(at).found;
       return "unknown reason " + std::to_string(kind);
     }
   };

@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: MIT
-/// What protects a connection: nothing, certificates, or one shared key. Options only: no OpenSSL.
+/// What protects a connection: nothing, certificates, or one shared key. Options only.
 #pragma once
 
 #include <gossamer/error.hpp>
+#include <gossamer/transport/tcp/key_file.hpp>
+
+#include <openssl/crypto.h>
 
 #include <algorithm>
 #include <bitset>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <string_view>
-#include <sys/stat.h>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -42,7 +40,8 @@ class Security {
   /// Mutual certificates. Whoever has a certificate signed by the authority is a member, at
   /// whatever address: names in it go to the log and are not compared with the host's.
   /// `authority`: one certificate or several, PEM. `chain`: this node's own, then those between it
-  /// and the authority. `key`: its private key, without passphrase, not readable by others.
+  /// and the authority. `key`: its private key, without passphrase, not readable by others. Only
+  /// their owner may change these files.
   static Security certificates(std::filesystem::path authority, std::filesystem::path chain,
                                std::filesystem::path key) {
     Security made(Kind::certificates);
@@ -53,6 +52,8 @@ class Security {
   }
 
   /// One secret for all members: a file with 64 to 128 hexadecimal digits, not readable by others.
+  /// While keys change it has several, one a line: this node dials with the first and lets in who
+  /// has any.
   static Security shared_key(std::filesystem::path file) {
     Security made(Kind::shared_key);
     made.key_file_ = std::move(file);
@@ -79,67 +80,65 @@ class Security {
   [[nodiscard]] const std::filesystem::path& key_file() const noexcept { return key_file_; }
 
   /// Reads what must be read to know that it can work. Throws ConfigError for a file that is
-  /// missing, readable by others or no key, for a key that is too short, and for `insecure` beside
-  /// a key. What a certificate holds is looked at by `TlsContext`.
+  /// missing, readable or changeable by others or no key, for a key that is too short, and for
+  /// `insecure` beside a key. What a certificate holds is looked at by `TlsContext`.
   void check() const {
     if (insecure_ && kind_ != Kind::none) {
       throw ConfigError("Security: insecure(true) goes with none(), not with " +
                         std::string(kind_ == Kind::certificates ? "certificates" : "a shared key"));
     }
     if (kind_ == Kind::certificates) {
-      (void)read(authority_, "the authority's certificate");
-      (void)read(chain_, "the node's certificate");
-      (void)read(key_file_, "the node's private key");
-      refuse_if_public(key_file_);
+      (void)authority_text();
+      (void)chain_text();
+      (void)key_text();
     }
-    if (kind_ == Kind::shared_key) (void)secret();
+    if (kind_ == Kind::shared_key) {
+      for (auto& one : secrets()) OPENSSL_cleanse(one.data(), one.size());
+    }
   }
 
-  /// The shared key: as given, or from its file. Throws ConfigError as `check` does.
-  [[nodiscard]] std::vector<unsigned char> secret() const {
+  /// What the files hold. Each throws ConfigError as `check` does.
+  [[nodiscard]] KeyFile authority_text() const {
+    return KeyFile(authority_, "the authority's certificate", KeyFile::Access::open);
+  }
+  [[nodiscard]] KeyFile chain_text() const {
+    return KeyFile(chain_, "the node's certificate", KeyFile::Access::open);
+  }
+  [[nodiscard]] KeyFile key_text() const {
+    return KeyFile(key_file_, "the node's private key", KeyFile::Access::secret);
+  }
+
+  /// The shared keys, at least one: as given, or from their file. Throws ConfigError as `check`
+  /// does. The caller cleanses them.
+  [[nodiscard]] std::vector<std::vector<unsigned char>> secrets() const {
     if (key_file_.empty()) {
       check_secret(bytes_, "a shared key");
-      return bytes_;
+      return {bytes_};
     }
-    const std::string text = read(key_file_, "the shared key");
-    refuse_if_public(key_file_);
-    auto bytes = from_hexadecimal(text, key_file_.string());
-    check_secret(bytes, key_file_.string());
-    return bytes;
+    const KeyFile file(key_file_, "the shared key", KeyFile::Access::secret);
+    std::vector<std::vector<unsigned char>> all;
+    std::string_view left = file.text();
+    do {
+      const std::size_t end = std::min(left.find('\n'), left.size());
+      const std::string_view line = trimmed(left.substr(0, end));
+      left.remove_prefix(std::min(end + 1, left.size()));
+      if (line.empty() && !(left.empty() && all.empty())) continue;
+      all.push_back(from_hexadecimal(line, key_file_.string()));
+      check_secret(all.back(), key_file_.string());
+    } while (!left.empty());
+    return all;
   }
 
  private:
   explicit Security(Kind kind) : kind_(kind) {}
 
-  static std::string read(const std::filesystem::path& path, const char* what) {
-    const auto fail = [&](const std::string& why) {
-      return ConfigError("Security: " + std::string(what) + " cannot be read from '" +
-                         path.string() + "': " + why);
-    };
-    if (path.empty()) throw fail("no file is named");
-    std::error_code error;
-    if (std::filesystem::is_directory(path, error)) throw fail("it is a folder");
-    errno = 0;
-    std::ifstream file(path, std::ios::binary);
-    if (!file) throw fail(std::generic_category().message(errno));
-    std::string text{std::istreambuf_iterator<char>(file), {}};
-    if (file.bad()) throw fail("reading it failed");
-    return text;
-  }
-
-  static void refuse_if_public(const std::filesystem::path& path) {
-    struct stat status {};
-    if (::stat(path.c_str(), &status) == 0 && (status.st_mode & S_IRWXO) != 0) {
-      throw ConfigError("Security: every user of this machine may use the key in " + path.string() +
-                        ": chmod 600 " + path.string() +
-                        "; a secret of Kubernetes needs defaultMode: 0400 where it is mounted");
-    }
+  static std::string_view trimmed(std::string_view text) {
+    const auto end = text.find_last_not_of(" \t\r\n");
+    return text.substr(0, end == std::string_view::npos ? 0 : end + 1);
   }
 
   static std::vector<unsigned char> from_hexadecimal(std::string_view text,
                                                      const std::string& place) {
-    const auto end = text.find_last_not_of(" \t\r\n");
-    text = text.substr(0, end == std::string_view::npos ? 0 : end + 1);
     constexpr std::string_view digits = "0123456789abcdef";
     const auto value = [&](char c) {
       return digits.find(c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c);
@@ -152,6 +151,7 @@ class Security {
                         (text.size() % 2 != 0 ? "an odd number" : "not all of them digits"));
     }
     std::vector<unsigned char> bytes;
+    bytes.reserve(text.size() / 2);  // once: a vector that grows leaves copies
     for (std::size_t i = 0; i < text.size(); i += 2) {
       bytes.push_back(static_cast<unsigned char>(value(text[i]) * 16 + value(text[i + 1])));
     }

@@ -12,12 +12,15 @@
 #include <asio/buffer.hpp>
 #include <asio/compose.hpp>
 #include <asio/ip/tcp.hpp>
+#include <asio/read.hpp>
 #include <asio/write.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <string>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 
 namespace gossamer::transport {
@@ -29,9 +32,10 @@ namespace gossamer::transport {
 /// Errors   `asio::error::eof`: the peer said that it ends. SecureError::cut: it ended without
 ///          saying so (a plain stream cannot tell: eof). SecureError::damaged: somebody changed
 ///          bytes on the way. `asio::error::operation_aborted`: `cancel()` or `close()`.
+/// TLS      OpenSSL reads and writes the socket itself, never waiting; Asio waits for it.
 /// Threads  one at a time, as by a strand. At most one read and one write may be outstanding.
 /// Lifetime the stream and the memory that buffers point to must live until the handler is called;
-///          the buffer sequences themselves are copied. Moved only while nothing is outstanding.
+///          the buffer sequences themselves are copied. Not movable.
 class Stream {
  public:
   using Socket = asio::ip::tcp::socket;
@@ -40,6 +44,9 @@ class Stream {
   /// A connected socket, and what secures it: `TlsContext::make(security)`; null for nothing.
   explicit Stream(Socket socket, std::shared_ptr<const TlsContext> tls = nullptr)
       : socket_(std::move(socket)), context_(std::move(tls)), peer_(name_of(socket_)) {}
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  ~Stream() = default;
 
   [[nodiscard]] executor_type get_executor() { return socket_.get_executor(); }
   [[nodiscard]] Socket& socket() noexcept { return socket_; }
@@ -50,9 +57,14 @@ class Stream {
   /// `role`: who connected is the client. Handler: `void(std::error_code)`.
   template <class Token>
   auto async_handshake(TlsRole role, Token&& token) {
-    if (context_) session_ = std::make_unique<TlsSession>(context_, role, peer_);
-    return asio::async_compose<Token, void(std::error_code)>(
-        stream_operations::Handshake{&socket_, session_.get()}, token, socket_);
+    if (context_) {
+      session_ = std::make_unique<TlsSession>(context_, role, socket_.native_handle(), peer_);
+    }
+    return attempt<void(std::error_code)>(
+        [session = session_.get()] {
+          return stream_operations::Tried(session ? session->handshake() : TlsNext::nothing, 0);
+        },
+        token);
   }
 
   /// Reads what there is, at least a byte unless the buffer is empty.
@@ -61,11 +73,10 @@ class Stream {
   auto async_read_some(asio::mutable_buffer buffer, Token&& token) {
     return asio::async_initiate<Token, void(std::error_code, std::size_t)>(
         [this](auto handler, asio::mutable_buffer into) {
-          if (!session_) {
-            watermark_.set(socket_, 0);
-            return socket_.async_read_some(into, std::move(handler));
-          }
-          start_read(into, /*whole=*/false, std::move(handler));
+          to_come_ = 0;
+          if (session_) return secured_.async_read_some(into, std::move(handler));
+          watermark_.set(socket_, 0);
+          socket_.async_read_some(into, std::move(handler));
         },
         token, buffer);
   }
@@ -76,13 +87,14 @@ class Stream {
   auto async_read(const MutableBuffers& buffers, Token&& token) {
     return asio::async_initiate<Token, void(std::error_code, std::size_t)>(
         [this](auto handler, const MutableBuffers& into) {
-          if (!session_) {
-            using Handler = decltype(handler);
-            return asio::async_compose<Handler, void(std::error_code, std::size_t)>(
-                stream_operations::ReadPlain<MutableBuffers>{&socket_, &watermark_, into}, handler,
-                socket_);
-          }
-          start_read(into, /*whole=*/true, std::move(handler));
+          const auto until = [this, size = asio::buffer_size(into)](const std::error_code& error,
+                                                                    std::size_t done) {
+            to_come_ = size - done;
+            if (!session_) watermark_.set(socket_, to_come_);
+            return stream_operations::Whole()(error, done);
+          };
+          if (session_) return asio::async_read(secured_, into, until, std::move(handler));
+          asio::async_read(socket_, into, until, std::move(handler));
         },
         token, buffers);
   }
@@ -93,13 +105,9 @@ class Stream {
   auto async_write(const ConstBuffers& buffers, Token&& token) {
     return asio::async_initiate<Token, void(std::error_code, std::size_t)>(
         [this](auto handler, const ConstBuffers& from) {
-          if (!session_) {
-            return asio::async_write(socket_, from, stream_operations::Whole(), std::move(handler));
-          }
-          using Handler = decltype(handler);
-          asio::async_compose<Handler, void(std::error_code, std::size_t)>(
-              stream_operations::Write<ConstBuffers>{&socket_, session_.get(), from}, handler,
-              socket_);
+          constexpr stream_operations::Whole until;
+          if (session_) return asio::async_write(secured_, from, until, std::move(handler));
+          asio::async_write(socket_, from, until, std::move(handler));
         },
         token, buffers);
   }
@@ -108,8 +116,14 @@ class Stream {
   /// Not while a write is outstanding. Handler: `void(std::error_code)`.
   template <class Token>
   auto async_shutdown(Token&& token) {
-    return asio::async_compose<Token, void(std::error_code)>(
-        stream_operations::Shutdown{&socket_, session_.get()}, token, socket_);
+    return attempt<void(std::error_code)>(
+        [this] {
+          const TlsNext next = session_ ? session_->goodbye() : TlsNext::nothing;
+          std::error_code gone;
+          if (next == TlsNext::nothing) socket_.shutdown(Socket::shutdown_send, gone);
+          return stream_operations::Tried(next, 0);
+        },
+        token);
   }
 
   /// Ends what is outstanding with `operation_aborted`. A secured stream that was cancelled in the
@@ -153,15 +167,47 @@ class Stream {
            std::to_string(endpoint.port());
   }
 
-  template <class MutableBuffers, class Handler>
-  void start_read(const MutableBuffers& into, bool whole, Handler handler) {
-    asio::async_compose<Handler, void(std::error_code, std::size_t)>(
-        stream_operations::Read<MutableBuffers>{&socket_, &watermark_, session_.get(), into, whole},
-        handler, socket_);
+  template <class Signature, class Try, class Token>
+  auto attempt(Try one, Token& token) {
+    constexpr bool with_size = !std::is_same_v<Signature, void(std::error_code)>;
+    return asio::async_compose<Token, Signature>(
+        stream_operations::Tries<with_size, Try>{&socket_, session_.get(), std::move(one)}, token,
+        socket_);
   }
 
+  /// What Asio sees of a secured stream: record by record.
+  struct Secured {
+    using executor_type = Stream::executor_type;
+    [[nodiscard]] executor_type get_executor() { return stream->get_executor(); }
+
+    template <class MutableBuffers, class Token>
+    auto async_read_some(const MutableBuffers& buffers, Token&& token) {
+      return stream->attempt<void(std::error_code, std::size_t)>(
+          [s = stream, buffers] {
+            const auto tried = stream_operations::read_record(*s->session_, buffers);
+            if (tried.first == TlsNext::readable) {
+              // Of a record that came in part, OpenSSL has taken what there is.
+              s->watermark_.set(s->socket_,
+                                s->to_come_ - std::min(s->to_come_, TlsSession::record_bytes));
+            }
+            return tried;
+          },
+          token);
+    }
+    template <class ConstBuffers, class Token>
+    auto async_write_some(const ConstBuffers& buffers, Token&& token) {
+      return stream->attempt<void(std::error_code, std::size_t)>(
+          [s = stream, buffers] { return stream_operations::write_record(*s->session_, buffers); },
+          token);
+    }
+
+    Stream* stream;
+  };
+
   Socket socket_;
+  Secured secured_{this};
   stream_operations::Watermark watermark_;
+  std::size_t to_come_ = 0;  // bytes that the read needs at least
   std::shared_ptr<const TlsContext> context_;
   std::unique_ptr<TlsSession> session_;
   std::string peer_;

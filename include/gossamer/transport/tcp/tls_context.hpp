@@ -4,17 +4,22 @@
 #pragma once
 
 #include <gossamer/error.hpp>
+#include <gossamer/transport/tcp/key_file.hpp>
 #include <gossamer/transport/tcp/security.hpp>
 #include <gossamer/transport/tcp/tls_text.hpp>
 
+#include <openssl/bio.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -55,18 +60,23 @@ class TlsContext {
                 SSL_CTX_set_max_early_data(context, 0) == 1 &&
                 SSL_CTX_set_recv_max_early_data(context, 0) == 1,
             "cannot do without session tickets");
-    SSL_CTX_set_mode(context, SSL_MODE_AUTO_RETRY | SSL_MODE_NO_AUTO_CHAIN);
+    SSL_CTX_set_mode(context, SSL_MODE_AUTO_RETRY | SSL_MODE_NO_AUTO_CHAIN |
+                                  SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_read_ahead(context, 1);
     SSL_CTX_set_app_data(context, this);
     if (kind_ == Security::Kind::certificates) {
       use_certificates(security);
     } else {
-      use_shared_key(security);
+      use_shared_keys(security);
     }
     ERR_clear_error();
   }
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
-  ~TlsContext() { OPENSSL_cleanse(secret_.data(), secret_.size()); }
+  ~TlsContext() {
+    for (auto& secret : secrets_) OPENSSL_cleanse(secret.data(), secret.size());
+  }
 
   [[nodiscard]] Security::Kind kind() const noexcept { return kind_; }
   [[nodiscard]] SSL_CTX* native_handle() const noexcept { return context_.get(); }
@@ -90,37 +100,75 @@ class TlsContext {
   }
 
  private:
-  /// What members of a run call their key; it is no secret.
+  /// How members of a run begin the names of their keys; it is no secret.
   static constexpr std::string_view identity = "gossamer";
 
   static void require(bool good, const std::string& text) {
     if (!good) throw ConfigError("Security: OpenSSL " + text + ": " + tls_text::first_error());
   }
 
+  template <class Object>
+  using Owned = std::unique_ptr<Object, void (*)(Object*)>;
+
+  /// What PEM text holds for OpenSSL to read.
+  static Owned<BIO> reader(const KeyFile& file) {
+    return {BIO_new_mem_buf(file.text().data(), static_cast<int>(file.text().size())),
+            [](BIO* bio) { BIO_free(bio); }};
+  }
+  static int no_passphrase(char*, int, int, void*) { return -1; }
+  /// The next certificate, null after the last.
+  static Owned<X509> next_certificate(BIO* from) {
+    return {PEM_read_bio_X509(from, nullptr, no_passphrase, nullptr), X509_free};
+  }
+
   void use_certificates(const Security& security) {
     SSL_CTX* context = context_.get();
+    const std::string authority = security.authority().string();
     chain_ = security.chain().string();
-    expected_ = "a certificate signed by the authority in " + security.authority().string();
-    SSL_CTX_set_default_passwd_cb(context, [](char*, int, int, void*) { return -1; });
+    expected_ = "a certificate signed by the authority in " + authority;
     require(SSL_CTX_set_ciphersuites(context,
                                      "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
                                      "TLS_CHACHA20_POLY1305_SHA256") == 1,
             "lacks the ciphers of TLS 1.3");
-    require(SSL_CTX_load_verify_file(context, security.authority().c_str()) == 1,
-            "finds no certificate of an authority in " + security.authority().string());
-    require(SSL_CTX_use_certificate_chain_file(context, chain_.c_str()) == 1,
+    const KeyFile authority_file = security.authority_text();
+    const auto authorities = reader(authority_file);
+    X509_STORE* store = SSL_CTX_get_cert_store(context);
+    int count = 0;
+    for (auto one = next_certificate(authorities.get()); one;
+         one = next_certificate(authorities.get())) {
+      count += X509_STORE_add_cert(store, one.get());
+    }
+    require(count > 0, "finds no certificate of an authority in " + authority);
+    const KeyFile chain_file = security.chain_text();
+    const auto chain = reader(chain_file);
+    const auto own = next_certificate(chain.get());
+    require(own && SSL_CTX_use_certificate(context, own.get()) == 1,
             "finds no usable certificate in " + chain_);
-    require(
-        SSL_CTX_use_PrivateKey_file(context, security.key_file().c_str(), SSL_FILETYPE_PEM) == 1,
-        "finds no private key for " + chain_ + " in " + security.key_file().string() +
-            " (it must be PEM, without passphrase)");
-    require(SSL_CTX_check_private_key(context) == 1,
-            "says that " + security.key_file().string() + " is not the key of " + chain_);
+    for (auto one = next_certificate(chain.get()); one; one = next_certificate(chain.get())) {
+      require(SSL_CTX_add1_chain_cert(context, one.get()) == 1,
+              "finds no usable certificate in " + chain_);
+    }
+    use_private_key(security);
   }
 
-  void use_shared_key(const Security& security) {
+  void use_private_key(const Security& security) {
+    const std::string name = security.key_file().string();
+    const KeyFile file = security.key_text();
+    const Owned<EVP_PKEY> key(
+        PEM_read_bio_PrivateKey(reader(file).get(), nullptr, no_passphrase, nullptr),
+        EVP_PKEY_free);
+    require(key != nullptr, "finds no private key for " + chain_ + " in " + name +
+                                " (it must be PEM, without passphrase)");
+    ERR_clear_error();  // what ended the lists of certificates
+    require(SSL_CTX_use_PrivateKey(context_.get(), key.get()) == 1 &&
+                SSL_CTX_check_private_key(context_.get()) == 1,
+            "says that " + name + " is not the key of " + chain_);
+  }
+
+  void use_shared_keys(const Security& security) {
     SSL_CTX* context = context_.get();
-    secret_ = security.secret();
+    secrets_ = security.secrets();
+    for (const auto& secret : secrets_) identities_.push_back(identity_of(secret));
     expected_ = security.key_file().empty() ? "the same shared key"
                                             : "the shared key in " + security.key_file().string();
     // The key is bound to one hash, hence to one cipher.
@@ -130,14 +178,28 @@ class TlsContext {
     SSL_CTX_set_psk_find_session_callback(context, find_key);
   }
 
+  /// Which of a run's keys it is; public, and tells nothing of the key.
+  static std::string identity_of(const std::vector<unsigned char>& secret) {
+    constexpr std::string_view what = "gossamer identity of a shared key";
+    std::array<unsigned char, EVP_MAX_MD_SIZE> mac{};
+    require(HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
+                 reinterpret_cast<const unsigned char*>(what.data()), what.size(), mac.data(),
+                 nullptr) != nullptr,
+            "lacks SHA-256");
+    return std::string(identity) + std::string(mac.begin(), mac.begin() + 8);
+  }
+
+  static const TlsContext& of(SSL* ssl) {
+    return *static_cast<const TlsContext*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+  }
+
   /// The key as OpenSSL wants it; null if it cannot.
-  static SSL_SESSION* session_of(SSL* ssl) {
-    const auto* self = static_cast<const TlsContext*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+  static SSL_SESSION* session_of(SSL* ssl, const std::vector<unsigned char>& secret) {
     constexpr std::array<unsigned char, 2> aes_128_gcm_sha256 = {0x13, 0x01};
     const SSL_CIPHER* cipher = SSL_CIPHER_find(ssl, aes_128_gcm_sha256.data());
     SSL_SESSION* session = SSL_SESSION_new();
     if (session != nullptr && cipher != nullptr &&
-        SSL_SESSION_set1_master_key(session, self->secret_.data(), self->secret_.size()) == 1 &&
+        SSL_SESSION_set1_master_key(session, secret.data(), secret.size()) == 1 &&
         SSL_SESSION_set_cipher(session, cipher) == 1 &&
         SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION) == 1) {
       return session;
@@ -150,18 +212,24 @@ class TlsContext {
                        SSL_SESSION** session) {
     *session = nullptr;
     if (hash != nullptr && EVP_MD_get_type(hash) != NID_sha256) return 0;
-    *session = session_of(ssl);
+    *session = session_of(ssl, of(ssl).secrets_.front());
     if (*session == nullptr) return 0;
-    *id = reinterpret_cast<const unsigned char*>(identity.data());
-    *size = identity.size();
+    const std::string& name = of(ssl).identities_.front();
+    *id = reinterpret_cast<const unsigned char*>(name.data());
+    *size = name.size();
     return 1;
   }
 
   static int find_key(SSL* ssl, const unsigned char* id, std::size_t size, SSL_SESSION** session) {
     *session = nullptr;
     // The name of a key is public, so comparing it may take a time of its own.
-    if (size != identity.size() || std::memcmp(id, identity.data(), size) != 0) return 1;
-    *session = session_of(ssl);
+    const std::string_view name(reinterpret_cast<const char*>(id), size);
+    if (!name.starts_with(identity)) return 1;
+    const auto& names = of(ssl).identities_;
+    const auto at = std::find(names.begin(), names.end(), name);
+    // With a key that we lack, the first one fails, and the peer hears that its key is wrong.
+    const auto which = static_cast<std::size_t>(at == names.end() ? 0 : at - names.begin());
+    *session = session_of(ssl, of(ssl).secrets_[which]);
     return *session != nullptr ? 1 : 0;
   }
 
@@ -169,7 +237,8 @@ class TlsContext {
   std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context_;
   std::string expected_;
   std::string chain_;
-  std::vector<unsigned char> secret_;
+  std::vector<std::vector<unsigned char>> secrets_;  // the first is for dialing
+  std::vector<std::string> identities_;
 };
 
 }  // namespace gossamer::transport

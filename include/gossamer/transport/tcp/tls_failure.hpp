@@ -10,8 +10,9 @@
 #include <openssl/sslerr.h>
 #include <openssl/x509_vfy.h>
 
+#include <cstddef>
+#include <initializer_list>
 #include <string>
-#include <utility>
 
 namespace gossamer::transport {
 
@@ -22,154 +23,89 @@ struct TlsFailure {
   std::string detail;    ///< what OpenSSL adds, such as a certificate and its date; may be empty
 };
 
-/// From the result of verifying a certificate.
-inline SecureError kind_of_certificate(long result) {
-  switch (result) {
-    case X509_V_ERR_CERT_HAS_EXPIRED:
-      return SecureError::expired;
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-      return SecureError::not_yet_valid;
-    case X509_V_ERR_INVALID_PURPOSE:
-    case X509_V_ERR_KEYUSAGE_NO_DIGITAL_SIGNATURE:
-      return SecureError::wrong_usage;
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-    case X509_V_ERR_CERT_SIGNATURE_FAILURE:  // an authority of the same name with another key
-    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-    case X509_V_ERR_AKID_SKID_MISMATCH:
-    case X509_V_ERR_INVALID_CA:
-      return SecureError::unknown_authority;
-    default:
-      return SecureError::bad_certificate;
+/// A code of OpenSSL and what it means.
+struct TlsCode {
+  long code;
+  SecureError kind;
+};
+
+/// What `code` means by that list, or `otherwise`.
+inline SecureError kind_of(long code, std::initializer_list<TlsCode> list, SecureError otherwise) {
+  for (const TlsCode& one : list) {
+    if (one.code == code) return one.kind;
   }
+  return otherwise;
 }
 
-/// From the alert that a peer sent; `kind` is our own way.
-inline SecureError kind_of_alert(int alert, Security::Kind kind) {
-  const bool has_key = kind == Security::Kind::shared_key;
-  switch (alert) {
-    case SSL_AD_HANDSHAKE_FAILURE:
-    case SSL_AD_INSUFFICIENT_SECURITY:
-    case SSL_AD_MISSING_EXTENSION:
-      return SecureError::other_kind;
-    case SSL_AD_BAD_CERTIFICATE:
-    case SSL_AD_CERTIFICATE_REVOKED:
-    case SSL_AD_CERTIFICATE_UNKNOWN:
-      return SecureError::bad_certificate;
-    case SSL_AD_UNSUPPORTED_CERTIFICATE:
-      return SecureError::wrong_usage;
-    case SSL_AD_CERTIFICATE_EXPIRED:
-      return SecureError::expired;
-    case SSL_AD_UNKNOWN_CA:
-      return has_key ? SecureError::other_kind : SecureError::unknown_authority;
-    case SSL_AD_CERTIFICATE_REQUIRED:
-      return SecureError::no_certificate;
-    case SSL_AD_PROTOCOL_VERSION:
-      return SecureError::other_version;
-    case SSL_AD_UNKNOWN_PSK_IDENTITY:
-      return SecureError::wrong_shared_key;
-    case SSL_AD_ILLEGAL_PARAMETER:
-      return has_key ? SecureError::wrong_shared_key : SecureError::damaged;
-    case SSL_AD_DECRYPT_ERROR:  // a signature or, in other implementations, a key that is not right
-      return has_key ? SecureError::wrong_shared_key : SecureError::bad_certificate;
-    default:
-      return SecureError::damaged;
-  }
+/// From the result of verifying a certificate.
+inline SecureError kind_of_certificate(long result) {
+  using enum SecureError;
+  return kind_of(result,
+                 {{X509_V_ERR_CERT_HAS_EXPIRED, expired},
+                  {X509_V_ERR_CERT_NOT_YET_VALID, not_yet_valid},
+                  {X509_V_ERR_INVALID_PURPOSE, wrong_usage},
+                  {X509_V_ERR_KEYUSAGE_NO_DIGITAL_SIGNATURE, wrong_usage},
+                  {X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, unknown_authority},
+                  {X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, unknown_authority},
+                  {X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, unknown_authority},
+                  {X509_V_ERR_CERT_SIGNATURE_FAILURE, unknown_authority},  // of the same name
+                  {X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, unknown_authority},
+                  {X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, unknown_authority},
+                  {X509_V_ERR_AKID_SKID_MISMATCH, unknown_authority},
+                  {X509_V_ERR_INVALID_CA, unknown_authority}},
+                 bad_certificate);
+}
+
+/// From the alert that a peer sent; `has_key`: we have a shared key.
+inline SecureError kind_of_alert(int alert, bool has_key) {
+  using enum SecureError;
+  return kind_of(alert,
+                 {{SSL_AD_HANDSHAKE_FAILURE, other_kind},
+                  {SSL_AD_INSUFFICIENT_SECURITY, other_kind},
+                  {SSL_AD_MISSING_EXTENSION, other_kind},
+                  {SSL_AD_BAD_CERTIFICATE, bad_certificate},
+                  {SSL_AD_CERTIFICATE_REVOKED, bad_certificate},
+                  {SSL_AD_CERTIFICATE_UNKNOWN, bad_certificate},
+                  {SSL_AD_UNSUPPORTED_CERTIFICATE, wrong_usage},
+                  {SSL_AD_CERTIFICATE_EXPIRED, expired},
+                  {SSL_AD_UNKNOWN_CA, has_key ? other_kind : unknown_authority},
+                  {SSL_AD_CERTIFICATE_REQUIRED, no_certificate},
+                  {SSL_AD_PROTOCOL_VERSION, other_version},
+                  {SSL_AD_UNKNOWN_PSK_IDENTITY, wrong_shared_key},
+                  {SSL_AD_ILLEGAL_PARAMETER, has_key ? wrong_shared_key : damaged},
+                  {SSL_AD_DECRYPT_ERROR, has_key ? wrong_shared_key : bad_certificate}},
+                 damaged);
 }
 
 /// From the first error that OpenSSL queued; `verified` is the result of verifying a certificate.
 inline TlsFailure failure_of(unsigned long code, long verified, Security::Kind kind) {
-  TlsFailure failure;
-  const int reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
-  if (const char* text = ERR_reason_error_string(code)) failure.detail = text;
+  using enum SecureError;
+  const bool has_key = kind == Security::Kind::shared_key;
   if (verified != X509_V_OK) {
-    failure.kind = kind == Security::Kind::shared_key ? SecureError::other_kind
-                                                      : kind_of_certificate(verified);
-    failure.detail = X509_verify_cert_error_string(verified);
-    return failure;
+    return {has_key ? other_kind : kind_of_certificate(verified), false,
+            X509_verify_cert_error_string(verified)};
   }
+  const int reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
+  const char* text = ERR_reason_error_string(code);
+  const std::string detail = text == nullptr ? "" : text;
   if (reason > SSL_AD_REASON_OFFSET && reason <= SSL_AD_REASON_OFFSET + 255) {
-    failure.by_peer = true;
-    failure.kind = kind_of_alert(reason - SSL_AD_REASON_OFFSET, kind);
-    return failure;
+    return {kind_of_alert(reason - SSL_AD_REASON_OFFSET, has_key), true, detail};
   }
-  switch (reason) {
-    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
-      failure.kind = SecureError::no_certificate;
-      break;
-    case SSL_R_BINDER_DOES_NOT_VERIFY:
-      failure.kind = SecureError::wrong_shared_key;
-      break;
-    case SSL_R_UNSUPPORTED_PROTOCOL:
-    case SSL_R_WRONG_SSL_VERSION:
-    case SSL_R_WRONG_VERSION_NUMBER:
-    case SSL_R_VERSION_TOO_LOW:
-    case SSL_R_UNKNOWN_PROTOCOL:
-      failure.kind = SecureError::other_version;
-      break;
-    case SSL_R_NO_SHARED_CIPHER:
-    case SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM:
-    case SSL_R_NO_SUITABLE_KEY_SHARE:
-    case SSL_R_NO_CERTIFICATE_SET:
-    case SSL_R_MISSING_SIGALGS_EXTENSION:
-      failure.kind = SecureError::other_kind;
-      break;
-    default:
-      failure.kind = SecureError::damaged;
-  }
-  return failure;
-}
-
-/// What happened, and what to do about it.
-inline std::pair<const char*, const char*> words_of(SecureError kind, bool by_peer) {
-  const auto by = [&](const char* them, const char* us) { return by_peer ? them : us; };
-  switch (kind) {
-    case SecureError::not_tls:
-      return {"the peer sends plain bytes",
-              "start it with the same kind of security, or see which program has that port"};
-    case SecureError::other_version:
-      return {by("the peer refuses TLS 1.3", "the peer offers no TLS 1.3"),
-              "see which program has that port"};
-    case SecureError::other_kind:
-      return {by("the peer refuses all ways of securing the connection that we offer",
-                 "the peer offers no way of securing the connection that we accept"),
-              "start both with certificates, or both with a shared key"};
-    case SecureError::no_certificate:
-      return {by("the peer misses our certificate", "the peer shows no certificate"),
-              "start both with certificates"};
-    case SecureError::unknown_authority:
-      return {by("the peer does not know the authority that signed our certificate",
-                 "the peer's certificate is signed by an authority that we do not know"),
-              "sign all certificates of a run with one authority"};
-    case SecureError::expired:
-      return {by("the peer says that our certificate expired", "the peer's certificate expired"),
-              "sign a new one, or correct the clock that is wrong"};
-    case SecureError::not_yet_valid:
-      return {"the peer's certificate is not valid yet",
-              "correct the clock that is wrong, or sign a new one"};
-    case SecureError::wrong_usage:
-      return {by("the peer says that our certificate is meant for something else",
-                 "the peer's certificate is meant for something else"),
-              "sign one with serverAuth and clientAuth in its extended key usage"};
-    case SecureError::bad_certificate:
-      return {by("the peer refuses our certificate", "the peer's certificate is refused"),
-              "look at its authority, dates and usage with openssl x509 -text, and at both clocks"};
-    case SecureError::wrong_shared_key:
-      return {"the peer has another shared key", "copy one key file to all members"};
-    case SecureError::cut:
-      return {"the connection ended in the middle of the handshake",
-              "see the peer's log; it may have no security, or be no Gossamer node"};
-    case SecureError::damaged:
-      if (by_peer) {
-        return {"the peer does not accept what it gets from us",
-                "see its log; something on the way may change, repeat or make up bytes"};
-      }
-      return {"bytes came that cannot be the peer's",
-              "something on the way changes, repeats or makes up bytes"};
-  }
-  return {"the connection failed", "see the peer's log"};
+  return {kind_of(reason,
+                  {{SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, no_certificate},
+                   {SSL_R_BINDER_DOES_NOT_VERIFY, wrong_shared_key},
+                   {SSL_R_UNSUPPORTED_PROTOCOL, other_version},
+                   {SSL_R_WRONG_SSL_VERSION, other_version},
+                   {SSL_R_WRONG_VERSION_NUMBER, other_version},
+                   {SSL_R_VERSION_TOO_LOW, other_version},
+                   {SSL_R_UNKNOWN_PROTOCOL, other_version},
+                   {SSL_R_NO_SHARED_CIPHER, other_kind},
+                   {SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM, other_kind},
+                   {SSL_R_NO_SUITABLE_KEY_SHARE, other_kind},
+                   {SSL_R_NO_CERTIFICATE_SET, other_kind},
+                   {SSL_R_MISSING_SIGALGS_EXTENSION, other_kind}},
+                  damaged),
+          false, detail};
 }
 
 /// One sentence: who, what, why, what was expected, and what to do. `open`: after the handshake.
@@ -178,11 +114,11 @@ inline std::string sentence(const TlsFailure& failure, const std::string& peer,
   if (open && failure.kind == SecureError::cut) {
     return peer + ": the connection ended without a goodbye";
   }
-  const auto [what, remedy] = words_of(failure.kind, failure.by_peer);
-  std::string text = peer + ": " + what;
+  const SecureWords& words = secure_words.at(static_cast<std::size_t>(failure.kind));
+  std::string text = peer + ": " + (failure.by_peer ? words.told : words.found);
   if (!failure.detail.empty()) text += " (" + failure.detail + ")";
   if (!open) text += ", expected " + expected;
-  return text + "; " + remedy;
+  return text + "; " + words.remedy;
 }
 
 }  // namespace gossamer::transport

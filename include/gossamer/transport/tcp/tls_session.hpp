@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-/// One secured connection without a socket: bytes from the peer go in, bytes for the peer come out.
-/// Needs OpenSSL 3 (libssl).
+/// One secured connection on a socket of which OpenSSL reads and to which it writes. Needs OpenSSL
+/// 3 (libssl).
 #pragma once
 
 #include <gossamer/transport/tcp/secure_error.hpp>
 #include <gossamer/transport/tcp/tls_context.hpp>
 #include <gossamer/transport/tcp/tls_failure.hpp>
-#include <gossamer/transport/tcp/tls_pipe.hpp>
+#include <gossamer/transport/tcp/tls_socket.hpp>
 #include <gossamer/transport/tcp/tls_text.hpp>
 
 #include <openssl/err.h>
@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <optional>
 #include <span>
 #include <string>
@@ -27,18 +28,19 @@ namespace gossamer::transport {
 /// Which side of a handshake: who connected is the client.
 enum class TlsRole : std::uint8_t { client, server };
 
-/// What a session needs next.
+/// What a session needs before the same call is made again.
 enum class TlsNext : std::uint8_t {
-  nothing,  ///< done
-  input,    ///< bytes from the peer; first send it what `output()` has
-  goodbye,  ///< nothing: the peer has said that it ends
-  failed,   ///< nothing: see `error()`; `output()` may have an alert that tells the peer
+  nothing,   ///< it is done
+  readable,  ///< that the socket can be read
+  writable,  ///< that it can be written
+  goodbye,   ///< nothing: the peer has said that it ends
+  failed,    ///< nothing: see `error()`
 };
 
-/// TLS over two pieces of memory. In TLS 1.3 a client is done before the server has judged its
-/// certificate; so the server says a byte when it is content, for which the client waits.
+/// In TLS 1.3 a client is done before the server has judged its certificate; so the server says a
+/// byte when it is content, for which the client waits.
 ///
-/// Threads  one at a time.
+/// Threads  one at a time. A read may be tried between the tries of a write, and the other way.
 class TlsSession {
  public:
   /// As much data as a TLS record can have.
@@ -46,18 +48,19 @@ class TlsSession {
   /// After how many records the keys for sending change: half of what RFC 8446, 5.5, allows.
   static constexpr std::uint64_t records_per_key = std::uint64_t{1} << 23U;
 
-  /// `peer`: what failures call it. Throws std::bad_alloc.
-  TlsSession(std::shared_ptr<const TlsContext> context, TlsRole role, std::string peer,
+  /// `socket`: a descriptor that stays another's. `peer`: what failures call it. Throws
+  /// std::bad_alloc.
+  TlsSession(std::shared_ptr<const TlsContext> context, TlsRole role, int socket, std::string peer,
              std::uint64_t rekey_after = records_per_key)
       : context_(std::move(context)),
         peer_(std::move(peer)),
         rekey_after_(rekey_after),
         is_server_(role == TlsRole::server),
+        socket_(socket),
         ssl_(SSL_new(context_->native_handle()), SSL_free) {
     if (!ssl_) throw std::bad_alloc();
     SSL_set_app_data(ssl_.get(), this);
-    BIO* bio = pipe_.new_bio();  // one reference for both directions
-    if (bio == nullptr) throw std::bad_alloc();
+    BIO* bio = socket_.new_bio();  // one reference for both directions
     SSL_set_bio(ssl_.get(), bio, bio);
     // With a shared key nobody shows a certificate: a server that would rather do so is refused,
     // since its client trusts no authority.
@@ -90,64 +93,53 @@ class TlsSession {
       state_ = State::confirming;
     }
     if (state_ == State::confirming) {
-      unsigned char byte = content;
-      if (is_server_) {
-        if (write({&byte, 1}) != TlsNext::nothing) return TlsNext::failed;
-      } else {
-        byte = 0;
-        const auto [next, size] = read({&byte, 1});
-        if (next == TlsNext::goodbye) return fail({SecureError::cut, true, {}});
-        if (next != TlsNext::nothing) return next;
-        if (byte != content) return fail({SecureError::damaged, false, "not a Gossamer node"});
-      }
+      unsigned char byte = is_server_ ? content : 0;
+      const TlsNext next = (is_server_ ? write({&byte, 1}) : read({&byte, 1})).first;
+      if (next == TlsNext::goodbye) return fail({SecureError::cut, true, {}});
+      if (next != TlsNext::nothing) return next;
+      if (byte != content) return fail({SecureError::damaged, false, "not a Gossamer node"});
       state_ = State::open;
     }
     return TlsNext::nothing;
   }
 
-  /// Decrypts into `into`, which must not be empty: at most a record, and how much.
+  /// Reads into `into`, which must not be empty: at most a record, and how much.
   std::pair<TlsNext, std::size_t> read(std::span<unsigned char> into) {
     if (error_) return {TlsNext::failed, 0};
     std::size_t size = 0;
     ERR_clear_error();
     const int result = SSL_read_ex(ssl_.get(), into.data(), into.size(), &size);
-    return result == 1 ? std::pair(TlsNext::nothing, size) : std::pair(after(result), size);
+    return {result == 1 ? TlsNext::nothing : after(result), size};
   }
 
-  /// Encrypts all of `from`, which must not be empty, into `output()`.
-  TlsNext write(std::span<const unsigned char> from) {
-    if (error_) return TlsNext::failed;
+  /// Writes of `from`, which must not be empty: at most a record, and how much. Tried again, it
+  /// must begin with the same bytes, of which there may be more.
+  std::pair<TlsNext, std::size_t> write(std::span<const unsigned char> from) {
+    if (error_) return {TlsNext::failed, 0};
+    std::size_t size = 0;
     ERR_clear_error();
-    records_ += (from.size() + record_bytes - 1) / record_bytes;
-    if (records_ > rekey_after_) {
+    // Only when that goes out at once: until then nothing is read, either.
+    if (records_ >= rekey_after_ && !is_writing_ && socket_.has_room()) {
       SSL_key_update(ssl_.get(), SSL_KEY_UPDATE_NOT_REQUESTED);
       records_ = 0;
     }
-    std::size_t size = 0;
     const int result = SSL_write_ex(ssl_.get(), from.data(), from.size(), &size);
-    return result == 1 ? TlsNext::nothing : after(result);
+    is_writing_ = result != 1;
+    if (result == 1) {
+      ++records_;
+      return {TlsNext::nothing, size};
+    }
+    const TlsNext next = after(result);  // who has said goodbye may hang up on us
+    return {next == TlsNext::goodbye ? cut() : next, 0};
   }
 
   /// Says that nothing more will be written.
-  void goodbye() {
-    if (error_ || state_ == State::shaking) return;
+  TlsNext goodbye() {
+    if (error_ || state_ != State::open) return TlsNext::nothing;
     ERR_clear_error();
-    SSL_shutdown(ssl_.get());
+    const int result = SSL_shutdown(ssl_.get());
+    return result >= 0 ? TlsNext::nothing : after(result);
   }
-
-  /// Where bytes from the peer go when `input` is wanted, and that `size` of them came. Small until
-  /// the handshake is over: unauthenticated peers get no memory.
-  std::span<unsigned char> input() { return pipe_.input(state_ == State::open); }
-  void received(std::size_t size) { pipe_.received(size); }
-  /// The peer ended the connection, or the network did, for the reason that is given.
-  void cut(const std::error_code& reason, bool orderly) {
-    if (!error_) fail({SecureError::cut, false, orderly ? std::string() : reason.message()});
-  }
-
-  /// How many bytes wait to be sent.
-  [[nodiscard]] std::size_t output_size() const noexcept { return pipe_.output_size(); }
-  /// Those bytes; valid until `output` is called again. New ones are gathered meanwhile.
-  std::span<const unsigned char> output() { return pipe_.output(); }
 
   /// Why the session failed.
   [[nodiscard]] std::error_code error() const { return error_ ? error_->kind : std::error_code(); }
@@ -182,22 +174,28 @@ class TlsSession {
     return TlsNext::failed;
   }
 
+  /// The connection ended without a goodbye.
+  TlsNext cut() {
+    const std::error_code error = socket_.error();
+    return fail({SecureError::cut, false, error ? error.message() : std::string()});
+  }
+
   /// After a call to OpenSSL that did not succeed.
   TlsNext after(int result) {
-    switch (SSL_get_error(ssl_.get(), result)) {
-      case SSL_ERROR_WANT_READ:
-        return TlsNext::input;
-      case SSL_ERROR_ZERO_RETURN:
-        return TlsNext::goodbye;
-      default:
-        break;
-    }
-    TlsFailure failure = failure_of(ERR_peek_error(), flaw_, context_->kind());
+    const int what = SSL_get_error(ssl_.get(), result);
+    if (what == SSL_ERROR_WANT_READ) return TlsNext::readable;
+    if (what == SSL_ERROR_WANT_WRITE) return TlsNext::writable;
+    if (what == SSL_ERROR_ZERO_RETURN) return TlsNext::goodbye;
+    const unsigned long code = ERR_peek_error();
     ERR_clear_error();
-    if (!flaw_text_.empty()) failure.detail = flaw_text_;
-    if (state_ == State::shaking && !failure.by_peer && !pipe_.began_as_tls()) {
-      failure = {SecureError::not_tls, false, {}};
+    if (state_ == State::shaking && !socket_.began_as_tls()) {
+      return fail({SecureError::not_tls, false, {}});
     }
+    if (what == SSL_ERROR_SYSCALL || ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+      return cut();
+    }
+    TlsFailure failure = failure_of(code, flaw_, context_->kind());
+    if (!flaw_text_.empty()) failure.detail = flaw_text_;
     if (state_ == State::open && !failure.by_peer) failure.kind = SecureError::damaged;
     return fail(std::move(failure));
   }
@@ -228,10 +226,11 @@ class TlsSession {
   std::uint64_t records_ = 0;
   State state_ = State::shaking;
   bool is_server_;
+  bool is_writing_ = false;  // a record waits until it can be written
   std::optional<TlsFailure> error_;
   int flaw_ = X509_V_OK;
   std::string flaw_text_;
-  TlsPipe pipe_;
+  TlsSocket socket_;
   std::unique_ptr<SSL, void (*)(SSL*)> ssl_;
 };
 
