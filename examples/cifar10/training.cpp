@@ -3,13 +3,11 @@
 #include <cifar10/training.hpp>
 #include <gossamer/node/checkpoint.hpp>
 #include <gossamer/observe/digest.hpp>
-#include <gossamer/version.hpp>
 #include <shared/process_group.hpp>
 #include <shared/run_folder.hpp>
 
-#include <torch/version.h>
-
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <iomanip>
@@ -21,8 +19,8 @@
 namespace cifar10 {
 namespace {
 
-using examples::messages_of;
 using gossamer::observe::grouped;
+using gossamer::observe::ProgressLine;
 using Clock = std::chrono::steady_clock;
 constexpr std::uint64_t never = std::numeric_limits<std::uint64_t>::max();
 
@@ -37,6 +35,14 @@ std::filesystem::path folder_of(const Options& options) {
                               : folder;
 }
 
+/// What the progress line goes towards.
+gossamer::StopCondition goal_of(const Options& options) {
+  gossamer::StopCondition goal;
+  if (options.total_images() > 0) goal.samples(options.total_images());
+  if (options.seconds > 0) goal.duration(gossamer::transport::seconds(options.seconds));
+  return goal;
+}
+
 /// The smallest multiple of `step` above `value`; never of 0.
 std::uint64_t next_multiple(std::uint64_t value, std::uint64_t step) {
   return step > 0 ? (value / step + 1) * step : never;
@@ -44,18 +50,16 @@ std::uint64_t next_multiple(std::uint64_t value, std::uint64_t step) {
 
 }  // namespace
 
-examples::GroupHandle<CifarNode> make_group(const Options& options, const Images& train,
-                                            std::function<bool()> stop_when,
-                                            std::function<void()> on_tick) {
+examples::AnyGroup<CifarNode> make_group(const Options& options, gossamer::NodeOptions node,
+                                         const Images& train, std::function<bool()> stop_when) {
   const examples::MakeNode<CifarNode> make = [&options, &train](gossamer::Context context) {
-    auto node = std::make_unique<CifarNode>(std::move(context), options, train);
-    if (options.is_process() && !options.step_log.empty()) node->log_steps(options.step_log);
-    return node;
+    auto one = std::make_unique<CifarNode>(std::move(context), options, train);
+    if (options.is_process() && !options.step_log.empty()) one->log_steps(options.step_log);
+    return one;
   };
-  const examples::GroupPlan plan{options.make_rule(), options.node_options(), std::move(stop_when),
-                                 std::move(on_tick)};
+  const examples::GroupPlan plan{options.make_rule(), std::move(node), std::move(stop_when)};
   if (options.transport == "simulated") {
-    return examples::make_simulated_group(options.simulation(), plan, make, options.trace.string());
+    return examples::make_simulated_group(options.simulation(), plan, make);
   }
   if (options.transport == "tcp") {
     return examples::make_tcp_group(options.process, "cifar10", plan, make);
@@ -67,35 +71,41 @@ examples::GroupHandle<CifarNode> make_group(const Options& options, const Images
 Training::Training(const Options& options, const Dataset& dataset)
     : options_(options),
       dataset_(dataset),
-      record_(folder_of(options), options.resume),
-      progress_(std::cout, gossamer::observe::ProgressLine::stdout_is_terminal(), "images"),
-      group_(make_group(
-          options_, dataset.train, [this] { return signals_.received() != 0; },
-          [this] { show_progress(); })),
+      recorder_(std::make_shared<gossamer::observe::RunRecorder>(folder_of(options), options.resume,
+                                                                 "images")),
+      progress_(std::make_shared<gossamer::observe::Progress>(
+          ProgressLine(std::cout, ProgressLine::stdout_is_terminal(), "images"), goal_of(options))),
+      trace_(options.trace.empty()
+                 ? nullptr
+                 : std::make_shared<gossamer::observe::SimulatedTrace>(options.trace)),
+      group_(
+          make_group(options_, told(), dataset.train, [this] { return signals_.received() != 0; })),
       mean_(make_network(options)),
       weighted_(make_network(options)) {
   if (options_.resume) load();
-  images_at_start_ = group_->totals().samples;
-  if (options_.is_process()) covered_ = images_at_start_;
+  if (options_.is_process()) covered_ = group_->totals().samples;
   const std::uint64_t fifth = std::max<std::uint64_t>(20'000, options_.total_images() / 5);
   evaluate_every_ = options_.evaluate_every;
   if (evaluate_every_ == 0 && options_.total_images() > 0) evaluate_every_ = fifth;
 }
 
-double Training::last(const char* key, double otherwise) const {
-  const auto found = last_.find(key);
-  return found != last_.end() && found->is_number() ? found->get<double>() : otherwise;
+gossamer::NodeOptions Training::told() const {
+  gossamer::NodeOptions node = options_.node_options();
+  node.callback(recorder_);
+  if (!options_.quiet) node.callback(progress_);
+  if (trace_) node.callback(trace_);
+  return node;
 }
 
 bool Training::done() const {
-  if (last("test_accuracy", 0) >= options_.until_accuracy) return true;
-  if (options_.seconds > 0) return group_.seconds() >= options_.seconds;
+  if (recorder_->last("test_accuracy", 0) >= options_.until_accuracy) return true;
+  if (options_.seconds > 0) return group_->elapsed().count() >= options_.seconds;
   return position() >= options_.total_images();
 }
 
 bool Training::has_news() const {
   if (options_.is_process()) return trained_since_;
-  return last_.value("images", std::uint64_t{0}) != group_->totals().samples;
+  return recorder_->last().value("images", std::uint64_t{0}) != group_->totals().samples;
 }
 
 std::uint64_t Training::position() const {
@@ -109,10 +119,10 @@ int Training::run() {
     error_ = error.what();
   }
   const Json text = summary();
-  record_.write_summary(text);
+  recorder_->record().write_summary(text);
   print_table(text);
   if (!error_.empty()) std::cerr << "cifar10: " << error_ << '\n';
-  group_.close_trace();
+  if (trace_) trace_->close();
   if (!error_.empty()) return 1;
   return signals_.received() == 0 ? 0 : 128 + signals_.received();
 }
@@ -141,12 +151,10 @@ void Training::train_stretch() {
   if (options_.seconds > 0) {
     // A run limited by time is evaluated five times too, unless it says how often.
     const double part = options_.evaluate_every > 0 ? options_.seconds : options_.seconds / 5;
-    const double end = std::min(options_.seconds, group_.seconds() + part);
+    const double end = std::min(options_.seconds, group_->elapsed().count() + part);
     until.duration(gossamer::transport::seconds(end));
   }
-  stretch_began_ = Clock::now();
-  group_.train(until, target);
-  trained_ += since(stretch_began_);
+  group_->run_towards(until, target);
   trained_since_ = true;
   if (signals_.received() != 0) return;
   // Synchronous nodes do their own share, not that of one that is gone: when they have, it counts.
@@ -163,23 +171,6 @@ void Training::train_stretch() {
   }
 }
 
-void Training::show_progress() {
-  if (options_.quiet) return;
-  const gossamer::Counters totals = group_->totals();
-  auto state = examples::progress_of(totals, images_at_start_, options_.total_images(),
-                                     trained_ + since(stretch_began_));
-  if (options_.seconds > 0) {
-    const double now = group_.seconds() + (group_.is_virtual ? 0 : since(stretch_began_));
-    state.fraction = now / options_.seconds;
-    state.left = state.fraction > 0 ? state.seconds * (1 / state.fraction - 1) : -1;
-  }
-  const auto steps = static_cast<double>(totals.steps - steps_before_);
-  state.loss = steps > 0 ? (totals.loss_sum - loss_before_) / steps : last("train_loss", 0);
-  state.consensus_error = last("consensus_error", -1);
-  if (group_.peers_in_words) state.network = group_.peers_in_words();
-  progress_.show(state);
-}
-
 Training::Mean Training::mean_of_all() {
   const auto begin = Clock::now();
   Mean mean;
@@ -188,13 +179,13 @@ Training::Mean Training::mean_of_all() {
   } catch (const gossamer::NodeError&) {
     throw;
   } catch (const std::runtime_error& late) {
-    progress_.say(std::string("no mean model this time: ") + late.what());
+    progress_->line().say(std::string("no mean model this time: ") + late.what());
   }
   evaluation_seconds_ += since(begin);
   return mean;
 }
 
-Training::Json Training::measure(const Mean& mean, const std::vector<CifarNode*>& nodes) {
+Training::Evaluation Training::measure(const Mean& mean) {
   const auto replicas = group_->replicas();
   const auto copy = [&](std::shared_ptr<Network>& network, const gossamer::model::Flat& flat) {
     gossamer::observe::copy_into(network, flat, replicas);
@@ -205,7 +196,7 @@ Training::Json Training::measure(const Mean& mean, const std::vector<CifarNode*>
   if (mean) means.push_back(copy(mean_, *mean));
   const auto scores = evaluate(means, dataset_.test, dataset_.test.size(), options_);
   std::vector<Network*> networks;
-  for (CifarNode* node : nodes) networks.push_back(node->model().get());
+  for (CifarNode* node : group_->live()) networks.push_back(node->model().get());
   const auto single = evaluate(networks, dataset_.test, options_.node_test_images, options_);
   const auto [worst, best] =
       std::minmax_element(single.begin(), single.end(),
@@ -213,11 +204,12 @@ Training::Json Training::measure(const Mean& mean, const std::vector<CifarNode*>
   double node_mean = 0;
   for (const Score& one : single) node_mean += one.accuracy;
   node_mean /= static_cast<double>(single.size());
-  return {{"test_loss", mean ? Json(scores.back().loss) : Json()},
-          {"test_accuracy", mean ? Json(scores.back().accuracy) : Json()},
+  const auto images = std::min(options_.node_test_images, dataset_.test.size());
+  return {{"test_loss", mean ? scores.back().loss : NAN},
+          {"test_accuracy", mean ? scores.back().accuracy : NAN},
           {"weighted_test_loss", scores.front().loss},
           {"weighted_test_accuracy", scores.front().accuracy},
-          {"node_test_images", std::min(options_.node_test_images, dataset_.test.size())},
+          {"node_test_images", static_cast<std::uint64_t>(images)},
           {"worst_node_loss", worst->loss},
           {"worst_node_accuracy", worst->accuracy},
           {"mean_node_accuracy", node_mean},
@@ -229,43 +221,20 @@ Training::Json Training::measure(const Mean& mean, const std::vector<CifarNode*>
 
 void Training::evaluate_with(const Mean& mean) {
   const auto begin = Clock::now();
-  const std::vector<CifarNode*> nodes = group_.nodes();
-  const Json measured = measure(mean, nodes);
-  const gossamer::Counters totals = group_->totals();
-  const auto fresh = static_cast<double>(totals.steps - steps_before_);
-  const double train_loss =
-      fresh > 0 ? (totals.loss_sum - loss_before_) / fresh : last("train_loss", 0);
-  steps_before_ = totals.steps;
-  loss_before_ = totals.loss_sum;
+  const Evaluation measured = measure(mean);
   trained_since_ = false;
   evaluation_seconds_ += since(begin);
-
-  std::vector<gossamer::PeerId> ids;
-  std::vector<double> weights;
-  std::vector<std::uint64_t> steps;
-  for (const CifarNode* node : nodes) {
-    ids.push_back(node->id());
-    weights.push_back(node->weight());
-    steps.push_back(node->counters().steps);
-  }
-  last_ = group_.times();
-  last_.update(
-      Json{{"images", totals.samples}, {"steps", totals.steps}, {"train_loss", train_loss}});
-  last_.update(measured);
-  last_.update(group_.weights());
-  last_.update(Json{{"node_ids", ids}, {"weights", weights}, {"steps_per_node", steps}});
-  last_.update(messages_of(totals));
-  if (group_.peers) last_.update(group_.peers());
-  record_.add(last_);
+  group_->evaluated(measured);
   if (options_.quiet) return;
+  const auto last = [this](const char* key) { return recorder_->last(key, NAN); };
   char line[160];
   std::snprintf(line, sizeof line,
                 "%s images: test accuracy %.4f (mean model), %.4f to %.4f (nodes), loss %.4f, "
                 "consensus %.4g",
-                grouped(totals.samples).c_str(), last("test_accuracy", NAN),
-                last("worst_node_accuracy", NAN), last("best_node_accuracy", NAN),
-                last("test_loss", NAN), last("consensus_error", NAN));
-  progress_.say(line);
+                grouped(group_->totals().samples).c_str(), last("test_accuracy"),
+                last("worst_node_accuracy"), last("best_node_accuracy"), last("test_loss"),
+                last("consensus_error"));
+  progress_->line().say(line);
 }
 
 void Training::checkpoint(gossamer::Archive& archive) {
@@ -281,46 +250,33 @@ void Training::checkpoint(gossamer::Archive& archive) {
     throw gossamer::CheckpointError("of a run on data set " + data + ", this one has " +
                                     dataset_.name);
   }
-  archive.within("group", [&] { group_.checkpoint(archive); });
+  archive.within("group", [&] { group_->checkpoint(archive); });
   archive("evaluation_seconds", evaluation_seconds_);
-  archive("steps_before", steps_before_);
-  archive("loss_before", loss_before_);
-  std::string last = last_.dump();
-  archive("last", last);
-  last_ = Json::parse(last);
+  recorder_->checkpoint(archive);
 }
 
 void Training::load() {
   gossamer::load_checkpoint(*this, checkpoint_path());
   const std::uint64_t images = group_->totals().samples;
-  record_.rewind(
-      [images](const Json& line) { return line.value("images", std::uint64_t{0}) <= images; });
-  progress_.say("resumed at " + grouped(images) + " images, weight " +
-                std::to_string(group_.weights().front().get<double>()));
+  recorder_->rewind(images);
+  const gossamer::observe::GroupState state = group_->state();
+  double weight = 0;
+  for (const auto& node : state.nodes) weight += node.counters.weight;
+  progress_->line().say("resumed at " + grouped(images) + " images, weight " +
+                        std::to_string(state.weight_of_all.value_or(weight)));
 }
 
 Training::Json Training::summary() {
-  const gossamer::Counters totals = group_->totals();
   const auto replicas = group_->replicas();
   Json text = {
       {"dataset", dataset_.name},
       {"parameters", replicas.empty() ? 0 : replicas.front().model->layout().parameter_count()}};
   text.update(options_.description());
-  text.update(last_);
-  text["images"] = totals.samples;
-  text["steps"] = totals.steps;
-  text.update(group_.times());
-  const double wall = group_.wall_seconds();
-  text["images_per_second"] = wall > 0 ? static_cast<double>(totals.samples) / wall : 0.0;
+  text.update(recorder_->summary(group_->state()));
   text["evaluation_seconds"] = evaluation_seconds_;
   for (const char* key : {"train_loss", "test_loss", "test_accuracy", "consensus_error"}) {
     if (!text.contains(key)) text[key] = nullptr;
   }
-  text.update(group_.weights());
-  text.update(messages_of(totals));
-  if (group_.peers) text.update(group_.peers());
-  text["version"] = GOSSAMER_VERSION;
-  text["libtorch"] = TORCH_VERSION;
   text["digest"] = gossamer::observe::digest(replicas);
   if (signals_.received() != 0) text["signal"] = signals_.received();
   if (!error_.empty()) text["error"] = error_;
@@ -337,8 +293,8 @@ void Training::print_table(const Json& summary) {
     std::cout << "  " << std::left << std::setw(26) << name
               << (format != nullptr ? cell : grouped(found->get<std::uint64_t>())) << '\n';
   };
-  progress_.clear();
-  const std::size_t nodes = group_.nodes().size();
+  progress_->line().clear();
+  const std::size_t nodes = group_->live().size();
   std::cout << '\n'
             << options_.rule << " on " << dataset_.name << ", " << nodes << " node"
             << (nodes == 1 ? "" : "s") << (error_.empty() ? "" : " (ended by an error)") << '\n';
@@ -359,7 +315,7 @@ void Training::print_table(const Json& summary) {
   row("messages sent", "messages_sent");
   row("messages returned", "messages_returned");
   row("megabytes sent", "bytes_sent", "%.1f", 1e-6);
-  std::cout << "  " << std::setw(26) << "record" << record_.folder().string() << '\n';
+  std::cout << "  " << std::setw(26) << "record" << recorder_->record().folder().string() << '\n';
 }
 
 }  // namespace cifar10

@@ -8,10 +8,10 @@
 #include <cifar10/options.hpp>
 #include <gossamer/node/signals.hpp>
 #include <gossamer/observe/progress.hpp>
-#include <gossamer/observe/record.hpp>
-#include <shared/group_handle.hpp>
+#include <gossamer/observe/run_recorder.hpp>
+#include <gossamer/simulation/trace.hpp>
+#include <shared/group_plan.hpp>
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -20,11 +20,10 @@
 
 namespace cifar10 {
 
-/// The nodes on the transport that the options name. `stop_when` is asked, and `on_tick` called,
-/// now and then while they train.
-examples::GroupHandle<CifarNode> make_group(const Options& options, const Images& train,
-                                            std::function<bool()> stop_when,
-                                            std::function<void()> on_tick);
+/// The nodes on the transport that the options name. `stop_when` is asked now and then while they
+/// train; `node` has their callbacks.
+examples::AnyGroup<CifarNode> make_group(const Options& options, gossamer::NodeOptions node,
+                                         const Images& train, std::function<bool()> stop_when);
 
 /// A group of CifarNodes, trained in stretches: between two of them their models are evaluated and
 /// saved. Only the stretches count as training time.
@@ -39,8 +38,10 @@ class Training {
 
   /// Saves or restores the run; called by `save_checkpoint` and `load_checkpoint`.
   void checkpoint(gossamer::Archive& archive);
+  void checkpoint_saved(const std::string& path) const { group_->checkpoint_saved(path); }
 
  private:
+  using Evaluation = gossamer::observe::Callback::Evaluation;
   using Json = gossamer::observe::RunRecord::Json;
   using Mean = std::optional<gossamer::model::Flat>;
 
@@ -49,11 +50,12 @@ class Training {
   void train_stretch();
   /// The mean of all models; nothing if others, in other processes, do not ask for it in time.
   Mean mean_of_all();
-  /// Measures that mean and the models here, and adds a line to the metrics.
+  /// Measures that mean and the models here, and tells the callbacks.
   void evaluate_with(const Mean& mean);
-  [[nodiscard]] Json measure(const Mean& mean, const std::vector<CifarNode*>& nodes);
+  [[nodiscard]] Evaluation measure(const Mean& mean);
   void load();
-  void show_progress();
+  /// Everybody who is told what happens.
+  [[nodiscard]] gossamer::NodeOptions told() const;
   [[nodiscard]] Json summary();
   void print_table(const Json& summary);
   [[nodiscard]] bool done() const;
@@ -61,32 +63,24 @@ class Training {
   [[nodiscard]] bool has_news() const;
   /// Images trained on; of a group in processes, as all of them see it.
   [[nodiscard]] std::uint64_t position() const;
-  [[nodiscard]] double last(const char* key, double otherwise) const;
   [[nodiscard]] std::filesystem::path checkpoint_path() const {
-    return record_.folder() / "checkpoint";
+    return recorder_->record().folder() / "checkpoint";
   }
 
   Options options_;
   const Dataset& dataset_;
-  gossamer::observe::RunRecord record_;
-  gossamer::observe::ProgressLine progress_;
+  std::shared_ptr<gossamer::observe::RunRecorder> recorder_;
+  std::shared_ptr<gossamer::observe::Progress> progress_;
+  std::shared_ptr<gossamer::observe::SimulatedTrace> trace_;  // null: none is wanted
   gossamer::Signals signals_;
-  examples::GroupHandle<CifarNode> group_;
+  examples::AnyGroup<CifarNode> group_;
   std::shared_ptr<Network> mean_;      // where the plain mean is put to be tested
   std::shared_ptr<Network> weighted_;  // and the weighted one
-  Json last_ = Json::object();         // the last line of the metrics
   std::string error_;
   double evaluation_seconds_ = 0;
   std::uint64_t evaluate_every_ = 0;  // images; 0: not on the way
   std::uint64_t covered_ = 0;         // images that all nodes have done, or had their share of
   bool trained_since_ = false;        // the last evaluation
-  // what the nodes had done at the last evaluation, for the mean loss since
-  std::uint64_t steps_before_ = 0;
-  double loss_before_ = 0;
-  // where this process began, for its speed
-  std::uint64_t images_at_start_ = 0;
-  std::chrono::steady_clock::time_point stretch_began_;
-  double trained_ = 0;  // seconds in this process, up to this stretch
 };
 
 }  // namespace cifar10

@@ -7,6 +7,7 @@
 #include <shared/validators.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
@@ -41,8 +42,8 @@ class Judge {
         central_(central.error),
         central_on_sample_(kmeans::quantization_error(sample_, central.centres)) {}
 
-  Json operator()(examples::GroupHandle<KMeansNode>& group) {
-    const auto members = group->replicas();
+  examples::Evaluation operator()(gossamer::Group<KMeansNode>& group) {
+    const auto members = group.replicas();
     Tally all = kmeans::empty_tally(centres_.size(0), centres_);
     gossamer::observe::copy_into(all, gossamer::observe::weighted_mean(members), members);
     centres_ = kmeans::centres_of(all, centres_);
@@ -50,18 +51,19 @@ class Judge {
     double sum = 0;
     double worst = 0;
     double nodes = 0;
-    for (KMeansNode* node : group.nodes()) {
+    for (KMeansNode* node : group.live()) {
       if (!(node->weight() > 0)) continue;  // a newcomer that has not been given anything
       ++nodes;
       const double one = kmeans::quantization_error(sample_, node->centres()) / central_on_sample_;
       sum += one;
       worst = std::max(worst, one);
     }
-    const gossamer::Counters totals = group->totals();
+    const gossamer::Counters totals = group.totals();
     if (error <= 1.01 * central_ && within_ == 0) within_ = totals.messages_sent;
     if (worst <= 1.01 && all_within_ == 0) all_within_ = totals.messages_sent;
+    using Value = gossamer::observe::Callback::Value;
     const auto number = [](std::uint64_t messages) {
-      return messages > 0 ? Json(messages) : Json();
+      return messages > 0 ? Value(messages) : Value(NAN);
     };
     return {{"error", error},
             {"central_error", central_},

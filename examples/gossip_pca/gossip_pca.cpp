@@ -42,7 +42,7 @@ class Judge {
     best_ = distance(basis_, values.flip(0).narrow(0, 0, q));
   }
 
-  Json operator()(examples::GroupHandle<PcaNode>& group) {
+  examples::Evaluation operator()(gossamer::Group<PcaNode>& group) {
     double angle_sum = 0;
     double angle_worst = 0;
     double captured_sum = 0;
@@ -50,7 +50,7 @@ class Judge {
     double distance_worst = 0;
     double samples = 0;
     double nodes = 0;
-    for (PcaNode* node : group.nodes()) {
+    for (PcaNode* node : group.live()) {
       if (!(node->weight() > 0)) continue;  // a newcomer that has not been given anything
       ++nodes;
       const pca::Components& known = node->components();

@@ -5,16 +5,12 @@
 #include <gossamer/node/signals.hpp>
 #include <gossamer/observe/digest.hpp>
 #include <gossamer/observe/progress.hpp>
-#include <gossamer/observe/record.hpp>
-#include <gossamer/version.hpp>
+#include <gossamer/observe/run_recorder.hpp>
 #include <shared/gossip_options.hpp>
-#include <shared/group_handle.hpp>
+#include <shared/group_plan.hpp>
 #include <shared/run_folder.hpp>
 
-#include <torch/version.h>
-
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <iostream>
@@ -24,6 +20,7 @@
 
 namespace examples {
 
+using Evaluation = gossamer::observe::Callback::Evaluation;
 using Json = gossamer::observe::RunRecord::Json;
 
 /// What differs from example to example.
@@ -37,8 +34,8 @@ struct GossipJob {
   std::uint64_t measure_every = 0;    ///< from one measurement to the next, >= 1
   MakeNode<Node> make;
   /// Looks at the nodes, and returns what is worth a line of the metrics.
-  std::function<Json(GroupHandle<Node>&)> measure;
-  /// The same as text, of the keys of `measure`.
+  std::function<Evaluation(gossamer::Group<Node>&)> measure;
+  /// The same as text, of that line.
   std::function<std::string(const Json&)> sentence;
 };
 
@@ -49,8 +46,11 @@ class GossipRun {
   GossipRun(const GossipOptions& options, GossipJob<Node> job)
       : options_(options),
         job_(std::move(job)),
-        record_(options.out.empty() ? folder_named_by_time() : options.out),
-        progress_(std::cout, gossamer::observe::ProgressLine::stdout_is_terminal(), job_.unit),
+        recorder_(std::make_shared<gossamer::observe::RunRecorder>(
+            options.out.empty() ? folder_named_by_time() : options.out, false, job_.unit)),
+        progress_(std::make_shared<gossamer::observe::Progress>(
+            ProgressLine(std::cout, ProgressLine::stdout_is_terminal(), job_.unit),
+            gossamer::StopCondition().samples(job_.end))),
         group_(make_group()) {}
 
   /// Trains to the end. Returns the program's exit status: 0, 1 after an error in a node, 128 + n
@@ -61,7 +61,7 @@ class GossipRun {
       while (group_->totals().samples < job_.end && signals_.received() == 0) {
         const std::uint64_t before = group_->totals().samples;
         const std::uint64_t next = (before / job_.measure_every + 1) * job_.measure_every;
-        group_.train(gossamer::StopCondition().samples(job_.end), std::min(job_.end, next));
+        group_->run_towards(gossamer::StopCondition().samples(job_.end), std::min(job_.end, next));
         if (group_->totals().samples == before) break;  // nobody is left to train
         measure();
       }
@@ -71,15 +71,13 @@ class GossipRun {
     }
     Json summary = job_.description;
     summary.update(options_.description());
-    summary.update(last_);
-    summary.update(counters());
-    summary["version"] = GOSSAMER_VERSION;
-    summary["libtorch"] = TORCH_VERSION;
+    summary.update(recorder_->summary(group_->state()));
+    summary.update(of_live_nodes());
     summary["digest"] = gossamer::observe::digest(group_->replicas());
     if (signals_.received() != 0) summary["signal"] = signals_.received();
     if (!error.empty()) summary["error"] = error;
-    record_.write_summary(summary);
-    progress_.clear();
+    recorder_->record().write_summary(summary);
+    progress_->line().clear();
     print(summary);
     if (!error.empty()) {
       std::cerr << job_.program << ": " << error << '\n';
@@ -89,48 +87,39 @@ class GossipRun {
   }
 
  private:
-  GroupHandle<Node> make_group() {
-    const GroupPlan plan{options_.make_rule(),
-                         gossamer::NodeOptions().seed(options_.seed).samples_per_step(job_.batch),
-                         [this] { return signals_.received() != 0; }, [this] { show_progress(); }};
+  using ProgressLine = gossamer::observe::ProgressLine;
+
+  AnyGroup<Node> make_group() {
+    auto node = gossamer::NodeOptions().seed(options_.seed).samples_per_step(job_.batch);
+    node.callback(recorder_);
+    if (!options_.quiet) node.callback(progress_);
+    const GroupPlan plan{options_.make_rule(), std::move(node),
+                         [this] { return signals_.received() != 0; }};
     if (options_.transport == "simulated") {
       return make_simulated_group(options_.simulation(), plan, job_.make);
     }
     return make_thread_group(options_.nodes, plan, job_.make);
   }
 
-  [[nodiscard]] Json counters() const {
-    const gossamer::Counters totals = group_->totals();
+  [[nodiscard]] Json of_live_nodes() const {
     const auto replicas = group_->replicas();
-    Json text = group_.times();
-    text[job_.unit] = totals.samples;
-    text["steps"] = totals.steps;
-    text.update(messages_of(totals));
-    text["live_nodes"] = replicas.size();
-    text.update(group_.weights());
-    text["effective_nodes"] = gossamer::observe::effective_nodes(replicas);
-    return text;
+    return {{"live_nodes", replicas.size()},
+            {"effective_nodes", gossamer::observe::effective_nodes(replicas)}};
   }
 
   void measure() {
-    last_ = counters();
-    last_.update(job_.measure(group_));
-    record_.add(last_);
+    const auto replicas = group_->replicas();
+    Evaluation found = job_.measure(*group_);
+    found.insert(found.begin(),
+                 {{"live_nodes", std::uint64_t{replicas.size()}},
+                  {"effective_nodes", gossamer::observe::effective_nodes(replicas)}});
+    group_->evaluated(found);
     if (options_.quiet) return;
-    progress_.say(gossamer::observe::grouped(last_[job_.unit].template get<std::uint64_t>()) + " " +
-                  job_.unit + ", " +
-                  gossamer::observe::grouped(last_["messages_sent"].template get<std::uint64_t>()) +
-                  " messages: " + job_.sentence(last_));
-  }
-
-  void show_progress() {
-    if (options_.quiet) return;
+    const Json& line = recorder_->last();
     const gossamer::Counters totals = group_->totals();
-    const std::chrono::duration<double> passed = Clock::now() - began_;
-    auto state = progress_of(totals, 0, job_.end, passed.count());
-    const auto steps = static_cast<double>(std::max<std::uint64_t>(1, totals.steps));
-    state.loss = totals.loss_sum / steps;
-    progress_.show(state);
+    progress_->line().say(gossamer::observe::grouped(totals.samples) + " " + job_.unit + ", " +
+                          gossamer::observe::grouped(totals.messages_sent) +
+                          " messages: " + job_.sentence(line));
   }
 
   void print(const Json& summary) const {
@@ -142,19 +131,16 @@ class GossipRun {
       std::cout << "  " << key << std::string(std::max<std::size_t>(1, 30 - key.size()), ' ')
                 << value << '\n';
     }
-    std::cout << "  record" << std::string(24, ' ') << record_.folder().string() << '\n';
+    std::cout << "  record" << std::string(24, ' ') << recorder_->record().folder().string()
+              << '\n';
   }
-
-  using Clock = std::chrono::steady_clock;
 
   GossipOptions options_;
   GossipJob<Node> job_;
-  gossamer::observe::RunRecord record_;
-  gossamer::observe::ProgressLine progress_;
+  std::shared_ptr<gossamer::observe::RunRecorder> recorder_;
+  std::shared_ptr<gossamer::observe::Progress> progress_;
   gossamer::Signals signals_;
-  GroupHandle<Node> group_;
-  Json last_ = Json::object();  // the last line of the metrics
-  Clock::time_point began_ = Clock::now();
+  AnyGroup<Node> group_;
 };
 
 }  // namespace examples

@@ -14,12 +14,13 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <utility>
 
 namespace {
 
 using cifar10::Options;
 using gossamer::StopCondition;
-using Group = examples::GroupHandle<cifar10::CifarNode>;
+using Group = examples::AnyGroup<cifar10::CifarNode>;
 using tests::Approx;
 
 /// One machine of three is slow; one dies, and another one comes.
@@ -46,9 +47,9 @@ what = "join"
     options.probability = 0.5;
     options.momentum = 0.9;
   }
-  Group make() {
-    return cifar10::make_group(
-        options, data.train, [] { return false; }, [] {});
+  Group make(std::shared_ptr<gossamer::observe::Callback> callback = nullptr) {
+    return cifar10::make_group(options, options.node_options().callback(std::move(callback)),
+                               data.train, [] { return false; });
   }
 
   tests::TemporaryFolder folder;
@@ -64,40 +65,40 @@ TEST_CASE("The example on a simulated cluster has one outcome, however often it 
           "[examples][simulated]") {
   Setting setting;
   Group one = setting.make();
-  one.train(StopCondition().samples(100), 100);
+  one->run_towards(StopCondition().samples(100), 100);
   Group two = setting.make();
   for (std::uint64_t images = 20; images <= 100; images += 20) {
-    two.train(StopCondition().samples(100), images);
+    two->run_towards(StopCondition().samples(100), images);
     CHECK(two->totals().samples >= images);
     CHECK(two->weight_of_all().value() == Approx(1).margin(tests::weight_tolerance));
   }
   CHECK(digest(one) == digest(two));
-  CHECK(one.seconds() == two.seconds());
-  REQUIRE(one.nodes().size() == 3);
-  CHECK(one.nodes()[0]->id() == 1);  // node 0 is gone
-  CHECK(one.nodes()[2]->id() == 3);  // and another one has come
-  CHECK(one.nodes()[0]->counters().steps > 2 * one.nodes()[1]->counters().steps);
+  CHECK(one->elapsed() == two->elapsed());
+  REQUIRE(one->live().size() == 3);
+  CHECK(one->live()[0]->id() == 1);  // node 0 is gone
+  CHECK(one->live()[2]->id() == 3);  // and another one has come
+  CHECK(one->live()[0]->counters().steps > 2 * one->live()[1]->counters().steps);
 
   setting.options.seed = 2;
   Group other = setting.make();
-  other.train(StopCondition().samples(100), 100);
+  other->run_towards(StopCondition().samples(100), 100);
   CHECK(digest(other) != digest(one));
 }
 
 TEST_CASE("The example on a simulated cluster goes on from a checkpoint", "[examples][simulated]") {
   Setting setting;
   Group first = setting.make();
-  first.train(StopCondition().samples(60), 60);
+  first->run_towards(StopCondition().samples(60), 60);
   REQUIRE(first->is_at_rest());
   gossamer::Archive saved;
-  first.checkpoint(saved);
+  first->checkpoint(saved);
 
   Group second = setting.make();
   gossamer::Archive archive(saved.entries());
-  second.checkpoint(archive);
+  second->checkpoint(archive);
   CHECK(digest(second) == digest(first));
-  CHECK(second.seconds() == first.seconds());
-  second.train(StopCondition().samples(100), 100);
+  CHECK(second->elapsed() == first->elapsed());
+  second->run_towards(StopCondition().samples(100), 100);
   CHECK(second->totals().samples >= 100);
   CHECK(second->weight_of_all().value() == Approx(1).margin(tests::weight_tolerance));
 }
@@ -107,23 +108,24 @@ TEST_CASE("The example alone on a simulated cluster has nobody to wait for, and 
   Setting setting;
   setting.options.rule = "single";
   Group alone = setting.make();
-  alone.train(StopCondition().samples(40), 40);
-  CHECK(alone.nodes().size() == 1);
-  CHECK(alone.seconds() == Approx(2.0));
+  alone->run_towards(StopCondition().samples(40), 40);
+  CHECK(alone->live().size() == 1);
+  CHECK(alone->elapsed().count() == Approx(2.0));
 }
 
 TEST_CASE("The example's trace has a lane for each node's life, and the same run",
           "[examples][simulated][trace]") {
   Setting setting;
   Group plain = setting.make();
-  plain.train(StopCondition().samples(100), 100);
-  setting.options.trace = setting.folder.path() / "trace.json";
-  Group traced = setting.make();
-  traced.train(StopCondition().samples(100), 100);
+  plain->run_towards(StopCondition().samples(100), 100);
+  const auto path = setting.folder.path() / "trace.json";
+  const auto trace = std::make_shared<gossamer::observe::SimulatedTrace>(path);
+  Group traced = setting.make(trace);
+  traced->run_towards(StopCondition().samples(100), 100);
   traced->finish();
-  traced.close_trace();
+  trace->close();
   CHECK(digest(traced) == digest(plain));
-  std::ifstream file(setting.options.trace);
+  std::ifstream file(path);
   std::set<std::string> lanes;
   for (const auto& event : nlohmann::json::parse(file)) {
     if (event["name"] == "thread_name") lanes.insert(event["args"]["name"].get<std::string>());

@@ -8,7 +8,7 @@
 #include <gossamer/gossamer.hpp>
 #include <gossamer/node/signals.hpp>
 #include <gossamer/node/tcp_group.hpp>
-#include <shared/peer_records.hpp>
+#include <gossamer/observe/group_record.hpp>
 
 #include <ATen/ATen.h>
 #include <CLI/CLI.hpp>
@@ -142,7 +142,7 @@ int run(const Options& options) {
          {"suspicions", counts.suspicions},
          {"reconnects", counts.reconnects},
          {"refused", counts.refused},
-         {"peers", examples::peer_records(member.peers())}});
+         {"peers", gossamer::observe::peer_records(member.peers())}});
   return 0;
 }
 

@@ -2,6 +2,7 @@
 /// One program against `Group`, for every transport.
 #pragma once
 
+#include <gossamer/node/checkpoint.hpp>
 #include <gossamer/node/group.hpp>
 #include <gossamer/observe/callback.hpp>
 
@@ -10,7 +11,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <filesystem>
 #include <map>
+#include <mutex>
 #include <string>
 
 namespace tests {
@@ -24,6 +27,35 @@ class Listener final : public gossamer::observe::Callback {
   void on_merge(Time, gossamer::PeerId, std::uint64_t messages, double) override {
     merged += messages;
   }
+  void on_wait(Time, gossamer::PeerId, Wait) override { ++waits; }
+  void on_rest(Time, gossamer::PeerId) override { ++rests; }
+  void on_end(Time, gossamer::PeerId, End how) override { lefts += how == End::left ? 1 : 0; }
+  void on_run_begin(Time, const gossamer::observe::GroupState&) override { ++begins; }
+  void on_run_end(Time, const gossamer::observe::GroupState& state) override {
+    ++ends;
+    live += state.nodes.size();
+  }
+  void on_evaluation(Time, const Evaluation& found,
+                     const gossamer::observe::GroupState& state) override {
+    ++evaluations;
+    if (found != Evaluation{{"accuracy", 0.5}, {"images", std::uint64_t{7}}}) ++mistakes;
+    const std::lock_guard lock(mutex);
+    for (const auto& node : state.nodes) weights[node.id] = node.counters.weight;
+  }
+  void on_checkpoint(Time, const std::string& path) override {
+    if (std::filesystem::is_regular_file(path)) ++checkpoints;
+  }
+  std::atomic<std::uint64_t> waits{0};
+  std::atomic<std::uint64_t> rests{0};
+  std::atomic<std::uint64_t> lefts{0};
+  std::atomic<std::uint64_t> begins{0};
+  std::atomic<std::uint64_t> ends{0};
+  std::atomic<std::uint64_t> live{0};  // at the ends
+  std::atomic<std::uint64_t> evaluations{0};
+  std::atomic<std::uint64_t> mistakes{0};
+  std::atomic<std::uint64_t> checkpoints{0};
+  std::mutex mutex;
+  std::map<gossamer::PeerId, double> weights;  // at evaluations
   std::atomic<std::uint64_t> steps{0};
   std::atomic<std::uint64_t> sent{0};
   std::atomic<std::uint64_t> delivered{0};
@@ -40,6 +72,9 @@ inline std::map<std::string, double> train(gossamer::Group<Mover>& group) {
   group.run_for(StopCondition().steps(10));
   const auto mean = group.mean();
   const double first = mean.segments()[0][0].item<double>();
+  group.evaluated({{"accuracy", 0.5}, {"images", std::uint64_t{7}}});
+  const TemporaryFolder folder;
+  gossamer::save_checkpoint(group, folder.path() / "checkpoint");
   group.finish();
   double weight = 0;
   for (std::size_t i = 0; i < group.size(); ++i) weight += group.is_live(i) ? group[i].weight() : 0;

@@ -2,7 +2,7 @@
 #include <gossamer/node/tcp_group.hpp>
 #include <gossamer/node/thread_group.hpp>
 #include <gossamer/rule/gosgd.hpp>
-#include <gossamer/rule/sync.hpp>
+#include <gossamer/rule/persyn.hpp>
 #include <gossamer/simulation/group.hpp>
 
 #include <tests/node/any_group.hpp>
@@ -76,7 +76,34 @@ void check_records(const std::vector<Record>& records, const tests::Listener& he
   CHECK(heard.sent > 0);
   CHECK(heard.delivered > 0);
   CHECK(heard.merged > 0);
+  const std::uint64_t groups = records.size();
+  CHECK(heard.begins == 3 * groups);
+  CHECK(heard.ends == 3 * groups);
+  CHECK(heard.live == 3 * m);  // each node once at each end, wherever it lives
+  CHECK(heard.rests >= 3 * m);
+  CHECK(heard.evaluations == groups);
+  CHECK(heard.mistakes == 0);
+  CHECK(heard.checkpoints == groups);
+  REQUIRE(heard.weights.size() == m);
+  double told = 0;
+  for (const auto& [node, held] : heard.weights) told += held;
+  CHECK(told == tests::Approx(1).margin(tests::weight_tolerance));
 }
+
+/// Stops its group at the third tick.
+class Stopper final : public observe::Callback {
+ public:
+  void on_tick(Time, const observe::GroupState& state) override {
+    ++ticks;
+    nodes = state.nodes.size();
+    elapsed = state.elapsed.count();
+    if (ticks == 3) group->stop();
+  }
+  Group<tests::Mover>* group = nullptr;
+  int ticks = 0;
+  std::size_t nodes = 0;
+  double elapsed = 0;
+};
 
 }  // namespace
 
@@ -95,6 +122,35 @@ TEST_CASE("One program against Group runs on threads, simulated and over TCP",
     CHECK(*group.weight_of_all() == tests::Approx(1).margin(tests::weight_tolerance));
   }
   SECTION("TCP") { check_records(over_tcp(listener), *listener); }
+}
+
+TEST_CASE("Callbacks are told of each tick while nodes run, and may stop them",
+          "[node][group][threads]") {
+  const auto stopper = std::make_shared<Stopper>();
+  ThreadGroup<tests::Mover> group(GroupOptions(m).callback(stopper).tick(1ms), rule::GoSgd(0.5));
+  stopper->group = &group;
+  group.run_until(StopCondition());
+  CHECK(stopper->ticks >= 3);
+  CHECK(stopper->nodes == m);
+  CHECK(stopper->elapsed >= 0.002);
+  CHECK(group.state().elapsed.count() >= stopper->elapsed);
+  CHECK(*group.state().weight_of_all == tests::Approx(1).margin(tests::weight_tolerance));
+}
+
+TEST_CASE("A node that waits for others says so, and so does one that leaves",
+          "[node][group][threads]") {
+  const auto listener = std::make_shared<tests::Listener>();
+  ThreadGroup<tests::Mover> group(GroupOptions(2).callback(listener), rule::PerSyn(1));
+  group.run_until(StopCondition().steps(50));
+  CHECK(listener->waits > 0);
+  CHECK(listener->lefts == 0);
+
+  transport::TcpOptions alone;
+  TcpGroup<tests::Mover> leaver(
+      TcpGroupOptions(alone).callback(listener).leave_when([] { return true; }), rule::GoSgd(0.5),
+      [](Context context) { return std::make_unique<tests::Mover>(std::move(context)); });
+  leaver.run(StopCondition().steps(1));
+  CHECK(listener->lefts == 1);
 }
 
 TEST_CASE("A condition that holds already ends a run at once, and no steps are none",

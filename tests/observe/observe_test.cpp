@@ -6,19 +6,23 @@
 #include <gossamer/observe/consensus.hpp>
 #include <gossamer/observe/digest.hpp>
 #include <gossamer/observe/progress.hpp>
-#include <gossamer/observe/record.hpp>
+#include <gossamer/observe/run_recorder.hpp>
 
 #include <tests/support.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -29,6 +33,7 @@ using gossamer::model::Buffers;
 using gossamer::model::FlatModel;
 using gossamer::observe::clock;
 using gossamer::observe::grouped;
+using gossamer::observe::GroupState;
 using gossamer::observe::ProgressLine;
 using gossamer::observe::ProgressState;
 using gossamer::observe::Replica;
@@ -70,6 +75,24 @@ struct Models {
 std::string read(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
+}
+
+/// Two nodes that have taken so many steps of 10 samples each, with a loss of 2 in each.
+GroupState state_of(std::uint64_t steps) {
+  GroupState state;
+  for (gossamer::PeerId id = 0; id < 2; ++id) {
+    gossamer::Counters counters;
+    counters.steps = steps;
+    counters.samples = 10 * steps;
+    counters.weight = 0.25 + 0.5 * id;
+    counters.loss_sum = 2.0 * static_cast<double>(steps);
+    counters.messages_sent = 3;
+    state.nodes.push_back({id, counters});
+    state.totals += counters;
+  }
+  state.weight_of_all = 1;
+  state.elapsed = state.wall = std::chrono::seconds(steps);
+  return state;
 }
 
 torch::nn::Sequential normed(double mean) {
@@ -308,6 +331,87 @@ TEST_CASE("A terminal gets one line that is rewritten, a file gets lines", "[obs
   plain.show(state);
   plain.show(state);
   CHECK(often.str() == text + "\n" + text + "\n");
+}
+
+TEST_CASE("Progress counts speed from the first run, and the loss from the last evaluation",
+          "[observe]") {
+  using gossamer::StopCondition;
+  using Time = gossamer::observe::Callback::Time;
+  std::ostringstream out;
+  gossamer::observe::Progress progress(ProgressLine(out, true, "images"),
+                                       StopCondition().samples(4000));
+  progress.on_run_begin(Time(0), state_of(100));  // restored
+  ProgressState now = progress.progress_of(state_of(150));
+  CHECK(now.done == 3000);
+  CHECK(now.total == 4000);
+  CHECK(now.fraction == Approx(0.75));
+  CHECK(now.seconds == Approx(50));
+  CHECK(now.speed == Approx(20));
+  CHECK(now.left == Approx(50));
+  CHECK(now.loss == Approx(2));
+  CHECK(now.consensus_error == -1);
+  CHECK(now.messages == 6);
+  CHECK(now.network.empty());
+  progress.on_evaluation(Time(0), {{"consensus_error", 0.5}}, state_of(150));
+  progress.on_run_begin(Time(0), state_of(150));
+  CHECK(progress.progress_of(state_of(150)).loss == Approx(2));  // the last that is known
+  GroupState later = state_of(160);
+  later.totals.loss_sum += 20;  // over 20 steps
+  now = progress.progress_of(later);
+  CHECK(now.loss == Approx(3));
+  CHECK(now.speed == Approx(20));
+  CHECK(now.consensus_error == 0.5);
+  progress.on_tick(Time(0), later);
+  CHECK(out.str() == "\r" + ProgressLine::text(now, "images") + "\033[K");
+
+  gossamer::observe::Progress timed(
+      ProgressLine(out, true, "images"),
+      StopCondition().samples(4000).duration(std::chrono::seconds(200)));
+  CHECK(timed.progress_of(state_of(50)).fraction == Approx(0.25));
+  CHECK(timed.progress_of(state_of(50)).left == Approx(150));
+}
+
+TEST_CASE("A recorder adds a line for each evaluation, with what the group is", "[observe]") {
+  using gossamer::observe::RunRecorder;
+  using Time = gossamer::observe::Callback::Time;
+  const tests::TemporaryFolder folder;
+  RunRecorder recorder(folder.path() / "run", false, "images");
+  CHECK(recorder.last("test_loss", 7) == 7);
+  recorder.on_evaluation(Time(0),
+                         {{"test_loss", 0.5}, {"lost", std::nan("")}, {"tested", std::uint64_t{9}}},
+                         state_of(1));
+  CHECK(read(recorder.record().metrics_path()) ==
+        R"({"wall_seconds":1.0,"images":20,"steps":2,"train_loss":2.0,"test_loss":0.5,)"
+        R"("lost":null,"tested":9,"total_weight":1.0,"messages_sent":6,"messages_merged":0,)"
+        R"("messages_returned":0,"bytes_sent":0,"node_ids":[0,1],"weights":[0.25,0.75],)"
+        R"("steps_per_node":[1,1]})"
+        "\n");
+  CHECK(recorder.last("test_loss", 7) == 0.5);
+  CHECK(recorder.last("lost", 7) == 7);
+
+  GroupState simulated = state_of(3);
+  simulated.is_virtual = true;
+  simulated.weight_of_all = std::nullopt;  // only a part can be seen
+  simulated.totals.loss_sum += 4;          // over the 4 steps since
+  gossamer::Archive saved;
+  recorder.checkpoint(saved);
+  recorder.on_evaluation(Time(0), {}, simulated);
+  CHECK(recorder.last("train_loss", 0) == Approx(3));
+  CHECK(recorder.last("virtual_seconds", 0) == 3);
+  CHECK(recorder.last("weight", 0) == 1);
+  const auto summary = recorder.summary(state_of(5));
+  CHECK(summary["images"] == 100);
+  CHECK(summary["images_per_second"] == 20);
+  CHECK(summary["train_loss"] == Approx(3));
+
+  gossamer::Archive archive(saved.entries());
+  recorder.checkpoint(archive);
+  recorder.rewind(20);
+  CHECK(recorder.last()["steps"] == 2);
+  recorder.on_evaluation(Time(0), {}, simulated);
+  CHECK(recorder.last("train_loss", 0) == Approx(3));
+  const std::string text = read(recorder.record().metrics_path());
+  CHECK(std::count(text.begin(), text.end(), '\n') == 2);
 }
 
 TEST_CASE("A record keeps a line per evaluation, in the order of its keys", "[observe][parse]") {

@@ -134,7 +134,24 @@ class Recorder final : public SimulationCallback {
     see(now);
     words.push_back("fault-" + std::to_string(what.index()));
   }
-  void on_run_end(Time now) override {
+  void on_run_begin(Time now, const gossamer::observe::GroupState&) override {
+    see(now);
+    words.emplace_back("run-begin");
+  }
+  void on_peer_joined(Time now, PeerId node, PeerId peer) override {
+    see(now);
+    words.push_back(std::to_string(node) + " knows " + std::to_string(peer));
+  }
+  void on_evaluation(Time now, const Evaluation& found,
+                     const gossamer::observe::GroupState& state) override {
+    see(now);
+    words.push_back(found.front().first + "-" + std::to_string(state.nodes.size()));
+  }
+  void on_checkpoint(Time now, const std::string& path) override {
+    see(now);
+    words.push_back(path);
+  }
+  void on_run_end(Time now, const gossamer::observe::GroupState&) override {
     see(now);
     words.emplace_back("run-end");
   }
@@ -183,6 +200,45 @@ TEST_CASE("An observer does not change the run", "[node][simulated][trace]") {
   CHECK(run(recorder) == run(nullptr));
   CHECK(recorder->words.size() > 1000);
   CHECK(recorder->in_order);
+}
+
+TEST_CASE("Several observers are told the same, in the order in which they were given",
+          "[node][simulated][trace]") {
+  /// Tells the number of words that another one has heard before it.
+  class Second final : public gossamer::observe::Callback {
+   public:
+    explicit Second(std::shared_ptr<Recorder> first) : first_(std::move(first)) {}
+    void on_step(Time, PeerId) override {
+      is_later = is_later && first_->words.back().find(" step") != std::string::npos;
+    }
+    bool is_later = true;
+
+   private:
+    std::shared_ptr<Recorder> first_;
+  };
+  const auto run = [](SimulatedGroupOptions options) {
+    options.plan({{100ms, fault::Crash{1}}, {300ms, fault::Join{}}, {400ms, fault::Leave{2}}});
+    Group group(options, rule::GoSgd(0.5));
+    group.run(StopCondition().duration(1s));
+    group.evaluated({{"accuracy", 0.5}});
+    group.checkpoint_saved("here");
+  };
+  const auto alone = std::make_shared<Recorder>();
+  run(a_cluster(4).callback(alone));
+  const auto first = std::make_shared<Recorder>();
+  const auto second = std::make_shared<Second>(first);
+  const auto third = std::make_shared<Recorder>();
+  run(a_cluster(4).callback(first).callback(second).callback(third));
+  CHECK(first->words == alone->words);
+  CHECK(third->words == alone->words);
+  CHECK(first->computed == alone->computed);
+  CHECK(third->computed == alone->computed);
+  CHECK(second->is_later);
+  for (const std::string word : {"run-begin", "run-end", "accuracy-3", "here", "fault-3"}) {
+    INFO(word);
+    CHECK(alone->count(word) == 1);
+  }
+  CHECK(alone->count("0 knows 4") == 1);
 }
 
 TEST_CASE("Each step is told once, with what it costs, and so is its end",

@@ -99,13 +99,17 @@ inline std::string serialize(const Archive& archive) {
   return bytes;
 }
 
-/// Saves a node or a group (anything with `checkpoint(Archive&)`) to a file, whole or not at all.
-/// Throws std::runtime_error if the file cannot be written.
+/// Saves a node or a group (anything with `checkpoint(Archive&)`) to a file, whole or not at all,
+/// and tells it then, if it has `checkpoint_saved(path)`, as groups have. Throws std::runtime_error
+/// if the file cannot be written.
 template <class Subject>
 void save_checkpoint(Subject& subject, const std::filesystem::path& path) {
   Archive archive;
   subject.checkpoint(archive);
   observe::replace_file(path, serialize(archive));
+  if constexpr (requires { subject.checkpoint_saved(path.string()); }) {
+    subject.checkpoint_saved(path.string());
+  }
 }
 
 /// Restores what `save_checkpoint` saved. Throws CheckpointError, see `parse_archive`; also for a

@@ -175,6 +175,12 @@ class Engine {
     publish();
   }
 
+  /// Goes, after `leave()`: what others have sent meanwhile goes back to them.
+  void depart() {
+    if (callback() != nullptr) callback()->on_end(now(), self(), observe::Callback::End::left);
+    transport().close(transport::Reason::left);
+  }
+
   /// The mean of the models of all live nodes, which all of them ask for at once; the same bits at
   /// each. Waits for the others; nothing if they have not come by then. Nodes may come and go
   /// meanwhile. `aggregate` takes in what else comes.
@@ -187,6 +193,16 @@ class Engine {
     if (!average_.waiting()) return average_.result().clone();
     average_.give_up();
     return std::nullopt;
+  }
+
+  /// What the node does instead of a step: it waits, or it has trained enough.
+  void waits() const {
+    using Wait = observe::Callback::Wait;
+    if (callback() == nullptr) return;
+    callback()->on_wait(now(), self(), joining() ? Wait::first_weight : Wait::others);
+  }
+  void rests() const {
+    if (callback() != nullptr) callback()->on_rest(now(), self());
   }
 
   /// Starts no more exchanges, but still answers.

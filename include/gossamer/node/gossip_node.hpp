@@ -118,8 +118,10 @@ class GossipNode {
     const transport::Time year = std::chrono::hours(24 * 365);
     while (true) {
       const Progress progress = advance(until, begin);
-      if (progress == Progress::paused) return;
-      if (progress == Progress::waiting) transport.wait(begin + until.duration().value_or(year));
+      if (progress == Progress::paused) return engine_.rests();
+      if (progress == Progress::stepped) continue;
+      engine_.waits();
+      transport.wait(begin + until.duration().value_or(year));
     }
   }
 

@@ -4,14 +4,20 @@
 
 #include <gossamer/model/archive.hpp>
 #include <gossamer/node/stop_condition.hpp>
+#include <gossamer/observe/callback.hpp>
 #include <gossamer/observe/consensus.hpp>
+#include <gossamer/observe/group_state.hpp>
+#include <gossamer/observe/stopwatch.hpp>
 #include <gossamer/peers.hpp>
 
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace gossamer {
@@ -74,9 +80,14 @@ class Group {
   /// The node, which must be there.
   [[nodiscard]] virtual Node& operator[](std::size_t i) = 0;
   [[nodiscard]] virtual const Node& operator[](std::size_t i) const = 0;
+  /// The live nodes that live here, by number.
+  [[nodiscard]] std::vector<Node*> live() { return live_of<Node>(*this); }
+  [[nodiscard]] std::vector<const Node*> live() const { return live_of<const Node>(*this); }
 
   /// How many nodes the whole group began with.
   [[nodiscard]] virtual std::size_t nodes() const = 0;
+  /// The counters of a node that lives here, also while it runs. Any thread.
+  [[nodiscard]] virtual Counters counters(std::size_t i) const = 0;
   /// The counters of all nodes, added up, as far as they are known here. Any thread.
   [[nodiscard]] virtual Counters totals() const = 0;
   /// Time spent in `run_until`, all calls together, on the transport's clock.
@@ -93,10 +104,27 @@ class Group {
   /// The live nodes that live here, with their weights.
   [[nodiscard]] std::vector<observe::Replica> replicas() const {
     std::vector<observe::Replica> all;
-    for (std::size_t i = 0; i < size(); ++i) {
-      if (is_live(i)) all.push_back({&(*this)[i].parameters(), (*this)[i].weight()});
-    }
+    for (const Node* node : live()) all.push_back({&node->parameters(), node->weight()});
     return all;
+  }
+
+  /// What can be seen of the group. Between runs.
+  [[nodiscard]] observe::GroupState state() const {
+    observe::GroupState state = seen();
+    for (const Node* node : live()) {
+      state.nodes.push_back({node->id(), node->counters()});
+      state.nodes.back().counters.weight = node->weight();
+    }
+    state.weight_of_all = weight_of_all();
+    return state;
+  }
+  /// Tells the callbacks what an evaluation has found of the models. Between runs.
+  void evaluated(const observe::Callback::Evaluation& found) const {
+    if (callback() != nullptr) callback()->on_evaluation(now(), found, state());
+  }
+  /// Tells them that a checkpoint is complete; `save_checkpoint` calls it.
+  void checkpoint_saved(const std::string& path) const {
+    if (callback() != nullptr) callback()->on_checkpoint(now(), path);
   }
 
   /// Whether no message is under way, so that a checkpoint can be made. After `run_until`, unless
@@ -105,6 +133,63 @@ class Group {
   /// Saves or restores the nodes that live here. Between runs; for what is kept see each group.
   /// Throws CheckpointError.
   virtual void checkpoint(Archive& archive) = 0;
+
+ protected:
+  /// Who is told what happens; null: nobody is.
+  [[nodiscard]] virtual observe::Callback* callback() const = 0;
+  /// On the transport's clock. Any thread.
+  [[nodiscard]] virtual std::chrono::nanoseconds now() const = 0;
+  [[nodiscard]] virtual bool is_virtual() const { return false; }
+  /// Of nodes in other processes. Any thread.
+  [[nodiscard]] virtual std::shared_ptr<const observe::Connections> connections() const {
+    return nullptr;
+  }
+
+  void tell_begin() const {
+    if (callback() != nullptr) callback()->on_run_begin(now(), state());
+  }
+  /// If there is somebody to be told.
+  void tell_tick() const {
+    observe::GroupState state = seen();
+    for (std::size_t i = 0; i < size(); ++i) {
+      if (is_live(i)) state.nodes.push_back({(*this)[i].id(), counters(i)});
+    }
+    callback()->on_tick(now(), state);
+  }
+  void tell_end() const {
+    if (callback() != nullptr) callback()->on_run_end(now(), state());
+  }
+  /// The same function, which tells of the tick first.
+  [[nodiscard]] std::function<void()> told(std::function<void()> on_tick) const {
+    if (callback() == nullptr) return on_tick;
+    return [this, on_tick = std::move(on_tick)] {
+      tell_tick();
+      if (on_tick) on_tick();
+    };
+  }
+
+  /// Wall time spent in runs.
+  observe::Stopwatch wall_;
+
+ private:
+  template <class AnyNode, class Self>
+  static std::vector<AnyNode*> live_of(Self& group) {
+    std::vector<AnyNode*> all;
+    for (std::size_t i = 0; i < group.size(); ++i) {
+      if (group.is_live(i)) all.push_back(&group[i]);
+    }
+    return all;
+  }
+  /// What can be seen while nodes run, too.
+  [[nodiscard]] observe::GroupState seen() const {
+    observe::GroupState state;
+    state.totals = totals();
+    state.elapsed = elapsed();
+    state.is_virtual = is_virtual();
+    state.wall = wall_.elapsed();
+    state.connections = connections();
+    return state;
+  }
 };
 
 }  // namespace gossamer

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 
 namespace gossamer {
@@ -42,6 +43,10 @@ class MpiGroup final : public ProcessGroup<Node, transport::Mpi> {
     transport::Mpi mpi(std::move(communicator), options.transport(), place);
     Base::gather(mpi, nodes - 1, options.rendezvous_timeout());
     this->make_node(std::move(mpi), rule, options.node(), nodes, true, std::move(make));
+  }
+
+  [[nodiscard]] std::string address() const override {
+    return "rank " + std::to_string(this->node().id());
   }
 
  private:

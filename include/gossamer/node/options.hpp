@@ -4,7 +4,7 @@
 
 #include <gossamer/error.hpp>
 #include <gossamer/model/flat_model.hpp>
-#include <gossamer/observe/callback.hpp>
+#include <gossamer/observe/callback_pair.hpp>
 #include <gossamer/rule/rule.hpp>
 #include <gossamer/transport/transport.hpp>
 
@@ -43,10 +43,18 @@ struct NodeOptions {
   TORCH_ARG(std::chrono::milliseconds, drain_timeout) = std::chrono::seconds(2);
   /// Where log lines go; `nullptr` keeps the node silent.
   TORCH_ARG(std::shared_ptr<spdlog::logger>, logger) = nullptr;
-  /// Told what happens; `nullptr`: nobody is.
-  TORCH_ARG(std::shared_ptr<observe::Callback>, callback) = nullptr;
 
  public:
+  /// Told what happens, besides those that were given before; `nullptr`: nobody is.
+  NodeOptions& callback(std::shared_ptr<observe::Callback> one) {
+    if (callback_ && one) {
+      one = std::make_shared<observe::CallbackPair>(std::move(callback_), std::move(one));
+    }
+    callback_ = std::move(one);
+    return *this;
+  }
+  [[nodiscard]] const std::shared_ptr<observe::Callback>& callback() const { return callback_; }
+
   /// Throws ConfigError for a value that cannot work.
   void check() const {
     if (samples_per_step_ == 0) {
@@ -60,6 +68,9 @@ struct NodeOptions {
                                  drain_timeout_.count(), " ms"));
     }
   }
+
+ private:
+  std::shared_ptr<observe::Callback> callback_;
 };
 
 /// A node's place in a group: its end of the transport, its rule, its options. Made by a group (or

@@ -9,6 +9,7 @@
 #include <gossamer/node/gossip_node.hpp>
 #include <gossamer/node/group.hpp>
 #include <gossamer/node/workers.hpp>
+#include <gossamer/observe/connections.hpp>
 #include <gossamer/transport/membership/membership.hpp>
 #include <gossamer/transport/membership/traffic.hpp>
 
@@ -49,6 +50,11 @@ struct ProcessGroupOptions {
   TORCH_ARG(std::chrono::milliseconds, tick) = std::chrono::milliseconds(200);
 
  public:
+  /// Adds one to those of `NodeOptions`.
+  ProcessGroupOptions& callback(std::shared_ptr<observe::Callback> one) {
+    node_.callback(std::move(one));
+    return *this;
+  }
   /// Throws ConfigError for a value that cannot work.
   void check() const {
     transport_.check();
@@ -69,13 +75,21 @@ class ProcessGroup : public Group<Node> {
  public:
   /// As `Group`, or until `leave_when` says so.
   void run_until(const StopCondition& until) override {
-    const auto begin = endpoint_->now();
-    work([this, &until] {
-      if (!std::exchange(begun_, true)) this->begin();
-      node_->run_until(until, elapsed_);
-    });
-    elapsed_ += endpoint_->now() - begin;
-    after_run();
+    const auto before = std::chrono::duration_cast<transport::Time>(elapsed());
+    this->tell_begin();
+    std::exception_ptr error;
+    try {
+      const observe::Stopwatch::Stretch stretch(this->wall_);
+      work([&] {
+        if (!std::exchange(begun_, true)) this->begin();
+        node_->run_until(until, before);
+      });
+    } catch (...) {
+      error = std::current_exception();
+    }
+    if (!error) after_run();
+    this->tell_end();
+    if (error) std::rethrow_exception(error);
   }
   /// Answers the others until all have finished, at most `NodeOptions::drain_timeout`. If the node
   /// is leaving, its weight goes to another, and it goes when that has it: it cannot run again.
@@ -93,6 +107,10 @@ class ProcessGroup : public Group<Node> {
   [[nodiscard]] Node& node() noexcept { return *node_; }
   [[nodiscard]] const Node& node() const noexcept { return *node_; }
   [[nodiscard]] std::size_t nodes() const override { return nodes_; }
+  [[nodiscard]] Counters counters(std::size_t) const override {
+    return endpoint_->with(
+        [](transport::Membership& membership) { return membership.counters(membership.self()); });
+  }
   [[nodiscard]] Counters totals() const override {
     return endpoint_->with([](transport::Membership& membership) {
       Counters sum = membership.counters(membership.self());
@@ -100,7 +118,9 @@ class ProcessGroup : public Group<Node> {
       return sum;
     });
   }
-  [[nodiscard]] std::chrono::duration<double> elapsed() const override { return elapsed_; }
+  [[nodiscard]] std::chrono::duration<double> elapsed() const override {
+    return this->wall_.elapsed();
+  }
   [[nodiscard]] std::optional<double> weight_of_all() const override { return std::nullopt; }
   /// Waits at most `rendezvous_timeout` for the others. Without them the node goes on as it was.
   [[nodiscard]] model::Flat mean() override {
@@ -127,12 +147,11 @@ class ProcessGroup : public Group<Node> {
     restored_ = archive.loading();
     double seconds = elapsed().count();
     if (!restored_ || archive.has("wall_seconds")) archive("wall_seconds", seconds);
-    if (restored_) {
-      elapsed_ =
-          std::chrono::duration_cast<transport::Time>(std::chrono::duration<double>(seconds));
-    }
+    if (restored_) this->wall_.set(std::chrono::duration<double>(seconds));
   }
 
+  /// Where others find this node.
+  [[nodiscard]] virtual std::string address() const = 0;
   /// What is known of each peer. Any thread.
   [[nodiscard]] std::vector<transport::PeerView> peers() const { return endpoint_->view(); }
   [[nodiscard]] transport::MembershipCounts counts() const {
@@ -142,14 +161,29 @@ class ProcessGroup : public Group<Node> {
  protected:
   template <class TransportOptions>
   explicit ProcessGroup(const ProcessGroupOptions<TransportOptions>& options)
-      : workers_(GroupOptions(1)
+      : callback_(options.node().callback()),
+        workers_(GroupOptions(1)
                      .node((options.check(), options.node()))
                      .threads_per_node(options.threads())
                      .stop_when(options.leave_when())
-                     .on_tick(options.on_tick())
+                     .on_tick(this->told(options.on_tick()))
                      .tick(options.tick())),
         leave_when_(options.leave_when()),
         rendezvous_timeout_(options.rendezvous_timeout()) {}
+
+  [[nodiscard]] observe::Callback* callback() const override { return callback_.get(); }
+  [[nodiscard]] transport::Time now() const override { return endpoint_->now(); }
+  [[nodiscard]] std::shared_ptr<const observe::Connections> connections() const override {
+    const transport::MembershipCounts met = counts();
+    return std::make_shared<observe::Connections>(
+        observe::Connections{address(),
+                             {{"refused", met.refused},
+                              {"malformed", met.malformed},
+                              {"bad_offers", met.bad_offers},
+                              {"suspicions", met.suspicions},
+                              {"reconnects", met.reconnects}},
+                             peers()});
+  }
 
   /// What a transport without a thread of its own has still to do, at the end of both.
   virtual void after_run() {}
@@ -218,8 +252,7 @@ class ProcessGroup : public Group<Node> {
       });
     }
     node_->end_finish();
-    // What others have sent it meanwhile goes back to them.
-    node_->engine().transport().close(transport::Reason::left);
+    node_->engine().depart();
   }
 
   template <class Work>
@@ -233,6 +266,7 @@ class ProcessGroup : public Group<Node> {
     if (end.error) rethrow_as_node_error(node_->id(), end.error);
   }
 
+  std::shared_ptr<observe::Callback> callback_;
   Workers workers_;
   std::function<bool()> leave_when_;
   std::atomic<bool> leaving_{false};
@@ -241,8 +275,7 @@ class ProcessGroup : public Group<Node> {
   bool is_first_start_ = true;
   std::vector<PeerId> met_;  // when the node was made
   bool begun_ = false;
-  bool failed_ = false;
-  transport::Time elapsed_{0};
+  std::atomic<bool> failed_{false};
   bool restored_ = false;
   Endpoint* endpoint_ = nullptr;  // the node's transport has it
   std::unique_ptr<Node> node_;

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
+#include <numeric>
 #include <string>
 #include <utility>
 
@@ -57,7 +59,18 @@ class TcpGroup final : public ProcessGroup<Node, transport::Tcp> {
     return this->endpoint().attempts();
   }
   /// Where others dial this node.
-  [[nodiscard]] const std::string& address() const { return this->endpoint().address(); }
+  [[nodiscard]] std::string address() const override { return this->endpoint().address(); }
+
+ protected:
+  [[nodiscard]] std::shared_ptr<const observe::Connections> connections() const override {
+    auto all = std::make_shared<observe::Connections>(*Base::connections());
+    const transport::UnauthenticatedPeers::Record strangers = attempts();
+    all->counts.emplace_back("strangers_turned_away", strangers.refused);
+    all->counts.emplace_back(
+        "handshakes_failed",
+        std::accumulate(strangers.failed.begin(), strangers.failed.end(), std::uint64_t{0}));
+    return all;
+  }
 
  private:
   /// Meets whom it must meet first. True if the node begins the run with the others.

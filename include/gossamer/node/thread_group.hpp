@@ -8,6 +8,7 @@
 #include <gossamer/node/workers.hpp>
 #include <gossamer/transport/threads.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
@@ -38,9 +39,10 @@ class ThreadGroup final : public Group<Node> {
   /// differ.
   template <class Factory>
   ThreadGroup(const GroupOptions& options, const rule::AnyRule& rule, Factory make)
-      : workers_(options),
+      : options_(options),
+        workers_(GroupOptions(options).on_tick(this->told(options.on_tick()))),
         hub_(transport::ThreadHub::make(options.nodes(), options.mailbox_capacity())),
-        failed_(options.nodes(), 0) {
+        failed_(options.nodes()) {
     const double weight = 1 / static_cast<double>(options.nodes());
     for (PeerId id = 0; id < options.nodes(); ++id) {
       nodes_.push_back(make(Context{hub_->endpoint(id), rule, options.node(), weight}));
@@ -63,7 +65,7 @@ class ThreadGroup final : public Group<Node> {
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
       if (!failed_[i]) nodes_[i]->clear_stop();
     }
-    const auto before = std::chrono::duration_cast<transport::Time>(elapsed_);
+    const auto before = std::chrono::duration_cast<transport::Time>(elapsed());
     const auto work = [&](std::size_t i) {
       if (!failed_[i]) nodes_[i]->run_until(until, before);
       // Those who only serve the others may rest, too, and do not know it yet.
@@ -73,11 +75,16 @@ class ThreadGroup final : public Group<Node> {
       fail(i, error);
       stop();
     };
-    const auto begin = std::chrono::steady_clock::now();
-    const Workers::End end = workers_.run(work, failed, [this] { stop(); });
-    elapsed_ += std::chrono::steady_clock::now() - begin;
-    settle();
+    this->tell_begin();
+    Workers::End end;
+    {
+      const observe::Stopwatch::Stretch stretch(this->wall_);
+      end = workers_.run(work, failed, [this] { stop(); });
+    }
+    const std::exception_ptr late = settle();
+    this->tell_end();
     if (end.error) rethrow_as_node_error(end.failed, end.error);
+    if (late) std::rethrow_exception(late);
   }
 
   /// Calls each node's `on_stop()`, whatever the others' do.
@@ -94,8 +101,7 @@ class ThreadGroup final : public Group<Node> {
   [[nodiscard]] bool is_live(std::size_t i) const override { return !failed_[i]; }
   [[nodiscard]] Node& operator[](std::size_t i) override { return *nodes_[i]; }
   [[nodiscard]] const Node& operator[](std::size_t i) const override { return *nodes_[i]; }
-  /// A node's counters, also while it is running. Any thread.
-  [[nodiscard]] Counters counters(std::size_t i) const {
+  [[nodiscard]] Counters counters(std::size_t i) const override {
     return hub_->counters(static_cast<PeerId>(i));
   }
   [[nodiscard]] Counters totals() const override {
@@ -103,7 +109,9 @@ class ThreadGroup final : public Group<Node> {
     for (std::size_t i = 0; i < nodes_.size(); ++i) sum += counters(i);
     return sum;
   }
-  [[nodiscard]] std::chrono::duration<double> elapsed() const override { return elapsed_; }
+  [[nodiscard]] std::chrono::duration<double> elapsed() const override {
+    return this->wall_.elapsed();
+  }
 
   /// Weight of all nodes, failed ones too, and of messages under way: 1. Between runs.
   [[nodiscard]] double total_weight() const {
@@ -128,14 +136,22 @@ class ThreadGroup final : public Group<Node> {
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
       archive.within(std::to_string(i), [&] { nodes_[i]->checkpoint(archive); });
     }
-    double seconds = elapsed_.count();
+    double seconds = elapsed().count();
     archive("elapsed", seconds);
-    elapsed_ = std::chrono::duration<double>(seconds);
+    this->wall_.set(std::chrono::duration<double>(seconds));
+  }
+
+ protected:
+  [[nodiscard]] observe::Callback* callback() const override {
+    return options_.node().callback().get();
+  }
+  [[nodiscard]] transport::Time now() const override {
+    return nodes_.front()->engine().transport().now();
   }
 
  private:
   void fail(std::size_t i, const std::exception& error) {
-    failed_[i] = 1;
+    failed_[i] = true;
     nodes_[i]->fail(error);
   }
 
@@ -156,8 +172,8 @@ class ThreadGroup final : public Group<Node> {
     if (end.error) rethrow_as_node_error(end.failed, end.error);
   }
 
-  /// Lets all that is under way land.
-  void settle() {
+  /// Lets all that is under way land. Returns the first error.
+  std::exception_ptr settle() {
     std::exception_ptr error;
     do {
       try {
@@ -166,14 +182,14 @@ class ThreadGroup final : public Group<Node> {
         if (!error) error = std::current_exception();
       }
     } while (hub_->queued() > 0);
-    if (error) std::rethrow_exception(error);
+    return error;
   }
 
+  GroupOptions options_;
   Workers workers_;
   std::shared_ptr<transport::ThreadHub> hub_;
   std::vector<std::unique_ptr<Node>> nodes_;
-  std::vector<char> failed_;  // one byte each: written by different threads
-  std::chrono::duration<double> elapsed_{0};
+  std::vector<std::atomic<bool>> failed_;
 };
 
 }  // namespace gossamer

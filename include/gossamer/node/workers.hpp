@@ -42,6 +42,11 @@ struct GroupOptions {
   TORCH_ARG(std::chrono::milliseconds, tick) = std::chrono::milliseconds(200);
 
  public:
+  /// Adds one to those of `NodeOptions`.
+  GroupOptions& callback(std::shared_ptr<observe::Callback> one) {
+    node_.callback(std::move(one));
+    return *this;
+  }
   /// Throws ConfigError for a value that cannot work.
   void check() const {
     if (nodes_ == 0) throw ConfigError("GroupOptions: nodes must be at least 1, got 0");

@@ -7,19 +7,28 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <utility>
+#include <variant>
+#include <vector>
 
 namespace gossamer::observe {
 
+struct GroupState;  // observe/group_state.hpp
+
 /// Is told what happens to the nodes that run here. Derive it, override what you want to know, and
-/// give it to `NodeOptions::callback`. `now` is the time of the transport, virtual under the
-/// simulator, where all is told in the order of that time.
+/// give it to a group's options, with `.callback(...)`, as often as there are some. `now` is the
+/// time of the transport, virtual under the simulator, where all is told in the order of that time.
 ///
 /// It only looks on: a simulated run is the same with it and without, to the bit.
 /// Cost     where nobody listens, a comparison for each of these.
-/// Threads  the node's own; nodes in several threads that share one call it at the same time. Under
+/// Threads  of nodes, steps and messages: the node's own, and nodes in several threads call it at
+///          the same time; of the run: the thread that owns the group, also while nodes run. Under
 ///          the simulator there is one thread.
-/// Throws   nothing: an exception from here would count as one of the node.
+/// Throws   nothing of nodes, steps and messages, where an exception would count as one of the
+/// node;
+///          one of the run ends it, and comes out of the group's function.
 class Callback {
  public:
   using Time = std::chrono::nanoseconds;
@@ -28,14 +37,18 @@ class Callback {
   enum class Wait { others, first_weight };
   /// How a node ends: without a word, in order, or by an exception in one of its hooks.
   enum class End { crashed, left, failed };
-  /// What an evaluation found of the group, or of the nodes that live here.
-  struct Evaluation {
-    std::string what;  ///< "test accuracy", say
-    double value = 0;
-    std::uint64_t samples = 0;  ///< that all had trained on by then
-  };
+  /// A number that was measured, or a count. One that is not finite is not known.
+  using Value = std::variant<double, std::uint64_t>;
+  /// What an evaluation found of the models, by name: {"test_accuracy", 0.71}, say.
+  using Evaluation = std::vector<std::pair<std::string, Value>>;
 
+  Callback() = default;
+  Callback(const Callback&) = delete;
+  Callback& operator=(const Callback&) = delete;
   virtual ~Callback() = default;
+
+  /// Calls `look` with each of those that this one is made of; see `CallbackPair`.
+  virtual void visit(const std::function<void(Callback&)>& look) { look(*this); }
 
   // Nodes.
 
@@ -76,11 +89,16 @@ class Callback {
 
   // The run.
 
-  virtual void on_evaluation(Time /*now*/, const Evaluation& /*found*/) {}
+  virtual void on_run_begin(Time /*now*/, const GroupState& /*state*/) {}
+  /// Every `tick` of the wall clock while the group runs.
+  virtual void on_tick(Time /*now*/, const GroupState& /*state*/) {}
+  /// The end of a run: all has landed that could. Another one may follow.
+  virtual void on_run_end(Time /*now*/, const GroupState& /*state*/) {}
+  /// `Group::evaluated` was called.
+  virtual void on_evaluation(Time /*now*/, const Evaluation& /*found*/,
+                             const GroupState& /*state*/) {}
   /// A checkpoint of the nodes that live here is complete.
   virtual void on_checkpoint(Time /*now*/, const std::string& /*path*/) {}
-  /// The end of a run: all has landed that could. Another one may follow.
-  virtual void on_run_end(Time /*now*/) {}
 };
 
 }  // namespace gossamer::observe

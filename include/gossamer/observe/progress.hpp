@@ -2,14 +2,23 @@
 /// One line that says how far a run is: rewritten in place on a terminal, plain lines elsewhere.
 #pragma once
 
+#include <gossamer/node/stop_condition.hpp>
+#include <gossamer/observe/callback.hpp>
+#include <gossamer/observe/connections.hpp>
+#include <gossamer/observe/group_state.hpp>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <ostream>
 #include <string>
 #include <unistd.h>
+#include <utility>
+#include <variant>
+#include <vector>
 
 namespace gossamer::observe {
 
@@ -109,6 +118,98 @@ class ProgressLine {
   std::chrono::steady_clock::duration every_;
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
   bool open_ = false;
+};
+
+/// All peers in a few words.
+inline std::string in_words(const std::vector<transport::PeerView>& peers) {
+  std::size_t connected = 0;
+  std::size_t gone = 0;
+  std::uint64_t bytes = 0;
+  double slowest = 0;
+  for (const transport::PeerView& peer : peers) {
+    using transport::wire::Presence;
+    connected += peer.connected ? 1 : 0;
+    gone += peer.presence == Presence::left || peer.presence == Presence::lost ? 1 : 0;
+    bytes += peer.traffic.bytes_sent + peer.traffic.bytes_received;
+    slowest = std::max(slowest, static_cast<double>(peer.round_trip.count()) / 1e6);
+  }
+  char text[96];
+  std::snprintf(text, sizeof text, "peers %zu up, %zu gone, %.1f MB, slowest %.1f ms", connected,
+                gone, static_cast<double>(bytes) / 1e6, slowest);
+  return text;
+}
+
+/// Shows a group's progress towards a goal while it trains. Speed counts from the first run that it
+/// is told of, the loss from the last evaluation, of which it also takes "consensus_error".
+///
+///     auto progress = std::make_shared<observe::Progress>(
+///         observe::ProgressLine(std::cout, observe::ProgressLine::stdout_is_terminal(), "images"),
+///         StopCondition().samples(500'000));
+///     ThreadGroup<MyNode> group(GroupOptions(8).callback(progress), rule::GoSgd(0.02));
+///
+/// Threads  the one that owns the group.
+class Progress final : public Callback {
+ public:
+  /// Of the goal, samples and duration are looked at; the duration, if both are there.
+  Progress(ProgressLine line, StopCondition goal) : line_(std::move(line)), goal_(goal) {}
+
+  [[nodiscard]] ProgressLine& line() { return line_; }
+
+  void on_run_begin(Time, const GroupState& state) override {
+    if (std::exchange(begun_, true)) return;
+    first_ = evaluated_ = state.totals;
+    wall_before_ = state.wall;
+  }
+  void on_tick(Time, const GroupState& state) override { line_.show(progress_of(state)); }
+  void on_evaluation(Time, const Evaluation& found, const GroupState& state) override {
+    loss_ = loss_since_evaluation(state.totals);
+    evaluated_ = state.totals;
+    for (const auto& [name, value] : found) {
+      if (name != "consensus_error") continue;
+      if (const double* error = std::get_if<double>(&value)) consensus_error_ = *error;
+    }
+  }
+
+  /// How far the group is.
+  [[nodiscard]] ProgressState progress_of(const GroupState& group) const {
+    ProgressState state;
+    state.done = group.totals.samples;
+    state.seconds = (group.wall - wall_before_).count();
+    const auto fresh = static_cast<double>(state.done - std::min(state.done, first_.samples));
+    state.speed = fresh / std::max(state.seconds, 1e-9);
+    state.messages = group.totals.messages_sent;
+    state.loss = loss_since_evaluation(group.totals);
+    state.consensus_error = consensus_error_;
+    if (group.connections) state.network = in_words(group.connections->peers);
+    if (goal_.samples()) {
+      state.total = *goal_.samples();
+      const auto total = static_cast<double>(std::max<std::uint64_t>(state.total, 1));
+      state.fraction = static_cast<double>(state.done) / total;
+      const auto rest = static_cast<double>(state.total - std::min(state.total, state.done));
+      state.left = rest / std::max(state.speed, 1e-9);
+    }
+    if (goal_.duration()) {
+      state.fraction = group.elapsed / std::chrono::duration<double>(*goal_.duration());
+      state.left = state.fraction > 0 ? group.wall.count() * (1 / state.fraction - 1) : -1;
+    }
+    return state;
+  }
+
+ private:
+  [[nodiscard]] double loss_since_evaluation(const Counters& totals) const {
+    if (totals.steps <= evaluated_.steps) return loss_;
+    return (totals.loss_sum - evaluated_.loss_sum) /
+           static_cast<double>(totals.steps - evaluated_.steps);
+  }
+
+  ProgressLine line_;
+  StopCondition goal_;
+  bool begun_ = false;
+  Counters first_;      // at the first run,
+  Counters evaluated_;  // and at the last evaluation
+  std::chrono::duration<double> wall_before_{0};
+  double loss_ = 0;
+  double consensus_error_ = -1;  // not known
 };
 
 }  // namespace gossamer::observe

@@ -64,10 +64,12 @@ class SimulatedGroup final : public Group<Node> {
   /// land, or `settle_limit` pass. Can be called again and goes on. Throws NodeError, the original
   /// nested, if a hook threw, and std::runtime_error if all wait and nothing can happen any more.
   void run_until(const StopCondition& until) override {
+    const observe::Stopwatch::Stretch stretch(this->wall_);
     begin(until);
     go_on();
   }
   void run_towards(const StopCondition& until, std::uint64_t samples) override {
+    const observe::Stopwatch::Stretch stretch(this->wall_);
     if (!is_training()) begin(until);
     const bool stops_there = until.samples() && samples >= *until.samples();
     go_on([&] { return !stops_there && world().work_done().samples >= samples; });
@@ -84,11 +86,11 @@ class SimulatedGroup final : public Group<Node> {
             std::to_string(elapsed().count()) + " virtual seconds");
       }
       if (world().events() % 256 == 0 && options_.stop_when() && options_.stop_when()()) stop();
-      if (options_.on_tick()) tick();
+      if (ticks_) tick();
       if (enough && is_training() && enough()) return false;
     }
     settle();
-    if (callback() != nullptr) callback()->on_run_end(world().now());
+    this->tell_end();
     turns_.rethrow();
     return true;
   }
@@ -103,7 +105,10 @@ class SimulatedGroup final : public Group<Node> {
 
   // A run event by event, for those who want to look between them.
 
-  void begin(const StopCondition& until) { turns_.begin(until); }
+  void begin(const StopCondition& until) {
+    this->tell_begin();
+    turns_.begin(until);
+  }
   [[nodiscard]] bool is_training() const { return turns_.is_training(); }
   /// Lets one event happen; false if there is none.
   bool step() {
@@ -133,7 +138,7 @@ class SimulatedGroup final : public Group<Node> {
   [[nodiscard]] bool is_live(std::size_t i) const override { return members_[i].is_live(); }
   [[nodiscard]] Node& operator[](std::size_t i) override { return *members_[i].node; }
   [[nodiscard]] const Node& operator[](std::size_t i) const override { return *members_[i].node; }
-  [[nodiscard]] Counters counters(std::size_t i) const {
+  [[nodiscard]] Counters counters(std::size_t i) const override {
     return world().counters(static_cast<PeerId>(i));
   }
   [[nodiscard]] Counters totals() const override {
@@ -184,13 +189,25 @@ class SimulatedGroup final : public Group<Node> {
       archive.within(std::to_string(id), [&] { members_.checkpoint(archive, id); });
     }
     if (archive.loading()) {
-      if (simulation_ != nullptr) simulation_->on_restored(world().now());
+      for (SimulationCallback* one : options_.simulation_callbacks()) {
+        one->on_restored(world().now());
+      }
       announce();
     }
+    double seconds = this->wall_.elapsed().count();
+    if (!archive.loading() || archive.has("wall_seconds")) archive("wall_seconds", seconds);
+    this->wall_.set(std::chrono::duration<double>(seconds));
   }
 
   /// Does to the cluster, now, what a plan would do later.
   void apply(const Fault& what) { faults_.apply(what); }
+
+ protected:
+  [[nodiscard]] observe::Callback* callback() const override {
+    return options_.node().callback().get();
+  }
+  [[nodiscard]] transport::Time now() const override { return world().now(); }
+  [[nodiscard]] bool is_virtual() const override { return true; }
 
  private:
   /// By the wall clock, since it is for people.
@@ -198,13 +215,12 @@ class SimulatedGroup final : public Group<Node> {
     const auto now = std::chrono::steady_clock::now();
     if (now - ticked_ < options_.tick()) return;
     ticked_ = now;
-    options_.on_tick()();
+    ticks_();
   }
   static SimulatedGroupOptions seeded(SimulatedGroupOptions options) {
     options.world(transport::SimulatedOptions(options.world()).seed(options.node().seed()));
     return options;
   }
-  [[nodiscard]] observe::Callback* callback() const { return options_.node().callback().get(); }
   /// Tells the callback who is there.
   void announce() {
     if (callback() == nullptr) return;
@@ -216,7 +232,7 @@ class SimulatedGroup final : public Group<Node> {
 
   SimulatedGroupOptions options_;
   std::chrono::steady_clock::time_point ticked_ = std::chrono::steady_clock::now();
-  SimulationCallback* simulation_ = options_.simulation_callback();
+  std::function<void()> ticks_ = this->told(options_.on_tick());
   NodeSlots<Node> members_;
   StepScheduler<Node> turns_{options_, members_};
   FaultPlayer<Node> faults_{options_, members_, turns_, on_crash};

@@ -42,14 +42,19 @@ struct SimulatedGroupOptions {
   TORCH_ARG(std::chrono::milliseconds, tick) = std::chrono::milliseconds(200);
 
  public:
-  /// The same as `NodeOptions::callback`.
+  /// Adds one to those of `NodeOptions`.
   SimulatedGroupOptions& callback(std::shared_ptr<observe::Callback> callback) {
     node_.callback(std::move(callback));
     return *this;
   }
-  /// The nodes' callback, if it wants to know what only a simulation knows; else null.
-  [[nodiscard]] SimulationCallback* simulation_callback() const {
-    return dynamic_cast<SimulationCallback*>(node_.callback().get());
+  /// Those of the nodes' callbacks that want to know what only a simulation knows.
+  [[nodiscard]] std::vector<SimulationCallback*> simulation_callbacks() const {
+    std::vector<SimulationCallback*> all;
+    if (!node_.callback()) return all;
+    node_.callback()->visit([&all](observe::Callback& one) {
+      if (auto* simulation = dynamic_cast<SimulationCallback*>(&one)) all.push_back(simulation);
+    });
+    return all;
   }
 };
 

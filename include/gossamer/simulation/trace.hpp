@@ -134,7 +134,7 @@ class SimulatedTrace final : public SimulationCallback {
     pass(now);
     std::visit([&](const auto& one) { mark(now, one); }, what);
   }
-  void on_run_end(Time now) override { pass(now); }
+  void on_run_end(Time now, const GroupState&) override { pass(now); }
 
  private:
   static constexpr std::uint32_t nodes = 1;  // the processes

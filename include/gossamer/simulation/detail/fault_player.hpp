@@ -31,7 +31,7 @@ class FaultPlayer {
         turns_(turns),
         world_(members.world()),
         callback_(options.node().callback().get()),
-        simulation_(options.simulation_callback()),
+        simulation_(options.simulation_callbacks()),
         on_crash_(on_crash),
         random_(options.node().seed(), group_stream) {
     for (std::uint32_t i = 0; i < options_.plan().size(); ++i) plan(i);
@@ -43,7 +43,8 @@ class FaultPlayer {
   void apply(const Fault& what) {
     const bool has_happened =
         std::visit([this](const auto& one) { return this->inflict(one); }, what);
-    if (has_happened && simulation_ != nullptr) simulation_->on_fault(world_.now(), what);
+    if (!has_happened) return;
+    for (SimulationCallback* one : simulation_) one->on_fault(world_.now(), what);
   }
 
   // Restoring.
@@ -156,7 +157,7 @@ class FaultPlayer {
   Turns& turns_;
   transport::SimulatedWorld& world_;
   observe::Callback* callback_;
-  SimulationCallback* simulation_;
+  std::vector<SimulationCallback*> simulation_;
   const std::function<void(const Node&)>& on_crash_;
   Generator random_;
 };

@@ -36,7 +36,7 @@ class StepScheduler {
         members_(members),
         world_(members.world()),
         callback_(options.node().callback().get()),
-        simulation_(options.simulation_callback()) {
+        simulation_(options.simulation_callbacks()) {
     world_.on_ready = [this](PeerId id) { wake(id); };
     if (callback_ == nullptr) return;
     world_.on_send = [this](const transport::Message& message) {
@@ -235,7 +235,7 @@ class StepScheduler {
   }
   void tell_step(PeerId id, Time disk, Time compute) {
     callback_->on_step(world_.now(), id);
-    if (simulation_ != nullptr) simulation_->on_cost(world_.now(), id, disk, compute);
+    for (SimulationCallback* one : simulation_) one->on_cost(world_.now(), id, disk, compute);
   }
 
   /// A step, or half of one. Returns when its time is over.
@@ -310,7 +310,7 @@ class StepScheduler {
   Members& members_;
   transport::SimulatedWorld& world_;
   observe::Callback* callback_;
-  SimulationCallback* simulation_;
+  std::vector<SimulationCallback*> simulation_;
   double delivered_ = 0;  // weight, in this turn
   StopCondition until_;
   std::size_t training_ = 0;
