@@ -182,12 +182,207 @@ TEST_CASE("A loop that throws is lost to the others, with its weight", "[node][g
   CHECK(hub->counters(0).weight == 0.25);
 }
 
-TEST_CASE("A rule that acts between gradient and apply is refused in a loop", "[node][gossip]") {
+TEST_CASE("A rule that averages gradients asks a loop to let it", "[node][gossip]") {
   const auto hub = ThreadHub::make(1);
   Numbers model = numbers(0);
-  CHECK(tests::message_of<ConfigError>(
-            [&] { Gossip(context_of(hub, 0, gossamer::rule::Sync{}), model); }) ==
-        "Gossip: rule sync acts between the gradient and its application; derive GradientNode");
+  Gossip gossip(context_of(hub, 0, gossamer::rule::Sync{}), model);
+  gossip.average_gradients();
+  gossip.step();
+  CHECK(tests::message_of<ConfigError>([&] { gossip.step(); }) ==
+        "Gossip: rule sync averages gradients; call average_gradients() between backward() and "
+        "the optimizer's step()");
+}
+
+TEST_CASE(
+    "average_gradients() takes the step of one node with all images, and no more for rules "
+    "that do nothing there",
+    "[node][gossip][threads]") {
+  const bool synchronous = GENERATE(true, false);
+  const AnyRule rule =
+      synchronous ? AnyRule(gossamer::rule::Sync{}) : AnyRule(gossamer::rule::None{});
+  constexpr std::size_t nodes = 3;
+  std::vector<torch::Tensor> ends(nodes);
+  const auto loop = [&](Context context) {
+    Numbers model{torch::ones({4}, torch::kDouble).requires_grad_(),
+                  torch::ones({2}, torch::kDouble).requires_grad_()};  // the second is not used
+    Gossip gossip(std::move(context), model);
+    torch::optim::SGD optimizer(model, torch::optim::SGDOptions(0.1).weight_decay(0.01));
+    const double target = gossip.id();
+    for (int i = 0; i < 7; ++i) {
+      optimizer.zero_grad();
+      const auto loss = (model[0] - target).square().sum();
+      loss.backward();
+      gossip.average_gradients();
+      optimizer.step();
+      gossip.step(loss.item<double>());
+    }
+    ends[gossip.id()] = torch::cat({model[0].detach(), model[1].detach()});
+  };
+  run_threads(GroupOptions(nodes), rule, loop);
+  double x = 1;
+  for (int i = 0; i < 7; ++i) x -= 0.1 * (2 * (x - 1) + 0.01 * x);
+  for (const torch::Tensor& end : ends) {
+    if (synchronous) {
+      CHECK(torch::equal(end, ends[0]));
+      CHECK(end[0].item<double>() == tests::Approx(x));
+    }
+    CHECK(end[5].item<double>() == 1);
+  }
+  if (!synchronous) CHECK(ends[2][0].item<double>() > 1.5);
+}
+
+TEST_CASE("average() gives every loop the same bits, whenever others leave",
+          "[node][gossip][threads]") {
+  constexpr std::size_t nodes = 4;
+  const bool one_leaves = GENERATE(false, true);
+  std::vector<torch::Tensor> means(nodes);
+  std::vector<double> ends(nodes);
+  std::vector<char> left(nodes);
+  run_threads(GroupOptions(nodes), rule_named("none"), [&](Context context) {
+    Numbers model = numbers(0);
+    Gossip gossip(std::move(context), model);
+    const auto id = gossip.id();
+    model[0].fill_(1.0 + id);
+    gossip.step();
+    if (one_leaves && id == 3) {
+      left[id] = gossip.leave() ? 1 : 0;
+      return;
+    }
+    Numbers result = numbers(0);
+    gossip.average_into(result);
+    means[id] = result[0].clone();
+    gossip.average();
+    ends[id] = model[0][0].item<double>();
+  });
+  if (one_leaves) {
+    CHECK(left[3] == 1);
+  } else {
+    CHECK(means[0][0].item<double>() == 2.5);
+    CHECK(ends == std::vector<double>(nodes, 2.5));
+  }
+  for (std::size_t i = 0; i < (one_leaves ? 3 : nodes); ++i) {
+    CHECK(torch::equal(means[i], means[0]));
+  }
+}
+
+TEST_CASE("A loop that leaves hands its weight over; one that finishes keeps it",
+          "[node][gossip][threads]") {
+  const auto hub = ThreadHub::make(2);
+  std::optional<Context> zero(context_of(hub, 0, rule_named("gosgd")));
+  std::optional<Context> one(context_of(hub, 1, rule_named("gosgd")));
+  std::promise<void> gone;
+  bool went_well = false;
+  std::thread first([&] {
+    Numbers model = numbers(0);
+    Gossip gossip(std::move(*zero), model);
+    gossip.step();
+    went_well = gossip.leave();
+    went_well = gossip.leave() && went_well;  // once more changes nothing
+    gone.set_value();
+  });
+  double weight = 0;
+  std::vector<std::pair<PeerId, Reason>> told;
+  bool finished = false;
+  gossamer::Counters all;
+  std::thread second([&] {
+    Numbers model = numbers(0);
+    Gossip gossip(std::move(*one), model);
+    gossip.on_peer_left([&](PeerId peer, Reason reason) { told.emplace_back(peer, reason); });
+    auto end = gone.get_future();
+    while (end.wait_for(std::chrono::microseconds(100)) != std::future_status::ready) {
+      gossip.step(1);
+    }
+    gossip.step(1);
+    weight = gossip.weight();
+    all = gossip.totals();
+    finished = gossip.peers().empty() && gossip.finish() && gossip.finish();
+  });
+  first.join();
+  second.join();
+  CHECK(went_well);
+  CHECK(weight == tests::Approx(1.0).margin(tests::weight_tolerance));
+  CHECK(hub->counters(0).weight == 0);
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].first == 0);
+  CHECK(finished);
+  CHECK(all.steps == hub->work_done().steps);
+  CHECK(all.weight == weight);
+}
+
+TEST_CASE("A newcomer's loop starts from a member's model, with half of its weight",
+          "[node][gossip][threads]") {
+  const auto hub = ThreadHub::make(2);
+  std::optional<Context> zero(context_of(hub, 0, rule_named("none")));
+  std::optional<Context> one(context_of(hub, 1, rule_named("none")));
+  zero->weight = 1;
+  one->weight = 0;
+  std::promise<void> met;
+  std::thread first([&] {
+    Numbers model = numbers(5);
+    Gossip gossip(std::move(*zero), model);
+    auto end = met.get_future();
+    while (end.wait_for(std::chrono::microseconds(100)) != std::future_status::ready) {
+      gossip.step();
+    }
+  });
+  double start = 0;
+  double weight = 0;
+  std::thread second([&] {
+    Numbers model = numbers(2);
+    const Gossip gossip(std::move(*one), model);
+    start = model[0][3].item<double>();
+    weight = gossip.weight();
+    met.set_value();
+  });
+  first.join();
+  second.join();
+  CHECK(start == 5);
+  CHECK(weight == 0.5);
+}
+
+TEST_CASE("A loop that was saved goes on with its parameters, counters and what is the user's",
+          "[node][gossip]") {
+  const auto hub = ThreadHub::make(1);
+  Numbers model = numbers(0);
+  gossamer::Archive saved;
+  int epoch = 3;
+  {
+    Gossip gossip(context_of(hub, 0, rule_named("gosgd")), model);
+    gossip.on_checkpoint([&](gossamer::Archive& archive) { archive("epoch", epoch); });
+    model[0].fill_(8);
+    gossip.step(2);
+    gossip.checkpoint(saved);
+  }
+  Numbers other = numbers(1);
+  epoch = 0;
+  Gossip gossip(context_of(ThreadHub::make(1), 0, rule_named("gosgd")), other);
+  gossip.on_checkpoint([&](gossamer::Archive& archive) { archive("epoch", epoch); });
+  gossamer::Archive archive(saved.entries());
+  gossip.checkpoint(archive);
+  CHECK(other[0][1].item<double>() == 8);
+  CHECK(epoch == 3);
+  CHECK(gossip.counters().steps == 1);
+  CHECK(gossip.weight() == 1);
+}
+
+TEST_CASE("Two models of one loop, a GAN's, meet together", "[node][gossip][threads]") {
+  std::mutex mutex;
+  std::set<double> ends;
+  run_threads(GroupOptions(3), gossamer::rule::PerSyn(1), [&](Context context) {
+    torch::nn::Linear generator(2, 2);
+    torch::nn::Linear critic(2, 1);
+    Gossip gossip(std::move(context), generator, critic);
+    for (int i = 0; i < 3; ++i) {
+      const torch::NoGradGuard no_grad;
+      generator->weight += static_cast<double>(gossip.id());
+      critic->bias += 2.0 * gossip.id();
+      gossip.step();
+    }
+    const std::lock_guard lock(mutex);
+    ends.insert(generator->weight.sum().item<double>());
+    ends.insert(1e6 + critic->bias.item<double>());
+  });
+  CHECK(ends.size() == 2);
 }
 
 TEST_CASE("A loss that is not finite ends the loop", "[node][gossip]") {

@@ -3,17 +3,23 @@
 #pragma once
 
 #include <gossamer/error.hpp>
+#include <gossamer/model/bound_memory.hpp>
+#include <gossamer/model/finite.hpp>
 #include <gossamer/model/flat.hpp>
 #include <gossamer/model/layout.hpp>
 #include <gossamer/model/tensors.hpp>
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/signbit.h>
+#include <ATen/ops/view_as_real.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,27 +39,32 @@ enum class Buffers {
 /// The flat vectors of one model, with the model's tensors as views into them.
 ///
 /// Parameters that are one tensor under several names (tied weights) take one slot. Memory order is
-/// kept (channels-last stays so). Each slot starts on a 64-byte boundary; the gaps are zero. The
-/// model must not be moved to another device or dtype afterwards, since that cuts the views.
+/// kept (channels-last stays so). Each slot starts on a 64-byte boundary; the gaps are zero. Each
+/// tensor has a storage of its own, its place in the vector, so that `torch::save` writes no more.
+/// What cuts a tensor off (`torch::load`, `set_data`, a move to another device) `adopt()` mends.
 ///
-/// Threads: as a tensor. Throws: ConfigError for a model without parameters, a parameter that is
-/// not floating-point, and distinct parameters that overlap in memory.
+/// Threads: as a tensor. Throws: ConfigError for a model without parameters; for a parameter that
+/// is not floating-point, sparse, or bound already by another one that is still in use; and for
+/// distinct parameters that overlap in memory.
 class FlatModel {
  public:
   explicit FlatModel(const Tensors& tensors, Buffers policy = Buffers::average)
       : policy_(policy), merge_(tensors.merge) {
     const at::NoGradGuard no_grad;
     std::vector<at::Tensor> bound;
-    collect(tensors.parameters, false, bound);
+    for (const NamedTensor& parameter : tensors.parameters) collect(parameter, false, bound);
     if (layout_.slots.empty()) {
       throw ConfigError("FlatModel: a model needs at least one parameter, got none");
     }
     for (const NamedTensor& buffer : tensors.buffers) {
-      if (!buffer.tensor.defined() || !buffer.tensor.is_floating_point()) {
-        if (buffer.tensor.defined()) kept_buffers_.push_back(buffer);
-      } else if (policy == Buffers::average) {
-        collect({buffer}, true, bound);
+      const bool travels = policy == Buffers::average && buffer.tensor.defined() &&
+                           buffer.tensor.is_floating_point();
+      if (travels) {
+        collect(buffer, true, bound);
       } else {
+        listed_.push_back({.name = buffer.name});
+        if (!buffer.tensor.defined()) continue;
+        listed_.back().kept = kept_buffers_.size();
         kept_buffers_.push_back(buffer);
       }
     }
@@ -66,6 +77,38 @@ class FlatModel {
 
   FlatModel(const FlatModel&) = delete;
   FlatModel& operator=(const FlatModel&) = delete;
+  ~FlatModel() { owner_->is_live = false; }
+
+  /// Binds again what has been given other memory since (`torch::load`, `set_data`,
+  /// `vector_to_parameters`), with the numbers that it has now: one comparison of pointers per
+  /// tensor if there is nothing of that kind. Throws ConfigError, naming the tensor, if it has
+  /// another shape, dtype or device now.
+  void adopt() const {
+    for (std::size_t i = 0; i < tensors_.size(); ++i) {
+      if (!is_bound(i)) take_in(i, tensors_[i]);
+    }
+  }
+  /// The same for a tensor in whose place the model has another one now; `now` is what the model
+  /// lists. Throws ConfigError, naming it, also for one that was not there at the beginning, or
+  /// that is gone.
+  void adopt(const Tensors& now) {
+    std::size_t at = 0;
+    for (const NamedTensor& parameter : now.parameters) replace(at++, parameter);
+    for (const NamedTensor& buffer : now.buffers) replace(at++, buffer);
+    if (at < listed_.size()) {
+      throw ConfigError("FlatModel: \"" + listed_[at].name + "\" is no longer in the model");
+    }
+    adopt();
+  }
+
+  /// The name of a tensor that has numbers which are not finite; nothing if all are.
+  [[nodiscard]] std::optional<std::string> not_finite() const {
+    if (is_finite(flat_)) return std::nullopt;
+    for (std::size_t i = 0; i < homes_.size(); ++i) {
+      if (!is_finite(homes_[i].contiguous())) return layout_.slots[i].name;
+    }
+    return std::nullopt;
+  }
 
   /// The numbers themselves: what the model computes with.
   [[nodiscard]] const Flat& flat() const noexcept { return flat_; }
@@ -89,23 +132,31 @@ class FlatModel {
     }
   }
 
-  /// Writes the gradients into `to`; a parameter without one counts as zero. In the places of
-  /// averaged buffers, their values: whoever averages gradients averages the statistics too.
+  /// Writes the gradients into `to`; a parameter without one counts as zero, which is written as
+  /// -0, so that the mean of many shows whether any had one. In the places of averaged buffers,
+  /// their values: whoever averages gradients averages the statistics too. Throws ConfigError,
+  /// naming the parameter, for a sparse gradient.
   void copy_gradients_to(const Flat& to) const {
     const at::NoGradGuard no_grad;
     for (std::size_t i = 0; i < tensors_.size(); ++i) {
       const at::Tensor view = layout_.slots[i].view(to);
       if (layout_.slots[i].is_buffer) {
         view.copy_(tensors_[i]);
-      } else if (tensors_[i].grad().defined()) {
-        view.copy_(tensors_[i].grad());
+      } else if (const at::Tensor& gradient = tensors_[i].grad(); gradient.defined()) {
+        if (gradient.layout() != at::kStrided) {
+          throw ConfigError("FlatModel: the gradient of \"" + layout_.slots[i].name +
+                            "\" is sparse, and only dense ones can be averaged");
+        }
+        view.copy_(gradient);
+        first_of(i, to).add_(0.0);  // -0 becomes 0
       } else {
-        view.zero_();
+        as_real(view).fill_(-0.0);
       }
     }
   }
 
-  /// The inverse of `copy_gradients_to`. Parameters that need no gradient get none.
+  /// The inverse of `copy_gradients_to`. Parameters that need no gradient get none, nor do those
+  /// for which `from`, a mean, shows that nobody had one: optimizers leave them alone then.
   void set_gradients(const Flat& from) const {
     const at::NoGradGuard no_grad;
     for (std::size_t i = 0; i < tensors_.size(); ++i) {
@@ -114,7 +165,7 @@ class FlatModel {
         tensors_[i].copy_(view);
       } else if (tensors_[i].grad().defined()) {
         tensors_[i].mutable_grad().copy_(view);
-      } else if (tensors_[i].requires_grad()) {
+      } else if (tensors_[i].requires_grad() && !is_absent(i, from)) {
         tensors_[i].mutable_grad() = view.clone();
       }
     }
@@ -140,29 +191,125 @@ class FlatModel {
   [[nodiscard]] Buffers policy() const noexcept { return policy_; }
 
  private:
+  using BoundMemory = detail::BoundMemory;
   static constexpr std::int64_t alignment = 64;  // bytes
 
-  void collect(const std::vector<NamedTensor>& named, bool is_buffer,
-               std::vector<at::Tensor>& bound) {
-    for (const auto& [name, tensor] : named) {
-      if (!tensor.defined() || tensor.numel() == 0) continue;
-      const bool seen = std::any_of(
-          bound.begin(), bound.end(),
-          [&wanted = tensor](const at::Tensor& other) { return other.is_same(wanted); });
-      if (seen) continue;  // one tensor under two names
-      if (!tensor.is_floating_point() && !tensor.is_complex()) {
-        throw ConfigError(c10::str("FlatModel: only floating-point parameters can be averaged, \"",
-                                   name, "\" is ", tensor.scalar_type()));
-      }
-      Slot slot{name, tensor.sizes().vec(), tensor.strides().vec(), tensor.scalar_type()};
-      if (!tensor.is_non_overlapping_and_dense()) {
-        slot.strides = contiguous_strides(slot.sizes);
-      }
-      slot.numel = tensor.numel();
-      slot.is_buffer = is_buffer;
-      layout_.slots.push_back(std::move(slot));
-      bound.push_back(tensor);
+  /// A tensor that the model lists, and what became of it.
+  struct Listed {
+    std::string name;
+    std::optional<std::size_t> slot = {};  // it is there
+    std::optional<std::size_t> kept = {};  // or among `kept_buffers_`
+  };
+
+  void collect(const NamedTensor& named, bool is_buffer, std::vector<at::Tensor>& bound) {
+    const auto& [name, tensor] = named;
+    listed_.push_back({.name = name});
+    if (!tensor.defined() || tensor.numel() == 0) return;
+    refuse_unfit(name, tensor);
+    std::size_t slot_number = 0;
+    while (slot_number < bound.size() && !bound[slot_number].is_same(tensor)) ++slot_number;
+    listed_.back().slot = slot_number;
+    if (slot_number < bound.size()) return;  // one tensor under two names
+    Slot slot{name, tensor.sizes().vec(), tensor.strides().vec(), tensor.scalar_type()};
+    if (!tensor.is_non_overlapping_and_dense()) {
+      slot.strides = contiguous_strides(slot.sizes);
     }
+    slot.numel = tensor.numel();
+    slot.is_buffer = is_buffer;
+    layout_.slots.push_back(std::move(slot));
+    bound.push_back(tensor);
+  }
+
+  static void refuse_unfit(const std::string& name, const at::Tensor& tensor) {
+    if (tensor.layout() != at::kStrided) {
+      throw ConfigError(c10::str("FlatModel: only dense parameters can be averaged, \"", name,
+                                 "\" is ", tensor.layout()));
+    }
+    if (!tensor.is_floating_point() && !tensor.is_complex()) {
+      throw ConfigError(c10::str("FlatModel: only floating-point parameters can be averaged, \"",
+                                 name, "\" is ", tensor.scalar_type()));
+    }
+    if (BoundMemory::is_taken(tensor)) {
+      throw ConfigError("FlatModel: \"" + name +
+                        "\" is another node's already; each needs a module of its own, and a "
+                        "copied holder or pointer is the same module");
+    }
+  }
+
+  /// Whether the tensor still has its place in the vector.
+  [[nodiscard]] bool is_bound(std::size_t i) const {
+    const at::Tensor& tensor = tensors_[i];
+    return tensor.has_storage() &&
+           tensor.storage().unsafeGetStorageImpl() == homes_[i].storage().unsafeGetStorageImpl() &&
+           tensor.sizes() == homes_[i].sizes();
+  }
+  /// Gives `tensor` the place of slot `i`, with its numbers.
+  void take_in(std::size_t i, const at::Tensor& tensor) const {
+    const at::NoGradGuard no_grad;
+    const Slot& slot = layout_.slots[i];
+    const at::Tensor& home = homes_[i];
+    const auto description = [](const at::Tensor& one) {
+      return one.defined()
+                 ? c10::str(one.scalar_type(), " [", c10::Join(", ", one.sizes()), "] on ",
+                            one.device(), one.layout() == at::kStrided ? "" : ", sparse")
+                 : std::string("undefined");
+    };
+    if (description(tensor) != description(home)) {
+      throw ConfigError("FlatModel: \"" + slot.name + "\" was " + description(home) +
+                        " when the node was made, and is " + description(tensor) +
+                        " now; convert and move a model before its node is made");
+    }
+    home.copy_(tensor.detach());
+    tensor.set_data(home);
+  }
+  /// The model lists that tensor now as its `at`-th.
+  void replace(std::size_t at, const NamedTensor& now) {
+    if (at == listed_.size() || listed_[at].name != now.name) {
+      const bool is_known = std::any_of(listed_.begin(), listed_.end(), [&](const Listed& known) {
+        return known.name == now.name;
+      });
+      throw ConfigError("FlatModel: \"" + (is_known ? listed_[at].name : now.name) +
+                        (is_known ? "\" is no longer in the model"
+                                  : "\" was registered after the node was made, which would not "
+                                    "exchange it; make the whole model first"));
+    }
+    const Listed& known = listed_[at];
+    if (known.slot) {
+      if (tensors_[*known.slot].is_same(now.tensor)) return;
+      if (known.name != layout_.slots[*known.slot].name) {
+        throw ConfigError("FlatModel: \"" + known.name + "\" was one tensor with \"" +
+                          layout_.slots[*known.slot].name + "\", and is another one now");
+      }
+      take_in(*known.slot, now.tensor);
+      tensors_[*known.slot] = now.tensor;
+    } else if (known.kept) {
+      at::Tensor& kept = kept_buffers_[*known.kept].tensor;
+      if (kept.is_same(now.tensor)) return;
+      if (!now.tensor.defined() || now.tensor.sizes() != kept.sizes() ||
+          now.tensor.scalar_type() != kept.scalar_type()) {
+        throw ConfigError("FlatModel: the buffer \"" + known.name +
+                          "\" has another shape or dtype than when the node was made");
+      }
+      kept = now.tensor;
+    } else if (now.tensor.defined() && now.tensor.numel() > 0) {
+      throw ConfigError("FlatModel: \"" + known.name + "\" was empty when the node was made");
+    }
+  }
+
+  /// The first number of slot `i` in memory.
+  [[nodiscard]] at::Tensor first_of(std::size_t i, const Flat& flat) const {
+    return as_real(flat.segments()[layout_.slots[i].segment].narrow(0, layout_.slots[i].offset, 1));
+  }
+  static at::Tensor as_real(const at::Tensor& numbers) {
+    return numbers.is_complex() ? at::view_as_real(numbers) : numbers;
+  }
+  /// Whether a mean of gradients shows that no node had one for slot `i`: it is -0 throughout.
+  [[nodiscard]] bool is_absent(std::size_t i, const Flat& mean) const {
+    const auto are_minus_zero = [](const at::Tensor& all) {
+      return (all == 0).logical_and(at::signbit(all)).all().item().toBool();
+    };
+    return are_minus_zero(first_of(i, mean)) &&
+           are_minus_zero(as_real(layout_.slots[i].view(mean)));
   }
 
   static std::vector<std::int64_t> contiguous_strides(const std::vector<std::int64_t>& sizes) {
@@ -227,11 +374,10 @@ class FlatModel {
     }
     flat_ = Flat(std::move(segments));
     for (std::size_t i = 0; i < bound.size(); ++i) {
-      at::Tensor tensor = bound[i];  // a handle: the model's own tensor
-      const at::Tensor view = layout_.slots[i].view(flat_);
-      view.copy_(tensor.detach());
-      tensor.set_data(view);
-      tensors_.push_back(std::move(tensor));
+      homes_.push_back(BoundMemory::view(layout_.slots[i], flat_, owner_));
+      homes_.back().copy_(bound[i].detach());
+      bound[i].set_data(homes_.back());
+      tensors_.push_back(bound[i]);
     }
   }
 
@@ -239,7 +385,10 @@ class FlatModel {
   Merge merge_;
   Layout layout_;
   Flat flat_;
+  std::shared_ptr<BoundMemory::Owner> owner_ = std::make_shared<BoundMemory::Owner>();
   std::vector<at::Tensor> tensors_;        // the model's own, one per slot
+  std::vector<at::Tensor> homes_;          // their places in the vector
+  std::vector<Listed> listed_;             // all that the model listed at the beginning
   std::vector<NamedTensor> kept_buffers_;  // those that stay the node's own
   std::vector<at::Tensor> first_;          // their first values, for Buffers::reset
 };

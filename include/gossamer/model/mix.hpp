@@ -131,13 +131,16 @@ inline void mean(const Flat& y, std::span<const Flat* const> xs, Chunk part = {}
     const std::int64_t begin = part.begin(all.numel());
     const std::int64_t end = part.end(all.numel());
     if (begin == end || detail::mean_on_cpu(all, xs, s, begin, end)) continue;
-    const at::Tensor to = all.narrow(0, begin, end - begin);
-    to.copy_(xs.front()->segments()[s].narrow(0, begin, end - begin));
-    for (const Flat* x : xs.subspan(1)) {
-      to.add_(x->segments()[s].narrow(0, begin, end - begin).to(to.device()));
-    }
-    // As real numbers: LibTorch rounds a complex quotient differently at the end of a vector.
-    (to.is_complex() ? at::view_as_real(to) : to).div_(static_cast<double>(xs.size()));
+    // As real numbers: LibTorch rounds a complex quotient differently at the end of a vector, and
+    // a complex sum loses the sign of a zero.
+    const auto part_of = [&](const Flat& x) {
+      const at::Tensor numbers = x.segments()[s].narrow(0, begin, end - begin);
+      return numbers.is_complex() ? at::view_as_real(numbers) : numbers;
+    };
+    const at::Tensor to = part_of(y);
+    to.copy_(part_of(*xs.front()));
+    for (const Flat* x : xs.subspan(1)) to.add_(part_of(*x).to(to.device()));
+    to.div_(static_cast<double>(xs.size()));
   }
 }
 

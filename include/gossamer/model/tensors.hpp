@@ -2,12 +2,15 @@
 /// What counts as a model, and how the library finds its tensors: the customisation point.
 #pragma once
 
+#include <gossamer/error.hpp>
 #include <gossamer/model/layout.hpp>
 
 #include <concepts>
+#include <cstddef>
 #include <functional>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace gossamer::model {
@@ -41,6 +44,20 @@ concept ModuleHandle = !Module<T> && requires(T & handle) {
   requires Module<std::remove_reference_t<decltype(*handle)>>;
 };
 
+/// A module of TorchScript (`torch::jit::Module`).
+template <class T>
+concept ScriptModule = !Module<T> && requires(T & module) {
+  (*module.named_parameters().begin()).name;
+  (*module.named_parameters().begin()).value;
+  (*module.named_buffers().begin()).value;
+};
+
+/// A module of any type, such as `torch::nn::AnyModule`.
+template <class T>
+concept AnyModuleHandle = !Module<T> && !ModuleHandle<T> && requires(T & any) {
+  requires Module<std::remove_reference_t<decltype(*any.ptr())>>;
+};
+
 /// Of a module: what LibTorch lists, under its names.
 template <Module T>
 Tensors gossip_tensors(T& module) {
@@ -60,6 +77,25 @@ Tensors gossip_tensors(T& handle) {
   return gossip_tensors(*handle);
 }
 
+/// Of a module of TorchScript: the same.
+template <ScriptModule T>
+Tensors gossip_tensors(T& module) {
+  Tensors found;
+  for (const auto& parameter : module.named_parameters()) {
+    found.parameters.push_back({parameter.name, parameter.value});
+  }
+  for (const auto& buffer : module.named_buffers()) {
+    found.buffers.push_back({buffer.name, buffer.value});
+  }
+  return found;
+}
+
+/// Of a module of any type: those of the module within.
+template <AnyModuleHandle T>
+Tensors gossip_tensors(T& any) {
+  return gossip_tensors(*any.ptr());
+}
+
 /// Of a list: each is a parameter, and named after its place.
 inline Tensors gossip_tensors(std::vector<at::Tensor>& list) {
   Tensors found;
@@ -77,10 +113,30 @@ requires requires(T& model) {
 Tensors tensors_of(T& model) {
   return gossip_tensors(model);  // ours above, or the user's, found by argument-dependent lookup
 }
+
+/// Of several models that are trained together, such as a GAN's two: all of theirs, under
+/// "model 0/", "model 1/", ... Throws ConfigError if one has a merge of its own.
+template <class... Models>
+Tensors tensors_of_all(Models&... models) {
+  Tensors all;
+  std::size_t number = 0;
+  const auto add = [&all, &number](Tensors tensors) {
+    if (tensors.merge) throw ConfigError("model: of several models none may have its own merge");
+    const std::string prefix = "model " + std::to_string(number++) + "/";
+    for (const NamedTensor& one : tensors.parameters) {
+      all.parameters.push_back({prefix + one.name, one.tensor});
+    }
+    for (const NamedTensor& one : tensors.buffers) {
+      all.buffers.push_back({prefix + one.name, one.tensor});
+    }
+  };
+  (add(tensors_of(models)), ...);
+  return all;
+}
 }  // namespace detail
 
-/// A model is a `torch::nn::Module`, a holder or pointer of one, a `std::vector<at::Tensor>`, or
-/// any type for which its own namespace has
+/// A model is a `torch::nn::Module`, a holder or pointer of one, an `AnyModule`, a module of
+/// TorchScript, a `std::vector<at::Tensor>`, or any type for which its own namespace has
 ///
 ///     gossamer::model::Tensors gossip_tensors(MyModel&);
 ///

@@ -15,13 +15,11 @@
 #include <ATen/core/grad_mode.h>
 
 #include <chrono>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <variant>
@@ -75,6 +73,12 @@ class Engine {
   [[nodiscard]] std::uint64_t step() const { return node_.step(); }
   /// Counters of this node, up to date.
   [[nodiscard]] const Counters& counters() const noexcept { return node_.counters(); }
+  /// How to list the model's tensors anew, to see what has been replaced or added since.
+  void watch(std::function<model::Tensors()> list) { list_ = std::move(list); }
+  /// Binds again what was cut off from the vector that is exchanged: see `FlatModel::adopt()`. The
+  /// engine does so before it looks at the model, and lists its tensors anew after each of the
+  /// first steps, and then after every 16th.
+  void adopt() { node_.model().adopt(); }
   /// What to do when a rule begins a new stretch of training.
   void on_restart(std::function<void()> hook) { node_.on_restart = std::move(hook); }
 
@@ -84,6 +88,7 @@ class Engine {
   /// as the first one does.
   void start_equal(bool restored = false) {
     const at::NoGradGuard no_grad;
+    adopt();
     const bool keeps = restored && !rule_->is_synchronous();
     if (!keeps) own_.wait_for_first();  // what faster nodes send meanwhile is merged afterwards
     const auto aggregate = [this](std::span<const transport::Message> all) { merge(all); };
@@ -112,6 +117,7 @@ class Engine {
   bool receive(Aggregate aggregate, OnEvent on_event) {
     const at::NoGradGuard no_grad;
     const std::uint64_t merged = counters().messages_merged;
+    adopt();
     bool any = false;
     double arrived = 0;
     own_.pay_debts();
@@ -186,6 +192,7 @@ class Engine {
   /// meanwhile. `aggregate` takes in what else comes.
   template <class Aggregate, class OnEvent>
   std::optional<model::Flat> mean(transport::Time deadline, Aggregate aggregate, OnEvent on_event) {
+    adopt();
     call([this] { average_.begin(); });
     while (average_.waiting() && now() < deadline) {
       if (!receive(aggregate, on_event) && average_.waiting()) transport().wait(deadline);
@@ -211,12 +218,16 @@ class Engine {
     transport().finish();
   }
 
-  /// Counts a step that the user has just completed, and lets the rule act on it.
+  /// Counts a step that the user has just completed, and lets the rule act on it. Throws
+  /// std::runtime_error for a loss or a parameter that is not finite, unless the options allow it.
   void after_step(double loss) {
-    if (options().stop_on_bad_loss() && !std::isfinite(loss)) {
-      throw std::runtime_error(c10::str("the loss is ", loss, " at step ", counters().steps + 1,
-                                        "; a lower learning rate may help"));
+    const std::uint64_t number = counters().steps + 1;
+    if (list_ && (number <= 16 || number % 16 == 0)) {
+      node_.model().adopt(list_());
+    } else {
+      adopt();
     }
+    if (options().stop_on_bad_loss()) node_.refuse_not_finite(loss);
     node_.count_step(loss);
     call([this] { rule_->after_step(node_); });
     node_.end_step();
@@ -252,6 +263,7 @@ class Engine {
   /// has no exchange in flight.
   void checkpoint(Archive& archive, Restore restore = Restore::resume) {
     const at::NoGradGuard no_grad;
+    adopt();
     refuse_another(archive);
     for (std::size_t s = 0; s < model().flat().segments().size(); ++s) {
       archive("parameters/" + std::to_string(s), model().flat().segments()[s]);
@@ -388,6 +400,7 @@ class Engine {
   detail::JoinAndLeave own_{node_, *rule_};
   detail::ModelAverage average_{node_};
   std::uint64_t members_;  // at the start
+  std::function<model::Tensors()> list_;
   bool finishing_ = false;
   bool leaving_ = false;
   std::vector<transport::Message> inbox_;

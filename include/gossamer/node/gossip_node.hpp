@@ -207,6 +207,7 @@ class GossipNode {
                 model::detail::tensors_of(model_)) {
     model::check_model<Model>();
     engine_.on_restart([this] { on_restart(); });
+    engine_.watch([this] { return model::detail::tensors_of(model_); });
   }
 
   /// One step of training, usually one mini-batch; returns its loss.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gossamer/node/process_group.hpp>
+#include <gossamer/node/rendezvous.hpp>
 #include <gossamer/transport/mpi.hpp>
 
 #include <chrono>
@@ -41,7 +42,7 @@ class MpiGroup final : public ProcessGroup<Node, transport::Mpi> {
       : Base(options), linger_(options.transport().linger()) {
     const std::uint32_t nodes = communicator->nodes();
     transport::Mpi mpi(std::move(communicator), options.transport(), place);
-    Base::gather(mpi, nodes - 1, options.rendezvous_timeout());
+    detail::gather(mpi, nodes - 1, options.rendezvous_timeout());
     this->make_node(std::move(mpi), rule, options.node(), nodes, true, std::move(make));
   }
 

@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <utility>
 
@@ -37,7 +38,7 @@ struct NodeOptions {
   TORCH_ARG(std::size_t, max_in_flight) = 3;
   /// What happens to BatchNorm statistics when models meet.
   TORCH_ARG(model::Buffers, buffers) = model::Buffers::average;
-  /// Whether a loss that is not finite stops the node with an error.
+  /// Whether a loss, or a parameter after a step, that is not finite stops the node with an error.
   TORCH_ARG(bool, stop_on_bad_loss) = true;
   /// How long a node that goes waits for what is in flight; > 0.
   TORCH_ARG(std::chrono::milliseconds, drain_timeout) = std::chrono::seconds(2);
@@ -79,8 +80,12 @@ struct Context {
   transport::AnyTransport transport;
   rule::AnyRule rule;
   NodeOptions options = {};
-  /// Weight at the start; 1 / M for each of M nodes that start together.
+  /// Weight at the start; 1 / M for each of M nodes that start together; 0 for one that joins.
   double weight = 1;
+  /// Whether the node is to leave; for `Gossip::should_leave()`.
+  std::function<bool()> leave_when = nullptr;
+  /// How long a `Gossip` that joins waits for a member's model.
+  std::chrono::milliseconds patience = std::chrono::seconds(60);
 };
 
 }  // namespace gossamer

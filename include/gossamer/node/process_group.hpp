@@ -189,18 +189,6 @@ class ProcessGroup : public Group<Node> {
   virtual void after_run() {}
   virtual void after_finish() {}
 
-  /// Waits until so many others are there. Throws ConfigError, with the last reason, if they are
-  /// not in time.
-  static void gather(Transport& transport, std::size_t others, std::chrono::milliseconds within) {
-    if (transport.gather(others, within)) return;
-    const std::size_t met = transport.endpoint().with([](auto& member) { return member.met(); });
-    refuse(transport, c10::str(met, " of ", others, " others"), within);
-  }
-  /// The same until somebody is there now: a newcomer has no use for those who have been.
-  static void find_peer(Transport& transport, std::chrono::milliseconds within) {
-    if (!transport.find_peer(within)) refuse(transport, "nobody who is still there", within);
-  }
-
   /// Makes the node, with `make(Context)`, in a run that `nodes` begin. One of these begins with an
   /// equal weight, from its first run on with the parameters of the first one; another one asks a
   /// member for weight and model.
@@ -227,13 +215,6 @@ class ProcessGroup : public Group<Node> {
       Generator random(node_->options().seed(), node_->id());
       node_->join(met_[random.below(static_cast<std::uint32_t>(met_.size()))]);
     }
-  }
-
-  [[noreturn]] static void refuse(Transport& transport, const std::string& whom,
-                                  std::chrono::milliseconds within) {
-    const std::string why = transport.last_connect_error();
-    throw ConfigError(c10::str("node ", transport.self(), " has met ", whom, " within ",
-                               within.count(), " ms; ", why.empty() ? "nobody has called" : why));
   }
 
   void ask_to_leave() {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <gossamer/node/process_group.hpp>
+#include <gossamer/node/rendezvous.hpp>
 #include <gossamer/transport/tcp.hpp>
 
 #include <algorithm>
@@ -48,7 +49,9 @@ class TcpGroup final : public ProcessGroup<Node, transport::Tcp> {
   TcpGroup(const TcpGroupOptions& options, const rule::AnyRule& rule, Factory make)
       : Base(options) {
     transport::Tcp tcp(options.transport());
-    const bool is_first_start = rendezvous(tcp, options);
+    const bool is_first_start =
+        detail::rendezvous(tcp, options.transport().world_size(),
+                           !options.transport().contacts().empty(), options.rendezvous_timeout());
     this->make_node(std::move(tcp), rule, options.node(),
                     std::max<std::uint32_t>(options.transport().world_size(), 1), is_first_start,
                     std::move(make));
@@ -70,20 +73,6 @@ class TcpGroup final : public ProcessGroup<Node, transport::Tcp> {
         "handshakes_failed",
         std::accumulate(strangers.failed.begin(), strangers.failed.end(), std::uint64_t{0}));
     return all;
-  }
-
- private:
-  /// Meets whom it must meet first. True if the node begins the run with the others.
-  static bool rendezvous(transport::Tcp& tcp, const TcpGroupOptions& options) {
-    const std::uint32_t size = options.transport().world_size();
-    const auto within = options.rendezvous_timeout();
-    const bool is_first = size == 0 ? options.transport().contacts().empty() : tcp.self() < size;
-    if (is_first && size <= 1) return true;
-    Base::gather(tcp, 1, within);
-    if (is_first && !tcp.had_earlier_incarnation()) Base::gather(tcp, size - 1, within);
-    if (is_first && !tcp.had_earlier_incarnation()) return true;
-    Base::find_peer(tcp, within);
-    return false;
   }
 };
 

@@ -49,6 +49,7 @@ class ThreadGroup final : public Group<Node> {
     }
     const at::NoGradGuard no_grad;
     for (auto& node : nodes_) {
+      node->engine().adopt();  // a constructor may have loaded a model
       if (node != nodes_.front()) {
         node->parameters().flat().copy_from(nodes_.front()->parameters().flat());
       }

@@ -18,6 +18,8 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -107,6 +109,20 @@ class NodeContext final : public rule::RuleContext {
     ++counters_.steps;
     counters_.samples += options_.samples_per_step();
     counters_.loss_sum += loss;
+  }
+  /// Before a step is counted. One that is sick must not take in others' weight, which nobody would
+  /// get back. Throws std::runtime_error.
+  void refuse_not_finite(double loss) const {
+    std::string what;
+    if (!std::isfinite(loss)) {
+      what = c10::str("the loss is ", loss);
+    } else if (const auto name = model_.not_finite()) {
+      what = "\"" + *name + "\" has numbers that are not finite";
+    } else {
+      return;
+    }
+    throw std::runtime_error(
+        c10::str(what, " at step ", counters_.steps + 1, "; a lower learning rate may help"));
   }
   void end_step() { last_step_ = transport_->now(); }
 

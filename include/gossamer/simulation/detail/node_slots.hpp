@@ -65,6 +65,7 @@ class NodeSlots {
       begin(id, world_->endpoint(id), 1.0 / static_cast<double>(nodes));
     const at::NoGradGuard no_grad;
     for (auto& member : members_) {
+      member->node->engine().adopt();  // a constructor may have loaded a model
       if (member != members_.front()) {
         member->node->parameters().flat().copy_from(members_.front()->node->parameters().flat());
       }
