@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <stdexcept>
 #include <vector>
 
 namespace gossamer {
@@ -89,13 +90,19 @@ class Group {
   /// evaluate. Where nodes run in several processes, all of them must call it, before they finish,
   /// and each gets the same bits; it waits for the others, and throws std::runtime_error if they do
   /// not come in time.
-  [[nodiscard]] virtual model::Flat mean() { return observe::mean(replicas()); }
+  [[nodiscard]] virtual model::Flat mean() { return observe::mean(living()); }
   /// The live nodes that live here, with their weights.
   [[nodiscard]] std::vector<observe::Replica> replicas() const {
     std::vector<observe::Replica> all;
     for (std::size_t i = 0; i < size(); ++i) {
       if (is_live(i)) all.push_back({&(*this)[i].parameters(), (*this)[i].weight()});
     }
+    return all;
+  }
+  /// The same. Throws std::runtime_error if there are none: all may have crashed.
+  [[nodiscard]] std::vector<observe::Replica> living() const {
+    auto all = replicas();
+    if (all.empty()) throw std::runtime_error("Group: no node is left that has a model");
     return all;
   }
 

@@ -146,7 +146,7 @@ class SimulatedGroup final : public Group<Node> {
   [[nodiscard]] std::optional<double> weight_of_all() const override { return total_weight(); }
   /// What gossip conserves.
   [[nodiscard]] model::Flat weighted_mean() const {
-    return observe::weighted_mean(this->replicas());
+    return observe::weighted_mean(this->living());
   }
 
   /// Weight of all nodes and of all that is under way, by the ledgers of those who run, and of what
