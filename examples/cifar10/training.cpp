@@ -103,6 +103,8 @@ bool Training::done() const {
   return position() >= options_.total_images();
 }
 
+bool Training::anybody() const { return !group_.nodes().empty(); }
+
 bool Training::has_news() const {
   if (options_.is_process()) return trained_since_;
   return recorder_->last().value("images", std::uint64_t{0}) != group_->totals().samples;
@@ -128,7 +130,12 @@ int Training::run() {
 }
 
 void Training::train() {
-  while (!done() && signals_.received() == 0) train_stretch();
+  while (!done() && signals_.received() == 0 && anybody()) train_stretch();
+  if (!anybody()) {
+    error_ = "no node is left after " + grouped(group_->totals().samples) +
+             " images; the run ends early";
+    return;
+  }
   // Who interrupts a run does not want to wait.
   const bool looks = options_.evaluate && signals_.received() == 0 && has_news();
   const Mean mean = looks ? mean_of_all() : std::nullopt;  // while all are there
@@ -163,6 +170,7 @@ void Training::train_stretch() {
     covered_ = target;
   }
   const std::uint64_t reached = position();
+  if (!anybody()) return;
   if (options_.evaluate && !done() && has_news() && (reached >= evaluate_at || reached < target)) {
     evaluate_with(mean_of_all());
   }

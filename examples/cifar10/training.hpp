@@ -60,6 +60,7 @@ class Training {
   void print_table(const Json& summary);
   [[nodiscard]] bool done() const;
   /// Whether anything was trained since the last evaluation.
+  [[nodiscard]] bool anybody() const;
   [[nodiscard]] bool has_news() const;
   /// Images trained on; of a group in processes, as all of them see it.
   [[nodiscard]] std::uint64_t position() const;

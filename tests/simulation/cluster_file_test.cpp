@@ -227,7 +227,9 @@ TEST_CASE("A mistake in a cluster file gets its line, its key and what was expec
         "2: nodes.seconds_per_step must be a number in [1e-09, 1e+09], or a table with median and "
         "sigma, or with trace, got 'fast'");
   CHECK(complaint("[[nodes]]\nseconds_per_step = { median = 1 }") ==
-        "2: nodes.seconds_per_step.sigma is missing; it must be a number of at least 0");
+        "2: nodes.seconds_per_step.sigma is missing; it must be a number in [0, 3]");
+  CHECK(complaint("[[nodes]]\nseconds_per_step = { median = 1, sigma = 500 }") ==
+        "2: nodes.seconds_per_step.sigma must be a number in [0, 3], got 500");
   CHECK(complaint("[[nodes]]\nseconds_per_step = { trace = [] }") ==
         "2: nodes.seconds_per_step.trace must be a list, or a file, of numbers in [1e-09, 1e+09], "
         "got []");

@@ -495,6 +495,21 @@ TEST_CASE("A group in which all wait for ever says so, however slow it is", "[no
   CHECK(group.elapsed() < 3h);
 }
 
+TEST_CASE("A group whose nodes have all crashed ends its run and says that nobody is left",
+          "[node][simulated]") {
+  std::vector<PlannedFault> plan;
+  for (PeerId id = 0; id < 3; ++id) plan.push_back({50ms, fault::Crash{id}});
+  SimulatedGroup<Walker> group(
+      SimulatedGroupOptions(3).cost(cost::Constant(10ms)).plan(plan), rule::GoSgd(0.5),
+      [](Context context) { return std::make_unique<Walker>(std::move(context), 4); });
+  group.run_until(StopCondition().samples(1'000'000));
+  CHECK(group.replicas().empty());
+  CHECK(group.totals().steps > 0);
+  CHECK(tests::message_of<std::runtime_error>([&] { (void)group.mean(); }) ==
+        "No node is left that has a model");
+  CHECK_THROWS_AS(group.weighted_mean(), std::runtime_error);
+}
+
 TEST_CASE("A slow disk holds up its node's next step, and nobody else", "[node][simulated]") {
   Group group(SimulatedGroupOptions(3)
                   .cost(cost::Constant(10ms))

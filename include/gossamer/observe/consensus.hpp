@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <span>
+#include <stdexcept>
 #include <vector>
 
 namespace gossamer::observe {
@@ -17,9 +18,19 @@ struct Replica {
   double weight;
 };
 
-/// (1 / M) sum of x_m: "the result" of the GoSGD papers. Needs at least one member.
+namespace detail {
+
+/// Throws std::runtime_error where there is no model: all nodes may have crashed.
+inline const Replica& first_of(std::span<const Replica> members) {
+  if (members.empty()) throw std::runtime_error("No node is left that has a model");
+  return members.front();
+}
+
+}  // namespace detail
+
+/// (1 / M) sum of x_m: "the result" of the GoSGD papers. Throws std::runtime_error without members.
 inline model::Flat mean(std::span<const Replica> members) {
-  model::Flat result = members.front().model->flat().zeros_like();
+  model::Flat result = detail::first_of(members).model->flat().zeros_like();
   std::vector<const model::Flat*> flats;
   flats.reserve(members.size());
   for (const Replica& member : members) flats.push_back(&member.model->flat());
@@ -28,9 +39,9 @@ inline model::Flat mean(std::span<const Replica> members) {
 }
 
 /// (sum of a_m x_m) / (sum of a_m): what gossip conserves. Members without weight do not count; if
-/// nobody has weight, the first member's model.
+/// nobody has weight, the first member's model. Throws std::runtime_error without members.
 inline model::Flat weighted_mean(std::span<const Replica> members) {
-  model::Flat result = members.front().model->flat().clone();
+  model::Flat result = detail::first_of(members).model->flat().clone();
   double weight = 0;
   for (const Replica& member : members) {
     if (!(member.weight > 0)) continue;
@@ -43,7 +54,7 @@ inline model::Flat weighted_mean(std::span<const Replica> members) {
 /// Sum over m of ||x_m - mean||^2 over the parameters (without averaged buffers), in double.
 inline double consensus_error(std::span<const Replica> members) {
   double total = 0;
-  for (const model::Slot& slot : members.front().model->layout().slots) {
+  for (const model::Slot& slot : detail::first_of(members).model->layout().slots) {
     if (slot.is_buffer) continue;
     std::vector<at::Tensor> xs;
     xs.reserve(members.size());

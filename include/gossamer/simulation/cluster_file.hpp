@@ -164,7 +164,7 @@ class ClusterFile {
       return cost::Trace(read_trace(*table, trace));
     }
     const double median = table->number("median", duration);
-    const double sigma = table->number("sigma", not_negative);
+    const double sigma = table->number("sigma", {.high = cost::LogNormal::most_sigma});
     table->find("trace");  // a key, if one asks what there is
     table->close();
     return cost::LogNormal(time(median), sigma);
