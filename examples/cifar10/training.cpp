@@ -103,7 +103,7 @@ bool Training::done() const {
   return position() >= options_.total_images();
 }
 
-bool Training::anybody() const { return !group_.nodes().empty(); }
+bool Training::anybody() const { return !group_->live().empty(); }
 
 bool Training::has_news() const {
   if (options_.is_process()) return trained_since_;
