@@ -2,7 +2,6 @@
 /// One line that says how far a run is: rewritten in place on a terminal, plain lines elsewhere.
 #pragma once
 
-#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
