@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-/// What every test includes: LibTorch first (else a failed CHECK is glog's, and aborts the run),
-/// then Catch2, of whichever major version is there.
+/// What every test includes: LibTorch's tensors and logging first (else a failed CHECK is glog's,
+/// and aborts the run), then Catch2, of whichever major version is there.
 #pragma once
 
-#include <torch/torch.h>
+#include <c10/util/Logging.h>
+#include <torch/types.h>
 
 #ifdef CHECK
 #undef CHECK
@@ -15,9 +16,13 @@
 #include <catch2/catch_all.hpp>
 #endif
 
+#include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace tests {
 

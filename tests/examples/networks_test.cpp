@@ -3,6 +3,7 @@
 #include <cifar10/networks.hpp>
 #include <gossamer/error.hpp>
 
+#include <ATen/Parallel.h>
 #include <tests/support.hpp>
 
 #include <cmath>

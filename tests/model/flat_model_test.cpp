@@ -4,6 +4,12 @@
 #include <gossamer/model/flat_model.hpp>
 
 #include <tests/support.hpp>
+#include <torch/autograd.h>
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/optim/sgd.h>
 
 #include <cstdint>
 #include <memory>

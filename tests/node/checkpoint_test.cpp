@@ -13,6 +13,8 @@
 
 #include <spawn.h>
 #include <tests/support.hpp>
+#include <torch/optim/sgd.h>
+#include <torch/serialize.h>
 
 #include <chrono>
 #include <csignal>

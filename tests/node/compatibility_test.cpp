@@ -5,7 +5,7 @@
 #include <gossamer/rule/slow_momentum.hpp>
 
 #include <tests/support.hpp>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <filesystem>
 #include <utility>

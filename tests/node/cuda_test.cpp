@@ -7,6 +7,7 @@
 #include <gossamer/simulation/group.hpp>
 
 #include <tests/support.hpp>
+#include <torch/cuda.h>
 
 #include <cmath>
 #include <cstddef>

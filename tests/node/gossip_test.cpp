@@ -10,6 +10,8 @@
 #include <gossamer/transport/threads.hpp>
 
 #include <tests/support.hpp>
+#include <torch/nn/modules/linear.h>
+#include <torch/optim/sgd.h>
 
 #include <atomic>
 #include <chrono>

@@ -5,6 +5,7 @@
 
 #include <tests/support.hpp>
 #include <tests/transport/hostile_peer.hpp>
+#include <torch/nn/modules/linear.h>
 
 #include <algorithm>
 #include <atomic>

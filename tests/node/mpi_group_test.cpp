@@ -6,6 +6,7 @@
 #include <gossamer/observe/digest.hpp>
 
 #include <tests/support.hpp>
+#include <torch/nn/modules/linear.h>
 
 #include <algorithm>
 #include <chrono>

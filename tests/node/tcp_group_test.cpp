@@ -5,6 +5,7 @@
 #include <gossamer/node/tcp_group.hpp>
 
 #include <tests/support.hpp>
+#include <torch/nn/modules/linear.h>
 
 #include <algorithm>
 #include <atomic>

@@ -13,6 +13,11 @@
 #include <gossamer/rule/sync.hpp>
 
 #include <tests/support.hpp>
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/optim/sgd.h>
 
 #include <atomic>
 #include <chrono>

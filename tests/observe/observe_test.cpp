@@ -9,6 +9,9 @@
 #include <gossamer/observe/run_recorder.hpp>
 
 #include <tests/support.hpp>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/linear.h>
 
 #include <algorithm>
 #include <chrono>

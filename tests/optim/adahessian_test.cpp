@@ -7,6 +7,12 @@
 #include <gossamer/simulation/group.hpp>
 
 #include <tests/support.hpp>
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/serialize.h>
 
 #include <cmath>
 #include <cstdint>

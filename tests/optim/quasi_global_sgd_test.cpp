@@ -4,6 +4,9 @@
 #include <gossamer/optim/quasi_global_sgd.hpp>
 
 #include <tests/support.hpp>
+#include <torch/optim/adam.h>
+#include <torch/optim/sgd.h>
+#include <torch/serialize.h>
 
 #include <sstream>
 #include <vector>

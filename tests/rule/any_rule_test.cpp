@@ -2,24 +2,10 @@
 /// What a rule is put together from: whom, when, and the holder of any rule.
 #include <gossamer/error.hpp>
 #include <gossamer/model/archive.hpp>
-#include <gossamer/rule/ad_psgd.hpp>
-#include <gossamer/rule/d_psgd.hpp>
-#include <gossamer/rule/downpour.hpp>
-#include <gossamer/rule/dynamic_weighting.hpp>
-#include <gossamer/rule/easgd.hpp>
-#include <gossamer/rule/elastic_gossip.hpp>
 #include <gossamer/rule/gosgd.hpp>
 #include <gossamer/rule/gosgd_pull.hpp>
-#include <gossamer/rule/gossiping_sgd.hpp>
-#include <gossamer/rule/leader_sgd.hpp>
 #include <gossamer/rule/none.hpp>
-#include <gossamer/rule/persyn.hpp>
-#include <gossamer/rule/push_sum.hpp>
 #include <gossamer/rule/rule.hpp>
-#include <gossamer/rule/sgp.hpp>
-#include <gossamer/rule/slow_momentum.hpp>
-#include <gossamer/rule/switch_after.hpp>
-#include <gossamer/rule/sync.hpp>
 #include <gossamer/schedule/bernoulli.hpp>
 #include <gossamer/schedule/every.hpp>
 #include <gossamer/topology/ring.hpp>
@@ -32,9 +18,7 @@
 #include <cstdint>
 #include <limits>
 #include <map>
-#include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -55,7 +39,6 @@ using gossamer::schedule::Bernoulli;
 using gossamer::schedule::Every;
 using gossamer::topology::Ring;
 using gossamer::topology::Uniform;
-using gossamer::transport::PeerLeft;
 using tests::Bench;
 using tests::Reason;
 
@@ -109,58 +92,6 @@ std::uint32_t steps_of(AnyRule& rule, RuleContext& context, std::vector<Message>
   const std::uint32_t steps = outbox.back().kind;
   outbox.clear();
   return steps;
-}
-
-/// All rules, as users make them.
-std::vector<AnyRule> all_rules() {
-  namespace rule = gossamer::rule;
-  return {rule::None(),
-          rule::Sync(),
-          rule::PerSyn(2),
-          rule::GoSgd(0.5),
-          rule::GoSgdPull(0.5),
-          rule::PushSum(0.5),
-          rule::Sgp(),
-          rule::Sgp(gossamer::topology::NPeerExponential(1), 2),
-          rule::DPsgd(),
-          rule::AdPsgd(0.5),
-          rule::GossipingPull(0.5),
-          rule::GossipingPush(0.5),
-          rule::ElasticGossip(0.5),
-          rule::Easgd(rule::EasgdOptions().tau(2)),
-          rule::Easgd(rule::EasgdOptions().tau(2).synchronous(true)),
-          rule::DynamicEasgd(rule::EasgdOptions().tau(2)),
-          rule::Downpour(2),
-          rule::LeaderSgd(rule::LeaderSgdOptions().tau(2)),
-          rule::SlowMo(rule::GoSgd(0.5), 3)};
-}
-
-TEST_CASE("No message from a member, however odd, ends a rule or its weight", "[rule]") {
-  constexpr PeerId nodes = 3;
-  for (const AnyRule& one : all_rules()) {
-    CAPTURE(one->name());
-    Bench bench(nodes, one, 4);  // looks at the total weight after each event
-    bench.conserves = false;
-    tests::Generator random(tests::seed);
-    for (int i = 0; i < 1000; ++i) {
-      if (random.below(4) == 0) {
-        bench.advance(random.below(nodes));
-        continue;
-      }
-      const PeerId from = random.below(nodes);
-      tests::BenchContext& sender = bench[from];
-      Message message{.from = from,
-                      .to = (from + 1 + random.below(nodes - 1)) % nodes,
-                      .kind = random.below(9),
-                      .round = random.below(2) == 0 ? sender.steps : random.below(50),
-                      .weight = random.below(8) == 0 ? sender.weight() / 4 : 0,
-                      .payload = {}};
-      if (random.below(2) == 0) message.payload = sender.snapshot();
-      bench.forge(std::move(message));
-      bench.handle(bench.choose(random));
-    }
-    CHECK(std::abs(bench.total_weight() - 1) < tests::weight_tolerance);
-  }
 }
 
 TEST_CASE("A rule with nothing but a name trains each node alone", "[rule]") {

@@ -126,7 +126,7 @@ inline void equal_stay_equal(const AnyRule& rule) {
   }
 }
 
-/// A node alone takes its steps, says nothing, and waits for nobody.
+/// A node alone takes its steps, says nothing, waits for nobody, and keeps its weight to the end.
 inline void alone_trains(const AnyRule& rule) {
   Bench bench = bench_of(rule, 1);
   bench.gradient = [](PeerId, std::size_t) { return 1.0; };
@@ -134,7 +134,34 @@ inline void alone_trains(const AnyRule& rule) {
   for (int i = 0; i < 20 && bench[0].steps < 8; ++i) REQUIRE(bench.advance(0));
   CHECK(bench[0].steps == 8);
   CHECK(bench[0].x()[0] < before - 8 + 1e-9);  // further, if the rule has momentum
+  bench.leave(0);
   CHECK(bench.pending().empty());
+  CHECK(bench[0].weight() == 1);
+}
+
+/// No message from a member, however odd, ends a rule or its weight.
+inline void odd_messages_lose_nothing(const AnyRule& rule) {
+  constexpr PeerId nodes = 3;
+  Bench bench = bench_of(rule, nodes);
+  Generator random(seed, 80);
+  for (int i = 0; i < 1000; ++i) {
+    if (random.below(4) == 0) {
+      bench.advance(random.below(nodes));
+      continue;
+    }
+    const PeerId from = random.below(nodes);
+    BenchContext& sender = bench[from];
+    Message message{.from = from,
+                    .to = (from + 1 + random.below(nodes - 1)) % nodes,
+                    .kind = random.below(9),
+                    .round = random.below(2) == 0 ? sender.steps : random.below(50),
+                    .weight = random.below(8) == 0 ? sender.weight() / 4 : 0,
+                    .payload = {}};
+    if (random.below(2) == 0) message.payload = sender.snapshot();
+    bench.forge(std::move(message));
+    bench.handle(bench.choose(random));
+  }
+  CHECK(std::abs(bench.total_weight() - 1) < weight_tolerance);
 }
 
 /// Without room for a copy a rule that starts exchanges by itself starts none, and nothing is lost.
@@ -173,6 +200,7 @@ inline constexpr Clause clauses[] = {
     {"what comes back keeps its weight", returns_conserve_weight},
     {"equal nodes stay equal", equal_stay_equal},
     {"a node alone trains", alone_trains},
+    {"odd messages lose nothing", odd_messages_lose_nothing},
     {"no room loses nothing", no_room_loses_nothing},
     {"a checkpoint is whole", checkpoint_is_whole},
 };

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /// DOWNPOUR: what workers learn adds up at the centre, once.
 #include <gossamer/error.hpp>
-#include <gossamer/node/gossip_node.hpp>
 #include <gossamer/rule/downpour.hpp>
 #include <gossamer/simulation/group.hpp>
 
+#include <tests/node/descender.hpp>
 #include <tests/rule/bench_context.hpp>
 #include <tests/rule/peer_failure.hpp>
 #include <tests/support.hpp>
@@ -20,7 +20,6 @@
 namespace {
 
 using gossamer::ConfigError;
-using gossamer::Context;
 using gossamer::Generator;
 using gossamer::PeerId;
 using gossamer::StopCondition;
@@ -179,29 +178,15 @@ TEST_CASE("A period of 0 is refused by DOWNPOUR", "[rule][downpour]") {
         "Downpour: tau must be at least 1, got 0");
 }
 
-/// Descends to its own number.
-class Descender final : public gossamer::GossipNode<std::vector<at::Tensor>> {
- public:
-  explicit Descender(Context context)
-      : GossipNode(std::move(context), {torch::zeros({2}, torch::kDouble)}) {}
-  double& value() { return model()[0].data_ptr<double>()[0]; }
-
- private:
-  double local_step() override {
-    value() -= 0.02 * (value() - static_cast<double>(id()));
-    return 0;
-  }
-};
-
 TEST_CASE("Workers learn together through crashes of the centre", "[rule][downpour][simulated]") {
   using namespace std::chrono_literals;
   namespace fault = gossamer::fault;
-  gossamer::SimulatedGroup<Descender> group(
+  gossamer::SimulatedGroup<tests::Descender> group(
       gossamer::SimulatedGroupOptions(5)
           .world(gossamer::transport::SimulatedOptions(5).noise({.loss = 0.03, .duplicate = 0.02}))
           .node(gossamer::NodeOptions().seed(tests::seed))
           .plan({{1s, fault::Crash{0}}, {3s, fault::Restart{0}}, {4s, fault::Leave{0}}}),
-      Downpour(5));
+      Downpour(5), tests::descenders({.rate = 0.02}));
   double worst = 0;
   group.on_step = [&] { worst = std::max(worst, std::abs(group.total_weight() - 1)); };
   group.run(StopCondition().duration(10s));

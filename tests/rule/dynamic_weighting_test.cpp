@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /// Dynamic weighting: what a history of distances says of a worker, and what the centre does.
 #include <gossamer/error.hpp>
-#include <gossamer/node/gossip_node.hpp>
 #include <gossamer/rule/dynamic_weighting.hpp>
 #include <gossamer/simulation/group.hpp>
 
+#include <tests/node/descender.hpp>
 #include <tests/rule/bench_context.hpp>
 #include <tests/support.hpp>
 
@@ -20,7 +20,6 @@
 namespace {
 
 using gossamer::ConfigError;
-using gossamer::Context;
 using gossamer::Generator;
 using gossamer::PeerId;
 using gossamer::StopCondition;
@@ -158,33 +157,17 @@ TEST_CASE("Options of the weights that cannot work are refused", "[rule][dynamic
         }) == "DynamicWeightsOptions: history must be at least 1, got 0");
 }
 
-/// Descends to 1 with noise.
-class Descender final : public gossamer::GossipNode<std::vector<at::Tensor>> {
- public:
-  explicit Descender(Context context)
-      : GossipNode(std::move(context), {torch::zeros({8}, torch::kDouble)}), random_(generator()) {}
-  double* numbers() { return model()[0].data_ptr<double>(); }
-
- private:
-  double local_step() override {
-    for (int i = 0; i < 8; ++i) {
-      numbers()[i] += 0.05 * (1 - numbers()[i]) + 0.1 * (random_.uniform() - 0.5);
-    }
-    return 0;
-  }
-  Generator random_;
-};
-
 TEST_CASE("Workers that fail to get through at random, and crash, still train together",
           "[rule][dynamic_weighting][simulated]") {
   using namespace std::chrono_literals;
   namespace fault = gossamer::fault;
-  gossamer::SimulatedGroup<Descender> group(
+  gossamer::SimulatedGroup<tests::Descender> group(
       gossamer::SimulatedGroupOptions(5)
           .world(gossamer::transport::SimulatedOptions(5).noise({.loss = 0.03, .duplicate = 0.02}))
           .node(gossamer::NodeOptions().seed(tests::seed))
           .plan({{1s, fault::Crash{0}}, {2s, fault::Restart{0}}, {3s, fault::Crash{4}}}),
-      DynamicEasgd(EasgdOptions().tau(2).drop(1.0 / 3)));
+      DynamicEasgd(EasgdOptions().tau(2).drop(1.0 / 3)),
+      tests::descenders({.length = 8, .rate = 0.05, .noise = 0.1, .target = 1}));
   double worst = 0;
   group.on_step = [&] { worst = std::max(worst, std::abs(group.total_weight() - 1)); };
   group.run(StopCondition().duration(6s));

@@ -7,9 +7,11 @@
 #include <gossamer/simulation/group.hpp>
 #include <gossamer/topology/ring.hpp>
 
+#include <tests/node/descender.hpp>
 #include <tests/rule/bench_context.hpp>
 #include <tests/rule/peer_failure.hpp>
 #include <tests/support.hpp>
+#include <torch/nn/modules/batchnorm.h>
 
 #include <algorithm>
 #include <chrono>
@@ -25,7 +27,6 @@
 namespace {
 
 using gossamer::ConfigError;
-using gossamer::Context;
 using gossamer::Generator;
 using gossamer::PeerId;
 using gossamer::StopCondition;
@@ -268,14 +269,6 @@ TEST_CASE("Whoever goes at whatever point, the sum is conserved and the others c
   CHECK(tests::before_each_event({victim, reason, still_arrive}, lose) > 20);
 }
 
-TEST_CASE("A lone node asks nobody and keeps its weight", "[rule][elastic_gossip]") {
-  Bench bench = elastic_bench(1, ElasticGossip(1));
-  REQUIRE(bench.advance(0));
-  bench.leave(0);
-  CHECK(bench.pending().empty());
-  CHECK(bench[0].weight() == 1);
-}
-
 TEST_CASE("A leaver hands over its weight, and a newcomer without a model takes the leaver's",
           "[rule][elastic_gossip]") {
   Bench bench = elastic_bench(2, ElasticGossip(Every(1)), 1);
@@ -374,33 +367,13 @@ TEST_CASE("Variances that are averaged stay positive under stale pulls", "[rule]
 
 // Under faults.
 
-/// Descends on (x - id)^2 / 2 with a little noise.
-class Descender final : public gossamer::GossipNode<std::vector<at::Tensor>> {
- public:
-  explicit Descender(Context context)
-      : GossipNode(std::move(context), {torch::zeros({4}, torch::kDouble)}), random_(generator()) {}
-  double* numbers() { return model()[0].data_ptr<double>(); }
-  /// What all steps of all lives of this node have added to the first number.
-  double moved = 0;
-
- private:
-  double local_step() override {
-    for (int i = 0; i < 4; ++i) {
-      const double change =
-          -0.05 * (numbers()[i] - static_cast<double>(id())) + 0.2 * (random_.uniform() - 0.5);
-      numbers()[i] += change;
-      if (i == 0) moved += change;
-    }
-    return 0;
-  }
-  Generator random_;
-};
+constexpr tests::Descent noisy{.rate = 0.05, .noise = 0.2};
 
 TEST_CASE("Eight nodes on a bad network keep the sum and come near each other",
           "[rule][elastic_gossip][simulated]") {
   using namespace std::chrono_literals;
   const double alpha = GENERATE(0.5, 0.9);
-  gossamer::SimulatedGroup<Descender> group(
+  gossamer::SimulatedGroup<tests::Descender> group(
       gossamer::SimulatedGroupOptions(8)
           .world(gossamer::transport::SimulatedOptions(8)
                      .link({.latency = 300us, .bytes_per_second = 1e6})
@@ -408,7 +381,7 @@ TEST_CASE("Eight nodes on a bad network keep the sum and come near each other",
           .node(gossamer::NodeOptions().seed(tests::seed))
           .cost_of([](PeerId id) { return gossamer::cost::LogNormal(id == 3 ? 40ms : 10ms, 0.5); })
           .plan({{1s, gossamer::fault::Partition{{0, 1}}}, {3s, gossamer::fault::Heal{}}}),
-      ElasticGossip(1, alpha));
+      ElasticGossip(1, alpha), tests::descenders(noisy));
   group.run(StopCondition().duration(10s));
   double sum = 0;
   double moved = 0;
@@ -429,14 +402,15 @@ TEST_CASE("Elastic gossip goes on through crashes, restarts, newcomers and leave
           "[rule][elastic_gossip][simulated]") {
   using namespace std::chrono_literals;
   namespace fault = gossamer::fault;
-  gossamer::SimulatedGroup<Descender> group(gossamer::SimulatedGroupOptions(4)
-                                                .node(gossamer::NodeOptions().seed(tests::seed))
-                                                .plan({{500ms, fault::Crash{1}},
-                                                       {600ms, fault::Restart{1}},
-                                                       {2s, fault::Join{}},
-                                                       {3s, fault::Leave{0}},
-                                                       {4s, fault::Crash{2}}}),
-                                            ElasticGossip(0.5));
+  gossamer::SimulatedGroup<tests::Descender> group(
+      gossamer::SimulatedGroupOptions(4)
+          .node(gossamer::NodeOptions().seed(tests::seed))
+          .plan({{500ms, fault::Crash{1}},
+                 {600ms, fault::Restart{1}},
+                 {2s, fault::Join{}},
+                 {3s, fault::Leave{0}},
+                 {4s, fault::Crash{2}}}),
+      ElasticGossip(0.5), tests::descenders(noisy));
   double worst = 0;
   group.on_step = [&] { worst = std::max(worst, std::abs(group.total_weight() - 1)); };
   group.run(StopCondition().duration(6s));

@@ -216,12 +216,4 @@ TEST_CASE("Whoever goes at whatever point, the others can pull again", "[rule][g
   CHECK(tests::before_each_event({victim, reason, still_arrive}, lose) > 20);
 }
 
-TEST_CASE("A lone node pulls from nobody and keeps its weight", "[rule][gosgd_pull]") {
-  Bench bench(1, GoSgdPull(1));
-  bench.advance(0);
-  bench.leave(0);
-  CHECK(bench.pending().empty());
-  CHECK(bench[0].weight() == 1);
-}
-
 }  // namespace

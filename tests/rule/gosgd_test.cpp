@@ -294,13 +294,6 @@ TEST_CASE("A node that leaves hands all its weight to the others", "[rule][gosgd
   CHECK(others == Approx(1).epsilon(1e-12));
 }
 
-TEST_CASE("The last node has nobody to hand its weight to, and keeps it", "[rule][gosgd]") {
-  Bench bench(1, GoSgd(1));
-  bench.leave(0);
-  CHECK(bench.pending().empty());
-  CHECK(bench[0].weight() == 1);
-}
-
 TEST_CASE("A node without weight takes the parameters of the first who gives it some",
           "[rule][gosgd]") {
   Bench bench(2, GoSgd(Every(1)), 1);

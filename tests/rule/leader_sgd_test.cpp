@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /// Leader SGD: who leads, who is pulled, and what becomes of questions to leaders that go.
 #include <gossamer/error.hpp>
-#include <gossamer/node/gossip_node.hpp>
 #include <gossamer/rule/leader_sgd.hpp>
 #include <gossamer/simulation/group.hpp>
 
+#include <tests/node/descender.hpp>
 #include <tests/rule/bench_context.hpp>
 #include <tests/rule/peer_failure.hpp>
 #include <tests/support.hpp>
@@ -22,7 +22,6 @@
 namespace {
 
 using gossamer::ConfigError;
-using gossamer::Context;
 using gossamer::Counters;
 using gossamer::Generator;
 using gossamer::PeerId;
@@ -257,27 +256,12 @@ TEST_CASE("Options of Leader SGD that cannot work are refused with their values"
         "LeaderSgdOptions: a pull must lie in [0, 1], got -1");
 }
 
-/// Descends to 0; the further a node starts, the worse its loss.
-class Descender final : public gossamer::GossipNode<std::vector<at::Tensor>> {
- public:
-  explicit Descender(Context context)
-      : GossipNode(std::move(context), {torch::zeros({2}, torch::kDouble)}), random_(generator()) {}
-  double& value() { return model()[0].data_ptr<double>()[0]; }
-
- private:
-  double local_step() override {
-    const double loss = value() * value() / 2;
-    value() -= 0.01 * value() + 0.02 * (random_.uniform() - 0.5);
-    return loss;
-  }
-  Generator random_;
-};
-
 TEST_CASE("On a bad network all come to the best, through the loss of leaders",
           "[rule][leader_sgd][simulated]") {
   using namespace std::chrono_literals;
   namespace fault = gossamer::fault;
-  gossamer::SimulatedGroup<Descender> group(
+  // All descend to 0; the further a node is, the worse its loss.
+  gossamer::SimulatedGroup<tests::Descender> group(
       gossamer::SimulatedGroupOptions(6)
           .world(gossamer::transport::SimulatedOptions(6).noise(
               {.loss = 0.05, .duplicate = 0.02, .reorder = 0.05}))
@@ -287,7 +271,8 @@ TEST_CASE("On a bad network all come to the best, through the loss of leaders",
                  {500ms, fault::Restart{0}},
                  {700ms, fault::Leave{1}},
                  {900ms, fault::Join{}}}),
-      LeaderSgd(LeaderSgdOptions().tau(2).pull(0.3).group_of([](PeerId id) { return id / 3; })));
+      LeaderSgd(LeaderSgdOptions().tau(2).pull(0.3).group_of([](PeerId id) { return id / 3; })),
+      tests::descenders({.length = 1, .rate = 0.01, .noise = 0.02, .target = 0}));
   for (std::size_t i = 0; i < 6; ++i) group[i].value() = 10.0 * static_cast<double>(i + 1);
   double worst = 0;
   group.on_step = [&] { worst = std::max(worst, std::abs(group.total_weight() - 1)); };

@@ -11,6 +11,7 @@
 #include <gossamer/simulation/group.hpp>
 
 #include <tests/support.hpp>
+#include <torch/nn/modules/batchnorm.h>
 
 #include <algorithm>
 #include <chrono>

@@ -2,7 +2,6 @@
 /// The push-sum and averaging rules on threads: groups of any size, that go on, stop, and lose a
 /// node.
 #include <gossamer/error.hpp>
-#include <gossamer/node/gossip_node.hpp>
 #include <gossamer/node/thread_group.hpp>
 #include <gossamer/rule/ad_psgd.hpp>
 #include <gossamer/rule/d_psgd.hpp>
@@ -15,12 +14,12 @@
 #include <gossamer/rule/slow_momentum.hpp>
 #include <gossamer/topology/complete.hpp>
 
+#include <tests/node/descender.hpp>
 #include <tests/support.hpp>
 
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <stdexcept>
 #include <vector>
 
 namespace {
@@ -28,27 +27,9 @@ namespace {
 using gossamer::NodeError;
 using gossamer::StopCondition;
 using gossamer::rule::AnyRule;
+using tests::Descender;
 namespace rule = gossamer::rule;
 namespace topology = gossamer::topology;
-
-/// Descends to its own number; may fail at a step.
-class Descender final : public gossamer::GradientNode<std::vector<at::Tensor>> {
- public:
-  explicit Descender(gossamer::Context context)
-      : GradientNode(std::move(context), {torch::zeros({40}, torch::kDouble).requires_grad_()}) {}
-  std::uint64_t fails_at = UINT64_MAX;
-
- private:
-  double gradient() override {
-    if (counters().steps == fails_at) throw std::runtime_error("no more data");
-    model()[0].mutable_grad() = model()[0].detach() - static_cast<double>(id());
-    return 0;
-  }
-  void apply() override {
-    const at::NoGradGuard no_grad;
-    model()[0].sub_(model()[0].grad(), 0.1);
-  }
-};
 
 std::vector<AnyRule> rules() {
   return {rule::PushSum(0.5),

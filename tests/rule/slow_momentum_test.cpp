@@ -15,6 +15,10 @@
 #include <tests/rule/bench_context.hpp>
 #include <tests/rule/peer_failure.hpp>
 #include <tests/support.hpp>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/container/sequential.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/optim/sgd.h>
 
 #include <algorithm>
 #include <chrono>

@@ -12,6 +12,7 @@
 #include <gossamer/rule/sync.hpp>
 #include <gossamer/simulation/group.hpp>
 
+#include <tests/node/descender.hpp>
 #include <tests/support.hpp>
 
 #include <algorithm>
@@ -71,23 +72,6 @@ class Walker final : public GossipNode<std::vector<at::Tensor>> {
 
   Generator random_;
   bool moves_;
-};
-
-/// Descends to its own number; the mean gradient leads to the mean of these.
-class Descender final : public gossamer::GradientNode<std::vector<at::Tensor>> {
- public:
-  explicit Descender(Context context)
-      : GradientNode(std::move(context), {torch::zeros({4}, torch::kDouble).requires_grad_()}) {}
-
- private:
-  double gradient() override {
-    model()[0].mutable_grad() = model()[0].detach() - static_cast<double>(id());
-    return 0;
-  }
-  void apply() override {
-    const at::NoGradGuard no_grad;
-    model()[0].sub_(model()[0].grad(), 0.1);
-  }
 };
 
 using Group = SimulatedGroup<Walker>;
@@ -419,7 +403,7 @@ TEST_CASE("A node joins a synchronous group in its step, also as the one that re
   for (const rule::AnyRule& rule :
        {rule::AnyRule(rule::Sync().chunks(parts)), rule::AnyRule(rule::PerSyn(5).chunks(parts))}) {
     CAPTURE(rule->name(), parts);
-    SimulatedGroup<Descender> group(
+    SimulatedGroup<tests::Descender> group(
         SimulatedGroupOptions(4)
             .cost_of([](PeerId id) { return cost::Constant(id == 2 ? 13ms : 10ms); })
             .plan({{200ms, fault::Crash{0}},
@@ -469,12 +453,12 @@ TEST_CASE("Whoever comes and goes on a bad network, a synchronous group ends equ
                          .dead_after(100ms)
                          .link_of(slow_links)
                          .noise({.loss = 0.05, .duplicate = 0.05, .reorder = 0.2, .late_by = 20ms});
-  SimulatedGroup<Descender> group(SimulatedGroupOptions(5)
-                                      .node(NodeOptions().seed(seed))
-                                      .world(world)
-                                      .cost(cost::LogNormal(10ms, 1))
-                                      .plan(plan),
-                                  rule::Sync().chunks(parts));
+  SimulatedGroup<tests::Descender> group(SimulatedGroupOptions(5)
+                                             .node(NodeOptions().seed(seed))
+                                             .world(world)
+                                             .cost(cost::LogNormal(10ms, 1))
+                                             .plan(plan),
+                                         rule::Sync().chunks(parts));
   group.run(StopCondition().steps(300));
   CHECK(group.replicas().size() >= 6);
   CHECK(gossamer::observe::consensus_error(group.replicas()) < 1e-12);

@@ -7,6 +7,7 @@
 #include <gossamer/rule/sync.hpp>
 #include <gossamer/simulation/group.hpp>
 
+#include <tests/node/descender.hpp>
 #include <tests/node/mover.hpp>
 #include <tests/support.hpp>
 
@@ -262,20 +263,8 @@ TEST_CASE("Each step is told once, with what it costs, and so is its end",
 }
 
 TEST_CASE("A step in two halves is told as one", "[node][simulated][trace]") {
-  class Descender final : public gossamer::GradientNode<std::vector<at::Tensor>> {
-   public:
-    explicit Descender(Context context)
-        : GradientNode(std::move(context), {torch::zeros({4}, torch::kDouble).requires_grad_()}) {}
-
-   private:
-    double gradient() override {
-      model()[0].mutable_grad() = torch::ones({4}, torch::kDouble);
-      return 0;
-    }
-    void apply() override {}
-  };
   const auto recorder = std::make_shared<Recorder>();
-  SimulatedGroup<Descender> group(a_cluster(3).callback(recorder), rule::Sync());
+  SimulatedGroup<tests::Descender> group(a_cluster(3).callback(recorder), rule::Sync());
   group.run(StopCondition().steps(20));
   for (PeerId id = 0; id < 3; ++id) {
     CHECK(recorder->steps[id] == 20);

@@ -8,7 +8,6 @@
 #include <gossamer/schedule/bernoulli.hpp>
 #include <gossamer/topology/uniform.hpp>
 
-#include <cstdint>
 #include <span>
 #include <string>
 #include <utility>

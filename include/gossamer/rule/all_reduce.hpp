@@ -9,12 +9,10 @@
 
 #include <c10/util/StringUtil.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace gossamer::rule {

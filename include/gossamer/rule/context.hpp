@@ -9,8 +9,6 @@
 #include <gossamer/peers.hpp>
 #include <gossamer/transport/message.hpp>
 
-#include <cstddef>
-
 namespace gossamer::rule {
 
 using transport::Message;

@@ -5,8 +5,6 @@
 #include <gossamer/rule/merge.hpp>
 #include <gossamer/rule/rule.hpp>
 
-#include <span>
-
 namespace gossamer::rule {
 
 /// Each node trains alone; with one node, plain single-thread SGD. A leaver's weight goes to a

@@ -6,7 +6,6 @@
 #include <gossamer/rule/peer_queries.hpp>
 
 #include <cstdint>
-#include <utility>
 
 namespace gossamer::rule {
 

@@ -5,8 +5,6 @@
 #include <gossamer/rule/debiased_step.hpp>
 #include <gossamer/rule/gosgd.hpp>
 
-#include <utility>
-
 namespace gossamer::rule {
 
 /// Push-sum with a gradient step at the de-biased parameters z = s / w:

@@ -176,8 +176,6 @@ class SimulatedWorld : public std::enable_shared_from_this<SimulatedWorld> {
   /// Whether what x says that y has delivered is what y says, to the bit. So it must be when
   /// nothing is under way.
   [[nodiscard]] bool books_agree(PeerId x, PeerId y) const { return audit_.agree(x, y); }
-  /// Weight that came back to nodes that had closed their ends.
-  [[nodiscard]] double weight_left_behind() const { return lifecycle_.left_behind(); }
   /// Who holds what, by the ledgers of those who run. O(links).
   [[nodiscard]] WeightAudit books() const { return audit_.books(); }
 

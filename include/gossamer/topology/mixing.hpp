@@ -10,7 +10,6 @@
 #include <ATen/ops/zeros.h>
 #include <c10/util/StringUtil.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <vector>
 

@@ -8,7 +8,6 @@
 #include <gossamer/simulation/detail/cluster.hpp>
 
 #include <algorithm>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <utility>

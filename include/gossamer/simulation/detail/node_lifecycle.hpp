@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -83,15 +82,12 @@ class NodeLifecycle {
       if (const auto* returned = std::get_if<Returned>(&*event)) message = &returned->message;
       if (message == nullptr) continue;
       place.left_behind += message->weight;
-      left_behind_ += message->weight;
       const PeerId peer = message->from == id ? message->to : message->from;
       if (const auto* side = place.side_to(peer)) driver_.mark_dirty(*side);
     }
     calm_.refresh(id);
     if (place.delivery->may_close() && is_in_touch(id)) end(id, State::left);
   }
-  /// Weight that came back to nodes that had closed their ends.
-  [[nodiscard]] double left_behind() const { return left_behind_; }
 
   /// Whether sessions are open with all live peers that the node has met.
   [[nodiscard]] bool is_in_touch(PeerId id) const {
@@ -123,7 +119,6 @@ class NodeLifecycle {
   SimulatedCalm& calm_;
   SimulatedDriver& driver_;
   std::size_t active_ = 0;  // live nodes that have not finished
-  double left_behind_ = 0;
 };
 
 }  // namespace gossamer::transport
