@@ -19,8 +19,8 @@ namespace tests {
 struct Descent {
   std::int64_t length = 4;
   double rate = 0.1;
-  double noise = 0;              // added to each step, uniform, so wide
-  std::optional<double> target;  // of all nodes; else each one's number
+  double noise = 0;                             // added to each step, uniform, so wide
+  std::optional<double> target = std::nullopt;  // of all nodes; else each one's number
 };
 
 /// Descends from 0 to its own number, in halves, so that it may have any rule.

@@ -58,14 +58,14 @@ inline std::span<const Entry> known() { return detail::schedules; }
 /// The schedule that "NAME" or "NAME:PARAMETERS" spells. Throws ConfigError for a name that is not
 /// known, and lists those that are; for a parameter that is missing, too many, or out of range.
 inline Any from_text(const std::string& text, const RegistryOptions& options = {}) {
-  const Entry& entry = find_named(known(), text, "schedule");
+  const Entry& entry = find_named(detail::schedules, text, "schedule");
   return entry.make(entry.usage.of(text), options);
 }
 
 /// How many steps a turn of a topology lasts that changes: the TAU of "every:TAU", lest the same
 /// turn come up at each exchange; 1 for other schedules. Throws ConfigError as `from_text`.
 inline std::uint64_t steps_per_turn(const std::string& text) {
-  const Entry& entry = find_named(known(), text, "schedule");
+  const Entry& entry = find_named(detail::schedules, text, "schedule");
   return entry.usage.name() == "every" ? entry.usage.of(text).count(0) : 1;
 }
 
