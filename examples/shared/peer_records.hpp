@@ -68,11 +68,9 @@ inline nlohmann::ordered_json peer_records(
 /// How often connections were refused, broken, and so on.
 inline nlohmann::ordered_json connection_record(
     const gossamer::transport::MembershipCounts& counts) {
-  return {{"refused", counts.refused},
-          {"malformed", counts.malformed},
-          {"bad_offers", counts.bad_offers},
-          {"suspicions", counts.suspicions},
-          {"reconnects", counts.reconnects}};
+  return {{"refused", counts.refused},       {"malformed", counts.malformed},
+          {"bad_offers", counts.bad_offers}, {"suspicions", counts.suspicions},
+          {"breaks", counts.breaks},         {"reconnects", counts.reconnects}};
 }
 
 /// All peers in a few words, for a line of progress.

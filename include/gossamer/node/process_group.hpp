@@ -155,6 +155,17 @@ class ProcessGroup : public Group<Node> {
   virtual void after_run() {}
   virtual void after_finish() {}
 
+  /// What its members must have in common: what the transport's options say, and the node's own.
+  template <class TransportOptions>
+  static TransportOptions agreed(TransportOptions options, const rule::AnyRule& rule) {
+    const transport::DeliveryLimits limits = options.limits();
+    transport::Agreement all = options.agreement();
+    all.say("rule", rule->agreement());
+    all.say("limit of a link", c10::str(limits.messages, " messages, ", limits.bytes,
+                                        " bytes, a weight of ", limits.weight));
+    return options.agreement(std::move(all));
+  }
+
   /// Waits until so many others are there. Throws ConfigError, with the last reason, if they are
   /// not in time.
   static void gather(Transport& transport, std::size_t others, std::chrono::milliseconds within) {

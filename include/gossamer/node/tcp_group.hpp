@@ -34,8 +34,10 @@ struct TcpGroupOptions : ProcessGroupOptions<transport::TcpOptions> {
 ///     alone (no world_size, no contacts)         weight 1; others may come
 ///
 /// Threads  as `Group`.
-/// Throws   ConfigError if nobody is there in time, with the last reason; NodeError if a hook
-/// threw.
+/// Throws   ConfigError if nobody is there in time, with the last reason, and at once if a member
+///          refuses the node, since they disagree on what all must have in common: the run, the
+///          world size, the rule with its numbers, limits (`transport::Agreement`); NodeError if a
+///          hook threw, and if founders turn out to have different models, at all of them.
 template <class Node>
 class TcpGroup final : public ProcessGroup<Node, transport::Tcp> {
   using Base = ProcessGroup<Node, transport::Tcp>;
@@ -45,7 +47,7 @@ class TcpGroup final : public ProcessGroup<Node, transport::Tcp> {
   template <class Factory>
   TcpGroup(const TcpGroupOptions& options, const rule::AnyRule& rule, Factory make)
       : Base(options) {
-    transport::Tcp tcp(options.transport());
+    transport::Tcp tcp(Base::agreed(options.transport(), rule));
     const bool is_first_start = rendezvous(tcp, options);
     this->make_node(std::move(tcp), rule, options.node(),
                     std::max<std::uint32_t>(options.transport().world_size(), 1), is_first_start,
