@@ -206,7 +206,7 @@ inline Context join_run(const rule::AnyRule& rule, const RunOptions& options = {
         launch::tcp_place(options.variables(), environment.port(), std::move(tcp_options)).options;
   }
   const std::chrono::milliseconds within = environment.rendezvous_timeout();
-  transport::Tcp tcp(tcp_options);
+  transport::Tcp tcp(detail::agreed(tcp_options, rule));
   const bool begins =
       detail::rendezvous(tcp, tcp_options.world_size(), !tcp_options.contacts().empty(), within);
   const double nodes = std::max<std::uint32_t>(tcp_options.world_size(), 1);

@@ -108,6 +108,7 @@ class Attack {
     options.address = "host:3";
     options.contacts = {"host:0"};
     options.limits.messages = most_messages;
+    options.agreement.say("rule", "sync");
     return options;
   }
 
@@ -128,10 +129,10 @@ class Attack {
       case 6:
         return hear(members());
       case 7:
-        return hear(Refusal{static_cast<Refusal::Code>(script_.byte() % 8), script_.text()});
+        return hear(Refusal{static_cast<Refusal::Code>(script_.byte() % 9), script_.text()});
       case 8:
-        return hear(
-            Ping{script_.number(), script_.yes(), report(), script_.yes(), script_.number()});
+        return hear(Ping{script_.number(), script_.yes(), report(), script_.yes(), script_.number(),
+                         script_.yes(), script_.number(), script_.number(), script_.number()});
       case 9:
         return hear_fields();
       case 10:
@@ -239,9 +240,11 @@ class Attack {
             .incarnation = script_.number(),
             .world_size = 4,
             .probe = script_.byte() % 8 == 7,
+            .asks_members = script_.byte() % 4 == 3,
             .model = mark(),
             .earlier_incarnation = script_.number(),
-            .address = address()};
+            .address = address(),
+            .agreement = script_.yes() ? "rule\tsync\n" : script_.text()};
   }
   Members members() {
     Members all;

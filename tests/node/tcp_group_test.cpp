@@ -367,4 +367,88 @@ TEST_CASE("Who finds nobody says whom it called, and what came of it", "[node][t
                  tests::contains(nobody + ": ") && tests::contains("refused"));
 }
 
+/// How a founder that is told a world size and a rule ends: its error, with the weight that it had.
+struct Founded {
+  std::uint32_t world_size;
+  gossamer::rule::AnyRule rule;
+  std::string error = {};
+};
+void found_apart(std::vector<Founded>& founders) {
+  const std::string first = free_address();
+  side_by_side(founders.size(), [&](std::size_t i) {
+    TcpOptions tcp(static_cast<PeerId>(i));
+    tcp.world_size(founders[i].world_size);
+    if (i == 0) tcp.listen(first);
+    if (i > 0) tcp.contacts({first});
+    // The first one waits for its own; it is refused by nobody.
+    const auto options = options_of(tcp).rendezvous_timeout(i == 0 ? 3s : 60s);
+    try {
+      TcpGroup<Idle> member(options, founders[i].rule, maker());
+      member.run(StopCondition().steps(10));
+    } catch (const ConfigError& error) {
+      founders[i].error = error.what();
+    }
+  });
+}
+
+TEST_CASE("Founders that were told two, three and three nodes all end, and say why",
+          "[node][tcp][threads]") {
+  const gossamer::rule::AnyRule rule = gossamer::rule::GoSgd(0.5);
+  std::vector<Founded> founders = {{2, rule}, {3, rule}, {3, rule}};
+  found_apart(founders);
+  for (const Founded& one : founders) {
+    CHECK_THAT(one.error, tests::contains("its world size is 3, here it is 2"));
+  }
+}
+
+TEST_CASE("Two rules do not train together, nor one rule with two numbers",
+          "[node][tcp][threads]") {
+  using gossamer::rule::PerSyn;
+  std::vector<Founded> founders = {{2, PerSyn(5)}, {2, PerSyn(4)}};
+  found_apart(founders);
+  for (const Founded& one : founders) {
+    CHECK_THAT(one.error, tests::contains("its rule is persyn(tau 4, chunks 1), here it is "
+                                          "persyn(tau 5, chunks 1)"));
+  }
+  founders = {{2, PerSyn(5)}, {2, gossamer::rule::GoSgd(0.5)}};
+  found_apart(founders);
+  for (const Founded& one : founders) {
+    CHECK_THAT(one.error, tests::contains("its rule is gosgd, here it is persyn"));
+  }
+}
+
+TEST_CASE("Founders with different models both end with an error, whoever looks first",
+          "[node][tcp][threads]") {
+  class Other final : public gossamer::GossipNode<torch::nn::Linear> {
+   public:
+    explicit Other(Context context) : GossipNode(std::move(context), torch::nn::Linear(3, 1)) {}
+
+   private:
+    double local_step() override { return 0; }
+  };
+  const std::string first = free_address();
+  std::vector<std::string> errors(2);
+  const auto train = [&](std::size_t i, auto make) {
+    try {
+      TcpOptions tcp(static_cast<PeerId>(i));
+      tcp.world_size(2);
+      if (i == 0) tcp.listen(first);
+      if (i > 0) tcp.contacts({first});
+      using Node = typename std::remove_reference_t<decltype(*make(std::declval<Context>()))>;
+      TcpGroup<Node> member(options_of(tcp), gossamer::rule::GoSgd(0.5), make);
+      member.run(StopCondition().duration(60s));
+    } catch (const std::exception& error) {
+      errors[i] = error.what();
+    }
+  };
+  side_by_side(2, [&](std::size_t i) {
+    if (i == 0) return train(0, maker());
+    train(1, [](Context context) { return std::make_unique<Other>(std::move(context)); });
+  });
+  for (const std::string& error : errors) {
+    CHECK_THAT(error, tests::contains("different models") && tests::contains("node 0") &&
+                          tests::contains("node 1"));
+  }
+}
+
 }  // namespace

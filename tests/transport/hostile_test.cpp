@@ -3,7 +3,10 @@
 #include <gossamer/generator.hpp>
 #include <gossamer/transport/tcp.hpp>
 
+#include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
 #include <spdlog/logger.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/ostream_sink.h>
 #include <tests/support.hpp>
 #include <tests/transport/hostile_peer.hpp>
@@ -15,8 +18,10 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <variant>
@@ -126,7 +131,8 @@ TEST_CASE("A peer's message passes only with a weight and numbers that can be",
   CHECK(Swarm::next<Delivered>(swarm.zero).message.weight == 0);
   swarm.exchange();
   CHECK(swarm.zero.counts().malformed == 0);
-  CHECK(swarm.lines_with("node 9 ") + swarm.lines_with("peer 9 ") == 1);  // one life, one kind
+  // One life, one kind.
+  CHECK(swarm.lines_with("weight must lie in") + swarm.lines_with("are not finite") == 1);
 }
 
 TEST_CASE("A message that claims a payload and has none is not delivered with another's numbers",
@@ -293,6 +299,72 @@ TEST_CASE("A wrong key is refused each time, and named once", "[transport][tcp][
   const std::string all = text->str();
   CHECK_THAT(all, tests::contains("the peer sends plain bytes"));
   CHECK(std::count(all.begin(), all.end(), '\n') == 1);
+}
+
+TEST_CASE("Nothing that takes memory is read before a peer is let in",
+          "[transport][tcp][threads][parse]") {
+  Swarm swarm;
+  asio::io_context io;
+  // Somebody listens there and says nothing, so the peer's address is looked at for long.
+  asio::ip::tcp::acceptor silent(io, {asio::ip::make_address("127.0.0.1"), 0});
+  const auto checked = [&] {
+    return wire::Hello{.node = 9,
+                       .incarnation = 1,
+                       .address = "127.0.0.1:" + std::to_string(silent.local_endpoint().port())};
+  };
+  Peer with_model = swarm.stranger();
+  with_model.say(checked());
+  with_model.say(wire::Model{7, std::string(1000, 'x')});
+  const auto refusal = with_model.hear<wire::Refusal>();
+  REQUIRE(refusal);
+  CHECK(refusal->code == wire::Refusal::Code::protocol);
+  Peer with_payload = swarm.stranger();
+  with_payload.say(checked());
+  with_payload.offer(0.25, swarm.payload, true);
+  CHECK(with_payload.hear<wire::Refusal>());
+  CHECK(swarm.zero.counts().malformed == 2);
+  swarm.exchange();
+}
+
+TEST_CASE("Strangers of all addresses together are limited", "[transport][tcp][threads]") {
+  Swarm swarm(4, options_of(0).handshakes(1000).handshakes_of_all(8));
+  std::vector<std::unique_ptr<Peer>> held;
+  for (int i = 0; i < 8; ++i) held.push_back(std::make_unique<Peer>(swarm.stranger()));
+  for (int i = 0; i < 4; ++i) swarm.stranger().hear_all();  // hung up on
+  swarm.exchange();
+  held.pop_back();
+  bool is_in = false;
+  while (!is_in) {  // as soon as the node has noticed that one is gone
+    Peer peer = swarm.stranger();
+    peer.say(wire::Hello{.node = 9, .incarnation = 1, .address = ""});
+    is_in = peer.hear<wire::Hello>().has_value();
+  }
+  CHECK(swarm.lines_with("have begun without being let in") == 1);
+}
+
+TEST_CASE("An error in the thread of the network is thrown by the node's next call",
+          "[transport][tcp][threads]") {
+  class Full final : public spdlog::sinks::base_sink<std::mutex> {
+    void sink_it_(const spdlog::details::log_msg&) override {
+      throw std::runtime_error("the disk is full");
+    }
+    void flush_() override {}
+  };
+  auto logger = std::make_shared<spdlog::logger>("test", std::make_shared<Full>());
+  logger->set_error_handler([](const std::string& what) { throw std::runtime_error(what); });
+  Tcp zero(options_of(0).logger(logger));
+  Tcp one(options_of(1).contacts({zero.address()}));
+  REQUIRE(zero.gather(1, give_up));
+  one.crash();  // node 0 has something to say of that
+  const Time deadline = zero.now() + give_up;
+  CHECK_THAT(tests::message_of<std::runtime_error>([&] {
+               while (zero.now() < deadline) {
+                 while (zero.poll()) {
+                 }
+                 zero.wait(deadline);
+               }
+             }),
+             tests::contains("the thread of the network has ended: the disk is full"));
 }
 
 }  // namespace

@@ -26,9 +26,11 @@ inline Hello sample_hello() {
           .incarnation = 1'700'000'000'000'000'000,
           .world_size = 8,
           .probe = true,
+          .asks_members = true,
           .model = 42,
           .earlier_incarnation = 41,
-          .address = "[::1]:4000"};
+          .address = "[::1]:4000",
+          .agreement = "rule\tpersyn(tau 10)\n"};
 }
 
 inline Members sample_members() {
@@ -37,7 +39,7 @@ inline Members sample_members() {
            {2, 12, Presence::lost, true, sample_report(), ""}}};
 }
 
-inline Ping sample_ping() { return {9, true, sample_report(), true, 4, true, 6}; }
+inline Ping sample_ping() { return {9, true, sample_report(), true, 4, true, 6, 7, 8}; }
 
 inline DeliveryBody sample_delivery() {
   DeliveryBody body;

@@ -64,6 +64,8 @@ TEST_CASE("A frame is read as it was written", "[transport][wire][parse]") {
   CHECK(hello.model == 42);
   CHECK(hello.earlier_incarnation == 41);
   CHECK(hello.address == "[::1]:4000");
+  CHECK(hello.asks_members);
+  CHECK(hello.agreement == "rule\tpersyn(tau 10)\n");
 
   CHECK(read_back(Model{7, "a\nb"}).text == "a\nb");
 
@@ -85,6 +87,8 @@ TEST_CASE("A frame is read as it was written", "[transport][wire][parse]") {
   CHECK(ping.activity_epoch == 4);
   CHECK(ping.settled);
   CHECK(ping.expected == 6);
+  CHECK(ping.known == 7);
+  CHECK(ping.connected == 8);
   CHECK(ping.report.version == 17);
   CHECK(ping.report.status.loss_sum == 1.5);
 
@@ -135,7 +139,7 @@ TEST_CASE("A header that breaks a rule is refused, with the value", "[transport]
   bad = good;
   put(bad, 4, std::uint16_t{9});
   CHECK(error_of(bad).rule == WireRule::version);
-  CHECK_THAT(error_of(bad).text(), tests::contains("version 9") && tests::contains("version 3"));
+  CHECK_THAT(error_of(bad).text(), tests::contains("version 9") && tests::contains("version 4"));
 
   for (const int kind : {0, 7, 255}) {
     bad = good;

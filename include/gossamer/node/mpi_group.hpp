@@ -41,7 +41,7 @@ class MpiGroup final : public ProcessGroup<Node, transport::Mpi> {
            const rule::AnyRule& rule, Factory make, std::uint32_t place = 0)
       : Base(options), linger_(options.transport().linger()) {
     const std::uint32_t nodes = communicator->nodes();
-    transport::Mpi mpi(std::move(communicator), options.transport(), place);
+    transport::Mpi mpi(std::move(communicator), detail::agreed(options.transport(), rule), place);
     detail::gather(mpi, nodes - 1, options.rendezvous_timeout());
     this->make_node(std::move(mpi), rule, options.node(), nodes, true, std::move(make));
   }

@@ -181,6 +181,7 @@ class ProcessGroup : public Group<Node> {
                               {"malformed", met.malformed},
                               {"bad_offers", met.bad_offers},
                               {"suspicions", met.suspicions},
+                              {"breaks", met.breaks},
                               {"reconnects", met.reconnects}},
                              peers()});
   }

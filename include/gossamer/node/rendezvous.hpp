@@ -3,6 +3,8 @@
 #pragma once
 
 #include <gossamer/error.hpp>
+#include <gossamer/rule/rule.hpp>
+#include <gossamer/transport/membership/agreement.hpp>
 
 #include <c10/util/StringUtil.h>
 
@@ -10,8 +12,20 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 namespace gossamer::detail {
+
+/// What all members must have in common: what the transport's options say, and the node's own.
+template <class TransportOptions>
+TransportOptions agreed(TransportOptions options, const rule::AnyRule& rule) {
+  const auto limits = options.limits();
+  transport::Agreement all = options.agreement();
+  all.say("rule", rule->agreement());
+  all.say("limit of a link", c10::str(limits.messages, " messages, ", limits.bytes,
+                                      " bytes, a weight of ", limits.weight));
+  return options.agreement(std::move(all));
+}
 
 [[noreturn]] void refuse_rendezvous(auto& transport, const std::string& whom,
                                     std::chrono::milliseconds within) {

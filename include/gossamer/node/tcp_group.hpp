@@ -37,8 +37,10 @@ struct TcpGroupOptions : ProcessGroupOptions<transport::TcpOptions> {
 ///     alone (no world_size, no contacts)         weight 1; others may come
 ///
 /// Threads  as `Group`.
-/// Throws   ConfigError if nobody is there in time, with the last reason; NodeError if a hook
-/// threw.
+/// Throws   ConfigError if nobody is there in time, with the last reason, and at once if a member
+///          refuses the node, since they disagree on what all must have in common: the run, the
+///          world size, the rule with its numbers, limits (`transport::Agreement`); NodeError if a
+///          hook threw, and if founders turn out to have different models, at all of them.
 template <class Node>
 class TcpGroup final : public ProcessGroup<Node, transport::Tcp> {
   using Base = ProcessGroup<Node, transport::Tcp>;
@@ -48,7 +50,7 @@ class TcpGroup final : public ProcessGroup<Node, transport::Tcp> {
   template <class Factory>
   TcpGroup(const TcpGroupOptions& options, const rule::AnyRule& rule, Factory make)
       : Base(options) {
-    transport::Tcp tcp(options.transport());
+    transport::Tcp tcp(detail::agreed(options.transport(), rule));
     const bool is_first_start =
         detail::rendezvous(tcp, options.transport().world_size(),
                            !options.transport().contacts().empty(), options.rendezvous_timeout());

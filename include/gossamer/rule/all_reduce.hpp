@@ -63,6 +63,8 @@ class AllReduce {
     }
   }
 
+  /// Into how many pieces vectors are cut.
+  [[nodiscard]] std::size_t chunks() const noexcept { return pieces_.size(); }
   /// A round is started and its mean not yet there.
   [[nodiscard]] bool waiting() const noexcept { return open_ > 0; }
   /// The last round that was started.

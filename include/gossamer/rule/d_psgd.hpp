@@ -53,6 +53,10 @@ class DPsgd : public Rule {
       : graph_(std::move(graph)), mixing_(mixing) {}
 
   [[nodiscard]] std::string name() const override { return "d_psgd"; }
+  [[nodiscard]] std::string agreement() const override {
+    return c10::str(name(), "(", graph_.agreement(), ", mixing ",
+                    mixing_ == Mixing::before_gradient ? "before" : "after", " the gradient)");
+  }
   [[nodiscard]] bool is_synchronous() const override { return true; }
 
   bool may_step(RuleContext& context) override {

@@ -139,6 +139,13 @@ class BasicEasgd : public Rule {
   [[nodiscard]] std::string name() const override {
     return std::string(Weights::name) + (options_.synchronous() ? "_sync" : "");
   }
+  [[nodiscard]] std::string agreement() const override {
+    const double alpha = options_.alpha();
+    std::string all =
+        c10::str(name(), "(", alpha > 0 ? "alpha " : "beta ", alpha > 0 ? alpha : options_.beta());
+    if (options_.synchronous()) all += c10::str(", tau ", options_.tau());
+    return all + ")";
+  }
   [[nodiscard]] const EasgdOptions& options() const noexcept { return options_; }
 
   bool may_step(RuleContext& context) override {

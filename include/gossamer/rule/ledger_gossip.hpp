@@ -13,6 +13,8 @@
 #include <gossamer/schedule/schedule.hpp>
 #include <gossamer/topology/exponential.hpp>
 
+#include <c10/util/StringUtil.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -82,6 +84,9 @@ class LedgerGossip : public Rule {
   }
 
   [[nodiscard]] std::string name() const override { return "ledger_gossip"; }
+  [[nodiscard]] std::string agreement() const override {
+    return c10::str(name(), "(codec ", codec_->name(), ", ", turns_.agreement(), ")");
+  }
   /// How many links are open.
   [[nodiscard]] std::size_t links() const noexcept { return openings_.links().size(); }
   /// The Z of the link to a peer, for those who look on; null if it is closed.

@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <sstream>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -54,6 +56,25 @@ class Neighbourhoods {
     const auto [known, fresh] = known_.try_emplace(turn);
     if (fresh) known->second = find(members, turn);
     return known->second;
+  }
+
+  /// The same text for graphs whose edges among `looked_at` places are the same, in each of the
+  /// first turns.
+  [[nodiscard]] std::string agreement() const {
+    constexpr topology::Place looked_at = 8;
+    constexpr std::uint64_t most_turns = 64;
+    std::uint64_t sum = 0xcbf29ce484222325U;  // FNV-1a
+    std::vector<topology::Place> out;
+    for (std::uint64_t turn = 0; turn < std::min(graph_->period(looked_at), most_turns); ++turn) {
+      for (topology::Place place = 0; place < looked_at; ++place) {
+        graph_->neighbours(place, looked_at, turn, out);
+        out.push_back(looked_at);  // the end of a row
+        for (const topology::Place to : out) sum = (sum ^ to) * 0x100000001b3U;
+      }
+    }
+    std::ostringstream text;
+    text << "graph " << std::hex << sum;
+    return text.str();
   }
 
  private:

@@ -5,6 +5,8 @@
 #include <gossamer/rule/all_reduce.hpp>
 #include <gossamer/rule/rule.hpp>
 
+#include <c10/util/StringUtil.h>
+
 #include <cstdint>
 #include <span>
 #include <string>
@@ -40,6 +42,9 @@ class PerSyn : public Rule {
   }
 
   [[nodiscard]] std::string name() const override { return "persyn"; }
+  [[nodiscard]] std::string agreement() const override {
+    return c10::str(name(), "(tau ", tau_, ", chunks ", average_.chunks(), ")");
+  }
   [[nodiscard]] bool is_synchronous() const override { return true; }
 
   bool may_step(RuleContext& context) override {

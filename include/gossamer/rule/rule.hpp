@@ -47,6 +47,10 @@ class Rule {
 
   /// As records, checkpoints and messages to the user call it.
   [[nodiscard]] virtual std::string name() const = 0;
+  /// What the rules of all nodes must have in common: the name, with the numbers that must be equal
+  /// for nodes to understand each other or not to wait for ever. Nodes that say different things do
+  /// not meet. Numbers that each node may choose for itself (how often it pushes) are not in it.
+  [[nodiscard]] virtual std::string agreement() const { return name(); }
   /// The rule acts between gradient and apply, so the node must have these halves.
   [[nodiscard]] virtual bool needs_gradient_hook() const { return false; }
   /// All nodes take the same number of steps, since each waits for all others.

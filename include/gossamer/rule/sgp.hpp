@@ -10,6 +10,8 @@
 #include <gossamer/rule/rule.hpp>
 #include <gossamer/topology/exponential.hpp>
 
+#include <c10/util/StringUtil.h>
+
 #include <cstdint>
 #include <span>
 #include <string>
@@ -49,6 +51,9 @@ class Sgp : public Rule {
       : graph_(std::move(graph)), overlap_(overlap) {}
 
   [[nodiscard]] std::string name() const override { return overlap_ > 0 ? "osgp" : "sgp"; }
+  [[nodiscard]] std::string agreement() const override {
+    return c10::str(name(), "(", graph_.agreement(), ", overlap ", overlap_, ")");
+  }
   [[nodiscard]] bool is_synchronous() const override { return true; }
   [[nodiscard]] bool weight_follows_model() const override { return true; }
 

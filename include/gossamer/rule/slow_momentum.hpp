@@ -81,6 +81,10 @@ class SlowMo : public Rule {
   }
 
   [[nodiscard]] std::string name() const override { return name_; }
+  [[nodiscard]] std::string agreement() const override {
+    return c10::str(name_, "(", base_->agreement(), ", tau ", tau_, ", alpha ", alpha_, ", beta ",
+                    beta_, averages_ ? ")" : ", no average)");
+  }
   [[nodiscard]] bool needs_gradient_hook() const override { return base_->needs_gradient_hook(); }
   [[nodiscard]] bool is_synchronous() const override {
     return averages_ || base_->is_synchronous();

@@ -6,6 +6,8 @@
 #include <gossamer/rule/rule.hpp>
 #include <gossamer/rule/sub_rule_context.hpp>
 
+#include <c10/util/StringUtil.h>
+
 #include <cstdint>
 #include <span>
 #include <string>
@@ -38,6 +40,10 @@ class SwitchAfter : public Rule {
   }
 
   [[nodiscard]] std::string name() const override { return name_; }
+  [[nodiscard]] std::string agreement() const override {
+    return c10::str(name_, "(", sub_rules_[0]->agreement(), " for ", steps_, " steps, then ",
+                    sub_rules_[1]->agreement(), ")");
+  }
   [[nodiscard]] bool needs_gradient_hook() const override {
     return sub_rules_[0]->needs_gradient_hook() || sub_rules_[1]->needs_gradient_hook();
   }

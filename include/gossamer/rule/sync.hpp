@@ -5,6 +5,8 @@
 #include <gossamer/rule/all_reduce.hpp>
 #include <gossamer/rule/rule.hpp>
 
+#include <c10/util/StringUtil.h>
+
 #include <cstdint>
 #include <span>
 #include <string>
@@ -35,6 +37,9 @@ class Sync : public Rule {
   }
 
   [[nodiscard]] std::string name() const override { return "sync"; }
+  [[nodiscard]] std::string agreement() const override {
+    return c10::str(name(), "(chunks ", average_.chunks(), ")");
+  }
   [[nodiscard]] bool needs_gradient_hook() const override { return true; }
   [[nodiscard]] bool is_synchronous() const override { return true; }
 

@@ -129,6 +129,7 @@ class Network {
   }
 
   std::uint64_t frames = 0;
+  std::uint64_t entries = 0;  // of members, in all of these
 
  private:
   struct End {
@@ -197,6 +198,9 @@ class Network {
       End& end = found->second.ends[id % 2];
       end.last = std::max(end.last, now_ + way());
       ++frames;
+      if (const auto* members = std::get_if<wire::Members>(&*body)) {
+        entries += members->entries.size();
+      }
       auto shared = std::make_shared<wire::Body>(through_bytes(std::move(*body)));
       plans_.emplace(end.last, [this, number, id, shared] { arrive(number, id ^ 1U, *shared); });
     }

@@ -38,6 +38,8 @@ class NeighbourTurns {
   void take(PeerId peer) { last_[peer] = turn_; }
   void forget(PeerId peer) { last_.erase(peer); }
 
+  [[nodiscard]] std::string agreement() const { return graph_.agreement(); }
+
   void checkpoint(Archive& archive) {
     std::vector<PeerId> peers;
     std::vector<std::uint64_t> turns;

@@ -50,6 +50,10 @@ class Admission {
     if (peer.node == m_.self() && peer.incarnation == m_.options.incarnation) {
       return meet_self(line);
     }
+    if (line.dialed && peer.earlier_incarnation > m_.options.incarnation && m_.links.empty() &&
+        !m_.closing) {
+      return begin_later(line);
+    }
     if (!may_enter(line)) return;
     const RosterEntry* entry = m_.roster.find(peer.node);
     const bool checked =
@@ -91,21 +95,24 @@ class Admission {
     compare(line);
   }
 
-  /// The node says what model it has. Throws ConfigError if that of a peer is another.
+  /// The node says what model it has. Throws ConfigError if that of a peer is another, unless it is
+  /// the peer that is turned away.
   void set_model_layout(const std::string& model) {
     for (const auto& [peer, other] : m_.other_models) {
       const std::string difference = first_difference(model, other);
-      if (!difference.empty()) throw ConfigError(different(peer, difference));
+      if (!difference.empty() && m_.must_have_one_model_with(peer)) {
+        throw ConfigError(different(peer, difference));
+      }
     }
     m_.model = model;
     m_.model_mark = wire::fingerprint(model);
-    m_.other_models.clear();
     for (auto& [id, line] : m_.lines) {
       if (!line.up()) continue;
       line.model_due = true;
       m_.speak(line);
       compare(line);
     }
+    m_.other_models.clear();
   }
 
   /// Says why, and closes. The reason is noted once per incarnation of a peer and topic, which is
@@ -114,10 +121,14 @@ class Admission {
               std::optional<MembershipTopic> topic = std::nullopt) {
     if (line.state == Connection::State::closing) return;
     ++m_.counts.refused;
+    if (RosterEntry* entry = m_.roster.find(line.hello.node)) entry->refused = true;
     const MembershipTopic its_own{MembershipTopic::What::refused, static_cast<int>(code)};
     m_.note_once(line.hello.node, line.hello.incarnation, topic.value_or(its_own),
                  m_.name() + ": " + why);
     line.refusal = wire::Refusal{code, m_.name() + ": " + why};
+    if (code == wire::Refusal::Code::agreement || code == wire::Refusal::Code::run) {
+      m_.last_refusal = MembershipState::printable(why);
+    }
     close(line);
   }
 
@@ -125,15 +136,19 @@ class Admission {
   void refused(Connection& line, const wire::Refusal& refusal) {
     using Code = wire::Refusal::Code;
     ++m_.counts.refused;
+    if (RosterEntry* entry = m_.roster.find(line.hello.node)) entry->refused = true;
     std::string text = MembershipState::printable(refusal.text);
+    if (refusal.code == Code::run) text += "; this one is of run \"" + m_.options.run + "\"";
     m_.note_once(line.hello.node, line.hello.incarnation,
                  {MembershipTopic::What::refused_by_peer, static_cast<int>(refusal.code)},
                  m_.name() + " was refused: " + text);
     const bool asked = line.dialed && line.dial.why != DialAttempt::Why::probe;
     // An unauthenticated peer cannot stop a run that begins; what may pass is tried again.
-    const bool fatal = (asked && refusal.code == Code::run) ||
-                       ((asked || line.up()) && refusal.code == Code::model);
-    if (fatal && m_.peers.empty() && m_.trouble.empty()) m_.trouble = text;
+    const bool disagrees = refusal.code == Code::run || refusal.code == Code::agreement;
+    const bool fatal = disagrees ? asked && m_.is_beginning()
+                                 : refusal.code == Code::model && line.up() &&
+                                       m_.must_have_one_model_with(line.hello.node);
+    if (fatal && m_.trouble.empty()) m_.trouble = text;
     m_.last_refusal = std::move(text);
     close(line);
   }
@@ -142,7 +157,7 @@ class Admission {
   void close(Connection& line) {
     line.state = Connection::State::closing;
     if (KnownPeer* peer = m_.link(line.hello.node); peer != nullptr && peer->line == line.id) {
-      peer->line = 0;
+      m_.detach(line.hello.node, *peer);
     }
     m_.speak(line);
   }
@@ -150,6 +165,8 @@ class Admission {
   std::vector<DialAttempt> probes_due;
 
  private:
+  static constexpr auto contact = DialAttempt::Why::contact;
+
   void meet_self(Connection& line) {
     line.welcome = true;
     if (!line.dialed) line.hello_due = true;  // so that the other end learns it, too
@@ -158,6 +175,20 @@ class Admission {
     }
     line.state = Connection::State::closing;
     m_.speak(line);
+  }
+
+  /// Somebody has met a later incarnation of this node, which has met nobody yet: the clock of the
+  /// machine was set back. The next call is from the one after that.
+  void begin_later(Connection& line) {
+    const std::uint64_t later = line.hello.earlier_incarnation;
+    if (later >= ~std::uint64_t{0} - 1) {
+      return refuse(line, wire::Refusal::Code::protocol, "no incarnation can follow that one");
+    }
+    m_.options.incarnation = later + 1;
+    m_.delivery = Delivery(m_.self(), later + 1, m_.options.limits);
+    for (auto& [id, other] : m_.lines) {
+      if (other.state != Connection::State::closing) close(other);
+    }
   }
 
   /// Somebody is at the address that a newcomer had given.
@@ -181,27 +212,29 @@ class Admission {
   bool may_enter(Connection& line) {
     using Code = wire::Refusal::Code;
     const wire::Hello& peer = line.hello;
+    if (std::string difference = disagreement(peer); !difference.empty()) {
+      const std::string at = peer.address.empty() ? std::string() : " at " + peer.address;
+      refuse(line, Code::agreement,
+             "node " + std::to_string(peer.node) + at + " was refused: " + difference);
+      return false;
+    }
     const std::string number = "number " + std::to_string(peer.node);
     if (peer.node == m_.self()) {
       refuse(line, Code::number_taken, number + " is this node's own; give each node another one");
       return false;
     }
-    const RosterEntry* entry = m_.roster.find(peer.node);
-    if (entry == nullptr && m_.roster.is_full()) {
-      refuse(line, Code::protocol,
-             "it knows " + std::to_string(Roster::most) + " members, and can keep no more");
-      return false;
-    }
-    if (entry != nullptr && entry->incarnation > peer.incarnation) {
+    const KnownPeer* link = m_.link(peer.node);
+    if (link != nullptr && link->incarnation > peer.incarnation) {
+      line.hello_due = !line.dialed;  // which says what that one was
       refuse(line, Code::stale,
              "a later incarnation of node " + std::to_string(peer.node) +
                  " was met already; start it anew");
       return false;
     }
-    const KnownPeer* link = m_.link(peer.node);
-    if (link != nullptr && link->line != 0 && link->incarnation != peer.incarnation) {
+    if (link != nullptr && link->incarnation != peer.incarnation && !is_free(*link, line)) {
+      const RosterEntry* entry = m_.roster.find(peer.node);
       refuse(line, Code::number_taken,
-             number + " is taken by a live node at " + entry->address +
+             number + " is taken by a live node at " + (entry ? entry->address : std::string()) +
                  "; give each node another one, or wait until the other is gone");
       return false;
     }
@@ -212,18 +245,39 @@ class Admission {
     return true;
   }
 
+  /// Whether the number of a node that was met is free for another incarnation: that one has left,
+  /// or was taken for dead, or the other one is where that one was. While only its connection is
+  /// gone, it may come back.
+  [[nodiscard]] bool is_free(const KnownPeer& earlier, const Connection& line) const {
+    if (earlier.line != 0) return false;
+    const bool is_there = line.dialed && line.dial.why == DialAttempt::Why::member &&
+                          line.dial.node == line.hello.node;
+    return earlier.left || !earlier.known || is_there;
+  }
+
+  /// In what the peer differs from this node that must be the same; empty: in nothing. World sizes
+  /// are compared between those with which the run begins.
+  [[nodiscard]] std::string disagreement(const wire::Hello& peer) const {
+    const std::uint32_t own = m_.options.world_size;
+    if (peer.world_size != 0 && own != 0 && m_.self() < own && peer.world_size != own) {
+      return "its world size is " + std::to_string(peer.world_size) + ", here it is " +
+             std::to_string(own);
+    }
+    return m_.options.agreement.difference(peer.agreement);
+  }
+
   /// The peer belongs here.
   void enter(Connection& line, Time now) {
     if (!may_enter(line)) return;  // things may have changed while it was probed
     const wire::Hello& hello = line.hello;
-    wire::Entry news;
-    news.node = hello.node;
-    news.incarnation = hello.incarnation;
-    news.address = hello.address;
-    if (m_.roster.merge(news) == Roster::Change::presence) m_.spread(hello.node, line.id);
-    if (RosterEntry* entry = m_.roster.find(hello.node); entry->presence == wire::Presence::lost) {
-      entry->presence = wire::Presence::live;
+    RosterEntry* entry = m_.roster.meet(hello.node, hello.incarnation, hello.address);
+    if (entry == nullptr) {
+      return refuse(
+          line, wire::Refusal::Code::protocol,
+          "it knows " + std::to_string(Roster::most) + " live members, and can keep no more");
     }
+    // One that comes by a roster calls on all that are there; who has only one contact does not.
+    if (hello.asks_members) m_.spread(hello.node, line.id);
     if (hello.earlier_incarnation != m_.options.incarnation) {
       m_.earlier_incarnation = std::max(m_.earlier_incarnation, hello.earlier_incarnation);
     }
@@ -232,7 +286,8 @@ class Admission {
     line.hello_due = !line.dialed;
     const bool told = !line.dialed || line.told == m_.model_mark;
     line.model_due = m_.model_mark != 0 && !(told && hello.model == m_.model_mark);
-    line.all_members_due = line.ping_due = true;
+    line.list_due = hello.asks_members || (line.dialed && line.dial.why == contact);
+    line.ping_due = true;
     m_.speak(line);
     if (!prefer(line)) return;
     KnownPeer& peer = m_.links[hello.node];
@@ -244,7 +299,7 @@ class Admission {
       peer.known = known;
       m_.delivery.admit(hello.node);
     }
-    peer.line = line.id;
+    m_.attach(hello.node, peer, line.id);
     peer.heard = peer.moved = now;
     peer.tries = 0;
     m_.delivery.resend(hello.node);
@@ -271,6 +326,9 @@ class Admission {
     if (!line.up() || m_.model_mark == 0 || theirs == 0) return;
     if (theirs == m_.model_mark) {
       m_.other_models.erase(line.hello.node);
+      if (KnownPeer* peer = m_.link(line.hello.node)) peer->matched = true;
+      if (RosterEntry* entry = m_.roster.find(line.hello.node)) entry->refused = false;
+      m_.any_matched = true;
       m_.delivery.resend(line.hello.node);
       return m_.mark_dirty(line.hello.node);
     }
@@ -278,7 +336,7 @@ class Admission {
     if (other == m_.other_models.end()) return;  // it is on its way
     const std::string why = different(line.hello.node, first_difference(m_.model, other->second));
     m_.other_models.erase(other);
-    if (m_.peers.empty() && m_.trouble.empty()) m_.trouble = why;
+    if (m_.must_have_one_model_with(line.hello.node) && m_.trouble.empty()) m_.trouble = why;
     refuse(line, wire::Refusal::Code::model, why);
   }
 

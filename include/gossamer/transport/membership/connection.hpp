@@ -55,12 +55,16 @@ struct Connection {
   bool listed = false;  ///< among those that have something to say
   bool hello_due = false;
   bool model_due = false;
-  std::uint64_t told = 0;  ///< the model of which the peer was told
-  bool all_members_due = false;
+  std::uint64_t told = 0;          ///< the model of which the peer was told
+  bool list_due = false;           ///< all that is new since `listed_until`, be it nothing
+  std::uint64_t listed_until = 0;  ///< `Roster::changes()` when the peer was last told
   std::set<PeerId> members_due;
+  std::uint64_t their_known = 0;      ///< as the peer said last: see `wire::Ping`
+  std::uint64_t their_connected = 0;  ///< the same
   bool answer_due = false;
   std::uint64_t answer = 0;  ///< the number of the last ping
   bool ping_due = false;
+  Time pinged{0};           ///< when a ping was last due, whatever else was said
   bool has_listed = false;  ///< the peer has said whom it knows
   std::optional<wire::Refusal> refusal;
 
@@ -71,6 +75,8 @@ struct Connection {
 struct KnownPeer {
   LineId line = 0;                ///< the connection in use; 0: none
   std::uint64_t incarnation = 0;  ///< the incarnation that was met last
+  std::string address;            ///< where it can be dialed, while it is connected
+  bool matched = false;           ///< its model was found to be the same
   bool known = false;             ///< among the node's peers
   bool met = false;               ///< it was, at some time
   bool left = false;              ///< it has said its last word

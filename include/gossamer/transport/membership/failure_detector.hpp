@@ -5,7 +5,10 @@
 #include <gossamer/transport/membership/admission.hpp>
 #include <gossamer/transport/membership/state.hpp>
 
+#include <c10/util/StringUtil.h>
+
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -88,25 +91,35 @@ class FailureDetector {
     ++m_.counts.bad_offers;
     const PeerId id = line.hello.node;
     handshake_.refuse(line, wire::Refusal::Code::offer, why);
-    suspect(id);
+    suspect(id, "it sent a message that nobody would take");
   }
 
-  /// A peer is taken for dead.
-  void suspect(PeerId id) {
+  /// A peer is taken for dead, for a reason that is said.
+  void suspect(PeerId id, const std::string& why) {
     KnownPeer* peer = m_.link(id);
     if (peer == nullptr) return;
-    if (peer->known) ++m_.counts.suspicions;
+    if (peer->known) {
+      ++m_.counts.suspicions;
+      m_.note_first(id, peer->incarnation, {MembershipTopic::What::suspected},
+                    m_.name() + ": node " + std::to_string(id) + " is taken for dead: " + why);
+    }
     m_.delivery.declare_dead(id);
     m_.mark_dirty(id);
-    if (RosterEntry* entry = m_.roster.find(id); entry->presence == wire::Presence::live) {
+    RosterEntry* entry = m_.roster.find(id);
+    if (entry != nullptr && entry->presence == wire::Presence::live) {
       entry->presence = wire::Presence::lost;
+      m_.roster.touch(*entry);
+      m_.to_dial.insert(id);
     }
     if (Connection* line = m_.line(peer->line)) handshake_.close(*line);
   }
 
   /// A peer has said its last word.
   void mark_left(PeerId id) {
-    if (RosterEntry* entry = m_.roster.find(id)) entry->presence = wire::Presence::left;
+    if (RosterEntry* entry = m_.roster.find(id)) {
+      entry->presence = wire::Presence::left;
+      m_.roster.touch(*entry);
+    }
     if (KnownPeer* peer = m_.link(id)) peer->left = true;
     m_.delivery.forget(id);
     m_.mark_dirty(id);
@@ -118,7 +131,7 @@ class FailureDetector {
       if (peer.left) continue;
       Connection* line = m_.line(peer.line);
       if (now - peer.heard >= timers.dead_after && (peer.known || line != nullptr)) {
-        suspect(id);
+        suspect(id, "nothing was heard of it for " + in_seconds(now - peer.heard) + " s");
         continue;
       }
       const std::uint64_t progress = m_.inner(id).progress();
@@ -143,6 +156,9 @@ class FailureDetector {
   }
 
  private:
+  static std::string in_seconds(Time time) {
+    return c10::str(std::chrono::duration<double>(time).count());
+  }
   [[nodiscard]] bool have_one_model(const Connection& line) const {
     return m_.model_mark != 0 && line.hello.model == m_.model_mark;
   }

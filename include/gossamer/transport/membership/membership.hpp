@@ -3,13 +3,15 @@
 #pragma once
 
 #include <gossamer/error.hpp>
-#include <gossamer/transport/delivery/ledger.hpp>
 #include <gossamer/transport/membership/admission.hpp>
 #include <gossamer/transport/membership/dialer.hpp>
 #include <gossamer/transport/membership/failure_detector.hpp>
 #include <gossamer/transport/membership/options.hpp>
+#include <gossamer/transport/membership/roster_gossip.hpp>
+#include <gossamer/transport/membership/speaker.hpp>
 #include <gossamer/transport/membership/state.hpp>
 #include <gossamer/transport/membership/termination_detector.hpp>
+#include <gossamer/transport/membership/view.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -23,18 +25,6 @@
 
 namespace gossamer::transport {
 
-/// What a member knows of one peer, for those who look on.
-struct MembershipView {
-  PeerId peer = 0;
-  std::string address;
-  wire::Presence presence = wire::Presence::live;
-  bool connected = false;
-  Time round_trip{0};           ///< 0: not measured yet
-  double bytes_per_second = 0;  ///< of messages to it; 0: not measured yet
-  Counters status;
-  Ledger ledger;  ///< with the incarnation that was met last
-};
-
 /// Holds a node's `Delivery` and decides whom to dial, whom to believe, who is dead, and when all
 /// is over. It knows no socket, no thread and no clock: whoever has these (TCP, MPI, a test) tells
 /// it what happens and what time it is, and writes what it has to say:
@@ -45,15 +35,16 @@ struct MembershipView {
 /// After each call of either kind there may be more to do. The other members are those of the
 /// transport contract; `wait()` is up to whoever has a clock.
 ///
-///     member/handshake  who belongs here       member/links  frames of `Delivery`, time-outs
-///     member/dialer     whom to dial, when     member/calm   whether all is over
-///     member/roster     who there is           member/state  what they share
+///     admission         who belongs here       failure_detector      frames, time-outs
+///     dialer            whom to dial, when     termination_detector  whether all is over
+///     roster            who there is           roster_gossip         who tells whom of it
+///     state             what they share        speaker               what is said next on a line
 ///
 /// Threads  one at a time. `peers()` may be read beside other calls than `poll()`.
 /// Errors   ConfigError from the constructor and from `set_model_layout()`.
-class Membership {
+class Membership : public MembershipObserver {
  public:
-  explicit Membership(MembershipOptions options) : m_(std::move(options)) {}
+  explicit Membership(MembershipOptions options) : MembershipObserver(std::move(options)) {}
   Membership(const Membership&) = delete;
   Membership& operator=(const Membership&) = delete;
 
@@ -173,7 +164,7 @@ class Membership {
   }
   /// The last word, on all lines.
   void go() {
-    gone_ = true;
+    speaker_.gone = true;
     for (auto& [id, line] : m_.lines) {
       if (!line.up()) line.state = Connection::State::closing;
       m_.speak(line);
@@ -229,7 +220,7 @@ class Membership {
     m_.note_once(node, line->hello.incarnation, {MembershipTopic::What::stalled},
                  m_.name() + ": node " + std::to_string(node) +
                      " does not read what is written to it, and is taken for dead");
-    suspect(node);
+    suspect(node, "it does not read what is written to it");
   }
   /// A connection is gone.
   void disconnected(LineId id, const std::string& why, Time now) {
@@ -243,8 +234,12 @@ class Membership {
     if (line.dialed && !answered) dialer_.failed(line.dial, why, now);
     KnownPeer* peer = m_.link(line.hello.node);
     if (answered && peer != nullptr && peer->line == id) {
-      peer->line = 0;
-      dialer_.expedite(line.hello.node);
+      m_.detach(line.hello.node, *peer);
+      if (!peer->left && !m_.closing) {
+        ++m_.counts.breaks;
+        m_.note(false, m_.name() + ": the connection to node " + std::to_string(line.hello.node) +
+                           " is broken: " + why);
+      }
     }
     calm_.look();
   }
@@ -254,14 +249,14 @@ class Membership {
     dialer_.failed(dial, why, now, is_local);
     const KnownPeer* peer = m_.link(dial.node);
     if (dial.why == DialAttempt::Why::member && refused && peer != nullptr && peer->line == 0) {
-      links_.suspect(dial.node);
+      links_.suspect(dial.node, "nobody listens at " + dial.address + " any more");
     }
     say_farewell();
     calm_.look();
   }
   /// Somebody who must know says that the peer is gone.
-  void suspect(PeerId peer) {
-    links_.suspect(peer);
+  void suspect(PeerId peer, const std::string& why = "it is known to be gone") {
+    links_.suspect(peer, why);
     say_farewell();
     calm_.look();
   }
@@ -277,16 +272,15 @@ class Membership {
       if (line.state != Connection::State::up && now - line.since >= timers.handshake) {
         line.refusal.reset();
         handshake_.close(line);
-      } else if (line.up() && now - line.said >= timers.heartbeat) {
+      } else if (line.up() && (now - line.said >= timers.heartbeat ||
+                               now - line.pinged >= RosterGossip::list_every * timers.heartbeat)) {
+        line.pinged = now;
         line.ping_due = true;
         m_.speak(line);
       }
     }
     links_.tick(now);
-    if (now >= next_list_) {
-      next_list_ = now + 10 * timers.heartbeat;
-      tell_somebody_all();
-    }
+    rosters_.tick(now);
     say_farewell();
     calm_.look();
   }
@@ -307,7 +301,7 @@ class Membership {
   std::optional<wire::Body> next(LineId id, Time now) {
     Connection* line = m_.line(id);
     if (line == nullptr) return std::nullopt;
-    std::optional<wire::Body> body = say(*line, now);
+    std::optional<wire::Body> body = speaker_.next(*line, now);
     line->busy = body.has_value();
     if (body) line->said = now;
     return body;
@@ -318,67 +312,25 @@ class Membership {
     return line == nullptr || line->state == Connection::State::closing;
   }
 
+  /// Whether the peer of a line was let in.
+  [[nodiscard]] bool is_admitted(LineId id) {
+    const Connection* line = m_.line(id);
+    return line != nullptr && line->up();
+  }
   /// Whether the peer of a line was let in, or had only come to look.
   [[nodiscard]] bool is_welcome(LineId id) {
     const Connection* line = m_.line(id);
     return line != nullptr && line->welcome;
   }
 
-  // What can be seen.
+  // What can be seen: see also `MembershipObserver`.
 
-  [[nodiscard]] const MembershipCounts& counts() const { return m_.counts; }
+  [[nodiscard]] const std::string& last_failure() const { return dialer_.last_failure; }
   /// What the user should know, and was not told yet.
   std::vector<MembershipNote> notes() { return std::exchange(m_.notes, {}); }
-  /// Why the node cannot take part; empty if it can.
-  [[nodiscard]] const std::string& trouble() const { return m_.trouble; }
-  [[nodiscard]] const std::string& last_refusal() const { return m_.last_refusal; }
-  [[nodiscard]] const std::string& last_failure() const { return dialer_.last_failure; }
-  /// Whether a peer has met an earlier incarnation of this node.
-  [[nodiscard]] bool had_earlier_incarnation() const { return m_.earlier_incarnation != 0; }
-  [[nodiscard]] const MembershipOptions& options() const { return m_.options; }
-  /// How many others have taken part, those who have left included.
-  [[nodiscard]] std::size_t met() const {
-    const auto& all = m_.roster.entries();
-    return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), [this](const auto& one) {
-      const auto link = m_.links.find(one.first);
-      return one.second.presence == wire::Presence::left ||
-             (link != m_.links.end() && link->second.met);
-    }));
-  }
-  /// Whether the peer has been heard of, by anybody who was let in.
-  [[nodiscard]] bool is_listed(PeerId peer) const { return m_.roster.find(peer) != nullptr; }
-  /// Whether the peer is among the node's, or will be when the node has polled.
-  [[nodiscard]] bool knows(PeerId peer) const {
-    const auto at = m_.links.find(peer);
-    return at != m_.links.end() && at->second.known;
-  }
-  [[nodiscard]] bool is_connected(PeerId peer) const {
-    const auto at = m_.links.find(peer);
-    return at != m_.links.end() && at->second.line != 0;
-  }
-  /// Bytes per second of messages to the peer; 0: not measured yet.
-  [[nodiscard]] double speed(PeerId peer) const {
-    const auto link = m_.links.find(peer);
-    return link != m_.links.end() ? link->second.speed.bytes_per_second() : 0;
-  }
-  /// All members that were ever heard of. O(members + messages that wait).
-  [[nodiscard]] std::vector<MembershipView> view() const {
-    std::vector<MembershipView> all;
-    for (const auto& [id, entry] : m_.roster.entries()) {
-      MembershipView view;
-      view.peer = id;
-      view.address = entry.address;
-      view.presence = entry.presence;
-      view.status = entry.report.status;
-      if (const auto link = m_.links.find(id); link != m_.links.end()) {
-        view.connected = link->second.line != 0;
-        view.round_trip = link->second.round_trip;
-        view.bytes_per_second = link->second.speed.bytes_per_second();
-        view.ledger = m_.delivery.ledger(id);
-      }
-      all.push_back(std::move(view));
-    }
-    return all;
+  /// Nothing is carried any more. Said by whoever carries.
+  void fail(std::string why) {
+    if (m_.failure.empty()) m_.failure = std::move(why);
   }
   /// Pings all peers, after what is to be said before: when they have answered, they have heard it.
   void ping_all() {
@@ -387,13 +339,6 @@ class Membership {
       line.ping_due = true;
       m_.speak(line);
     }
-  }
-  [[nodiscard]] bool all_answered() const {
-    return std::all_of(m_.links.begin(), m_.links.end(), [this](const auto& entry) {
-      const auto line = m_.lines.find(entry.second.line);
-      return line == m_.lines.end() ||
-             (!line->second.ping_due && entry.second.answered == entry.second.pinged);
-    });
   }
   /// A number that changes whenever something happens but pings and ticks.
   [[nodiscard]] std::uint64_t activity() const { return activity_; }
@@ -411,6 +356,7 @@ class Membership {
       return handshake_.refuse(line, wire::Refusal::Code::protocol,
                                "an incarnation must be at least 1, got 0");
     }
+    if (line.state != Connection::State::greeting) return;
     handshake_.hello(line, std::move(hello), now);
     if (line.dialed && line.dial.why != DialAttempt::Why::probe) {
       if (line.hello.node == self() && line.hello.incarnation == m_.options.incarnation) {
@@ -425,34 +371,20 @@ class Membership {
   }
   void take(Connection& line, wire::DeliveryBody body, Time now) {
     if (!line.up()) return;
-    hear_report(line, body.report);
+    rosters_.hear_report(line, body.report);
     links_.receive(line, std::move(body), now);
   }
   void take(Connection& line, const wire::Refusal& refusal, Time /*now*/) {
     handshake_.refused(line, refusal);
   }
   void take(Connection& line, const wire::Members& members, Time /*now*/) {
-    if (!line.up()) return;
-    if (!std::exchange(line.has_listed, true)) notice_other_swarm(line, members);
-    for (const wire::Entry& entry : members.entries) {
-      if (entry.node == self()) {
-        if (entry.incarnation > m_.options.incarnation) {
-          m_.note_once(self(), entry.incarnation, {MembershipTopic::What::same_number},
-                       m_.name() + ": another node with this number runs at " + entry.address +
-                           "; give each node its own");
-        }
-        continue;
-      }
-      if (entry.incarnation == 0) continue;
-      if (m_.roster.merge(entry) == Roster::Change::presence) m_.spread(entry.node, line.id);
-      if (entry.node == line.hello.node && entry.presence == wire::Presence::left) {
-        links_.mark_left(entry.node);
-      }
-    }
+    if (rosters_.receive(line, members)) links_.mark_left(line.hello.node);
   }
   void take(Connection& line, const wire::Ping& ping, Time now) {
     if (!line.up()) return;
-    hear_report(line, ping.report);
+    rosters_.hear_report(line, ping.report);
+    line.their_known = ping.known;
+    line.their_connected = ping.connected;
     if (!ping.answer) {
       line.answer_due = true;
       line.answer = std::max(line.answer, ping.number);
@@ -464,80 +396,6 @@ class Membership {
     if (ping.answer && ping.number == peer->pinged) peer->round_trip = now - peer->pinged_at;
     calm_.hear(*peer, ping, ping.answer ? ping.number : 0);
   }
-  void hear_report(const Connection& line, const wire::Report& report) {
-    if (RosterEntry* entry = m_.roster.find(line.hello.node)) m_.roster.hear(*entry, report);
-  }
-
-  std::optional<wire::Body> say(Connection& line, Time now) {
-    if (std::exchange(line.hello_due, false)) {
-      line.told = m_.model_mark;
-      return hello_to(line);
-    }
-    if (std::exchange(line.model_due, false)) {
-      const bool same = line.hello.model == m_.model_mark;
-      return wire::Model{m_.model_mark, same ? std::string() : m_.model};
-    }
-    if (line.refusal) return wire::Body(*std::exchange(line.refusal, std::nullopt));
-    if (!line.up()) return std::nullopt;
-    if (std::exchange(line.all_members_due, false)) {
-      line.members_due.clear();
-      wire::Members all{{m_.own_entry()}};
-      for (const auto& [id, entry] : m_.roster.entries()) {
-        if (all.entries.size() < wire::Members::most) all.entries.push_back(entry);
-      }
-      return all;
-    }
-    if (!line.members_due.empty()) {
-      wire::Members some;
-      for (const PeerId id : std::exchange(line.members_due, {})) {
-        if (const RosterEntry* entry = m_.roster.find(id)) some.entries.push_back(*entry);
-      }
-      return some;
-    }
-    if (std::exchange(line.answer_due, false)) return ping_to(line, line.answer, true);
-    if (auto body = links_.next(line, now)) return std::move(*body);
-    if (std::exchange(line.ping_due, false)) {
-      ++m_.pings;
-      if (KnownPeer* peer = m_.link(line.hello.node)) {
-        peer->pinged = m_.pings;
-        peer->pinged_at = now;
-      }
-      return ping_to(line, m_.pings, false);
-    }
-    if (!gone_) return std::nullopt;
-    wire::Members farewell{{m_.own_entry()}};
-    farewell.entries.front().presence = wire::Presence::left;
-    handshake_.close(line);
-    return farewell;
-  }
-
-  wire::Hello hello_to(const Connection& line) const {
-    wire::Hello hello;
-    hello.node = self();
-    hello.incarnation = m_.options.incarnation;
-    hello.world_size = m_.options.world_size;
-    hello.probe = line.dialed ? line.dial.why == DialAttempt::Why::probe : line.hello.probe;
-    hello.model = m_.model_mark;
-    hello.address = hello.probe ? std::string() : m_.options.address;
-    const bool known = !line.dialed || line.dial.why == DialAttempt::Why::member;
-    const RosterEntry* peer = m_.roster.find(line.dialed ? line.dial.node : line.hello.node);
-    if (known && peer != nullptr) {
-      hello.earlier_incarnation = peer->incarnation != line.hello.incarnation
-                                      ? peer->incarnation
-                                      : peer->earlier_incarnation;
-    }
-    return hello;
-  }
-
-  wire::Ping ping_to(const Connection& line, std::uint64_t number, bool answer) const {
-    const auto peer = m_.links.find(line.hello.node);
-    const bool knows = peer != m_.links.end() && peer->second.known;
-    wire::Ping ping{number, answer, m_.own, calm_.calm() && knows, calm_.activity_epoch()};
-    ping.settled = ping.calm && calm_.settled();
-    if (knows) ping.expected = peer->second.expected;
-    return ping;
-  }
-
   /// What a leaver does after each frame: takes back what comes.
   void say_farewell() {
     if (!m_.closing) return;
@@ -557,52 +415,14 @@ class Membership {
     return reason == Reason::left && peer != m_.links.end() ? peer->second.reason : reason;
   }
 
-  void tell_somebody_all() {
-    std::vector<Connection*> up;
-    for (auto& [id, line] : m_.lines) {
-      if (line.up()) up.push_back(&line);
-    }
-    if (up.empty()) return;
-    Connection& one = *up[m_.random.below(static_cast<std::uint32_t>(up.size()))];
-    one.all_members_due = true;
-    m_.speak(one);
-  }
-
-  /// Two groups of one run that knew nothing of each other: somebody forgot a contact.
-  void notice_other_swarm(const Connection& line, const wire::Members& theirs) {
-    const PeerId peer = line.hello.node;
-    const auto beyond = [this](PeerId id) { return id >= m_.options.world_size; };
-    bool others_here = false;
-    bool others_there = false;
-    bool newcomers = m_.options.world_size == 0;  // else world_size are still finding each other
-    for (const auto& [id, entry] : m_.roster.entries()) {
-      if (id == peer || entry.presence != wire::Presence::live) continue;
-      others_here = true;
-      newcomers = newcomers || beyond(id);
-    }
-    for (const wire::Entry& entry : theirs.entries) {
-      if (entry.presence != wire::Presence::live || entry.node == peer || entry.node == self()) {
-        continue;
-      }
-      if (m_.roster.find(entry.node) != nullptr) return;
-      others_there = true;
-      newcomers = newcomers || beyond(entry.node);
-    }
-    if (!others_here || !others_there || !newcomers) return;
-    m_.note(true, m_.name() + ": node " + std::to_string(peer) +
-                      " brings a group of this run that knew nothing of ours; they are one from "
-                      "now on, with the weight of both. Give every node a contact that all share");
-  }
-
-  MembershipState m_;
   Admission handshake_{m_};
   Dialer dialer_{m_, handshake_};
   FailureDetector links_{m_, handshake_};
   TerminationDetector calm_{m_};
-  bool gone_ = false;
+  RosterGossip rosters_{m_};
+  Speaker speaker_{m_, handshake_, rosters_, links_, calm_};
   std::uint64_t activity_ = 0;
   Time last_tick_{0};
-  Time next_list_{0};
 };
 
 }  // namespace gossamer::transport

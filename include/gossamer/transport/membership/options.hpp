@@ -5,6 +5,7 @@
 #include <gossamer/error.hpp>
 #include <gossamer/fwd.hpp>
 #include <gossamer/transport/delivery/event_queue.hpp>
+#include <gossamer/transport/membership/agreement.hpp>
 #include <gossamer/transport/transport.hpp>
 
 #include <c10/util/StringUtil.h>
@@ -55,10 +56,12 @@ struct MembershipTimers {
 /// A member's place in its group.
 struct MembershipOptions {
   PeerId number = 0;
-  std::uint64_t incarnation =
-      1;  ///< larger in each incarnation of the node, such as its start's time
+  /// Of this start of the node, such as its time. A node that is told of a later one before it has
+  /// met anybody takes the one after that, so that a clock which was set back does no harm.
+  std::uint64_t incarnation = 1;
   std::uint32_t world_size = 0;       ///< how many nodes the run begins with; 0: not known
   std::string run = "gossamer";       ///< only nodes of the same run meet
+  Agreement agreement;                ///< what else they must have in common
   std::string address;                ///< where others dial this node; empty: they cannot
   std::vector<std::string> contacts;  ///< addresses of members; any one will do
   MembershipTimers timers;

@@ -32,8 +32,10 @@ namespace gossamer::transport {
 ///     unlocked(), view()      the member as it is, for what never changes; its peers
 ///
 /// Threads  the node's thread for all but `wake()`.
-/// Errors   ConfigError from `set_model_layout()` and `gather()`; std::invalid_argument from
-/// `send()`.
+/// Errors   ConfigError from `set_model_layout()`, and from `poll()` and `gather()` for what
+/// waiting
+///          does not mend: another run, rule or model; std::runtime_error from these if nothing is
+///          carried any more; std::invalid_argument from `send()`.
 template <class Endpoint>
 class PeerTransport : public Transport {
  public:
@@ -79,7 +81,10 @@ class PeerTransport : public Transport {
       early_.pop_front();
       return event;
     }
-    return endpoint_->with([](Membership& member) { return member.poll(); });
+    return endpoint_->with([this](Membership& member) {
+      if (!member.is_closing()) refuse_to_go_on(member);
+      return member.poll();
+    });
   }
   bool wait(Time deadline) override {
     if (!early_.empty()) return true;
@@ -169,14 +174,16 @@ class PeerTransport : public Transport {
   void drop() { endpoint_.reset(); }
 
  private:
+  void refuse_to_go_on(const Membership& member) const {
+    if (!member.trouble().empty()) throw ConfigError(c10::str(name_, ": ", member.trouble()));
+    if (!member.failure().empty())
+      throw std::runtime_error(c10::str(name_, ": ", member.failure()));
+  }
   template <class Enough>
   bool gather_until(Time deadline, Enough enough) {
-    std::string trouble;
-    const bool is_enough = endpoint_->wait_until(deadline, [&](Membership& member) {
-      trouble = member.trouble();
-      return enough(member) || !trouble.empty();
-    });
-    if (!trouble.empty()) throw ConfigError(std::string(name_) + ": " + trouble);
+    const bool is_enough = endpoint_->wait_until(
+        deadline, [&](Membership& member) { return enough(member) || member.has_ended(); });
+    endpoint_->with([this](Membership& member) { refuse_to_go_on(member); });
     // What else has come already, the node will see in its turn.
     while (auto event = endpoint_->with([](Membership& member) { return member.poll(); })) {
       if (!std::holds_alternative<PeerJoined>(*event)) early_.push_back(std::move(*event));

@@ -36,6 +36,7 @@ struct MembershipTopic {
     malformed,        ///< `code` is wire::WireRule
     stalled,
     same_number,
+    suspected,
   } what;
   int code = 0;
   auto operator<=>(const MembershipTopic&) const = default;
@@ -47,6 +48,7 @@ struct MembershipCounts {
   std::uint64_t malformed = 0;   ///< connections that spoke another language
   std::uint64_t bad_offers = 0;  ///< messages that nobody would take
   std::uint64_t suspicions = 0;  ///< peers taken for dead
+  std::uint64_t breaks = 0;      ///< connections in use that neither side had ended
   std::uint64_t reconnects = 0;  ///< connections to a peer that had had one before
 };
 
@@ -69,6 +71,7 @@ struct MembershipState {
   std::string model;             // description; empty: none yet
   std::uint64_t model_mark = 0;  // its fingerprint
   std::map<PeerId, std::string> other_models;
+  bool any_matched = false;  // somebody has the same
 
   wire::Report own;
   std::size_t polled = 0;  // events handed out and not known to be dealt with
@@ -82,8 +85,10 @@ struct MembershipState {
   MembershipCounts counts;
   std::vector<MembershipNote> notes;
   std::string trouble;       // why the node cannot take part; empty: it can
-  std::string last_refusal;  // by a peer
+  std::string failure;       // why nothing is carried any more; empty: it is
+  std::string last_refusal;  // by a peer, or of one
   std::vector<LineId> due;   // lines that may have something to say
+  std::set<PeerId> to_dial;  // members of whom there is news, or whose connection is gone
 
   [[nodiscard]] PeerId self() const { return options.number; }
   [[nodiscard]] Connection* line(LineId id) {
@@ -114,6 +119,67 @@ struct MembershipState {
     peer->met = peer->met || known;
     if (Connection* line = this->line(peer->line)) speak(*line);
   }
+  /// Takes a connection into use.
+  void attach(PeerId id, KnownPeer& peer, LineId line) {
+    detach(id, peer);
+    peer.line = line;
+    connected_mark_ ^= Roster::mark_of(id);
+    if (RosterEntry* entry = roster.find(id)) {
+      entry->connected = true;
+      peer.address = entry->address;
+    }
+    if (!peer.address.empty()) ++addresses_[peer.address];
+  }
+  void detach(PeerId id, KnownPeer& peer) {
+    if (std::exchange(peer.line, 0) == 0) return;
+    connected_mark_ ^= Roster::mark_of(id);
+    if (RosterEntry* entry = roster.find(id)) {
+      entry->connected = false;
+      roster.touch(*entry);  // what it has done last, others may not know
+    }
+    if (const auto at = addresses_.find(peer.address);
+        at != addresses_.end() && --at->second == 0) {
+      addresses_.erase(at);
+    }
+    peer.address.clear();
+    to_dial.insert(id);
+  }
+  /// Whether somebody who is connected, or this node itself, can be dialed there.
+  [[nodiscard]] bool is_taken(const std::string& address) const {
+    return address == options.address || addresses_.contains(address);
+  }
+  [[nodiscard]] std::uint64_t known_mark() const { return roster.mark() ^ Roster::mark_of(self()); }
+  [[nodiscard]] std::uint64_t connected_mark() const {
+    return connected_mark_ ^ Roster::mark_of(self());
+  }
+
+  /// Whether the run begins with that node, and it is in its first incarnation. Without a world
+  /// size that is a node which was given nobody to dial.
+  [[nodiscard]] bool is_founder() const {
+    if (options.world_size == 0) return options.contacts.empty();
+    return self() < options.world_size && earlier_incarnation == 0;
+  }
+  [[nodiscard]] bool is_founder(PeerId peer) const {
+    if (peer >= options.world_size) return false;
+    const RosterEntry* entry = roster.find(peer);
+    return entry == nullptr || entry->earlier_incarnation == 0;
+  }
+  /// Whether it has yet to come among the others: the founders have not all met each other, or a
+  /// newcomer has met nobody.
+  [[nodiscard]] bool is_beginning() const {
+    if (!is_founder()) return peers.empty();
+    std::uint32_t others = 0;
+    for (const auto& [id, peer] : links) others += id < options.world_size && peer.met ? 1 : 0;
+    return others + 1 < options.world_size;
+  }
+  /// Whether this node cannot go on if that one has another model: founders have a share of the
+  /// weight each, and a newcomer has nothing yet. Later it is the other one that is turned away.
+  [[nodiscard]] bool must_have_one_model_with(PeerId id) const {
+    if (!is_founder()) return !any_matched;
+    const auto peer = links.find(id);
+    return is_founder(id) && (peer == links.end() || !peer->second.matched);
+  }
+
   [[nodiscard]] bool must_say_finished(const KnownPeer& peer) const {
     return peer.known && !peer.finish_seen && finished && !closing;
   }
@@ -128,6 +194,12 @@ struct MembershipState {
     if (noted_.size() < most && noted_.emplace(node, incarnation, topic).second) {
       note(true, std::move(text));
     }
+  }
+  /// Notes each time, as a warning the first time for an incarnation of a node.
+  void note_first(PeerId node, std::uint64_t incarnation, MembershipTopic topic, std::string text) {
+    constexpr std::size_t most = 10'000;
+    const bool first = noted_.size() < most && noted_.emplace(node, incarnation, topic).second;
+    note(first, std::move(text));
   }
   /// What unauthenticated peers may have written in part, made fit for a log: one line, and not a
   /// long one.
@@ -149,7 +221,7 @@ struct MembershipState {
     entry.address = options.address;
     return entry;
   }
-  /// Tells all but `except` of a member, which may be this node.
+  /// Tells all but `except` of a member.
   void spread(PeerId about, LineId except = 0) {
     for (auto& [id, line] : lines) {
       if (id == except || !line.up()) continue;
@@ -159,6 +231,8 @@ struct MembershipState {
   }
 
  private:
+  std::map<std::string, std::size_t> addresses_;  // of those who are connected
+  std::uint64_t connected_mark_ = 0;
   std::set<std::tuple<PeerId, std::uint64_t, MembershipTopic>> noted_;
 };
 

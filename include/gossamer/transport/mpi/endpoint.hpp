@@ -91,7 +91,7 @@ class MpiEndpoint {
   bool wait(Time deadline) {
     bool any = false;
     wait_until(deadline, [&](Membership& member) {
-      any = member.has_event();
+      any = member.has_event() || member.has_ended();
       return std::exchange(woken_, false) || any;
     });
     return any;
@@ -179,6 +179,7 @@ class MpiEndpoint {
                      .redial_after = never,
                      .handshake = never};
     member.limits = options_.limits();
+    member.agreement = options_.agreement();
     return member;
   }
 

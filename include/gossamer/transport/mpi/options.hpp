@@ -4,6 +4,7 @@
 
 #include <gossamer/error.hpp>
 #include <gossamer/transport/delivery/event_queue.hpp>
+#include <gossamer/transport/membership/agreement.hpp>
 
 #include <c10/util/StringUtil.h>
 #include <torch/arg.h>
@@ -19,6 +20,8 @@ namespace gossamer::transport {
 
 /// Options of one node's end of MPI.
 struct MpiOptions {
+  /// What all nodes must have in common; `MpiGroup` adds its rule and the limits.
+  TORCH_ARG(Agreement, agreement) = {};
   /// What may be under way to, and from, each peer.
   TORCH_ARG(DeliveryLimits, limits) = {};
   /// Who has said nothing to a peer for this long tells it what it has done; > 0.

@@ -19,11 +19,11 @@
 
 #include <asio/awaitable.hpp>
 #include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 #include <asio/post.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
+#include <c10/util/StringUtil.h>
 #include <spdlog/logger.h>
 
 #include <atomic>
@@ -59,8 +59,8 @@ class TcpEndpoint {
         listener_(io_, options_),
         ticker_(io_),
         member_(member_options()) {
-    asio::co_spawn(io_, accept(), asio::detached);
-    asio::co_spawn(io_, tick(), asio::detached);
+    spawn(accept());
+    spawn(tick());
     thread_ = std::thread([this] { run(); });
   }
   TcpEndpoint(const TcpEndpoint&) = delete;
@@ -101,7 +101,7 @@ class TcpEndpoint {
     bool any = false;
     std::unique_lock lock(mutex_);
     wait_until(lock, deadline, [&] {
-      any = member_.has_event();
+      any = member_.has_event() || member_.has_ended();
       return std::exchange(woken_, false) || any;
     });
     return any;
@@ -152,6 +152,7 @@ class TcpEndpoint {
         std::chrono::system_clock::now().time_since_epoch() / std::chrono::nanoseconds(1));
     member.world_size = options_.world_size();
     member.run = options_.run();
+    member.agreement = options_.agreement();
     member.address = listener_.advertised();
     member.contacts = options_.contacts();
     member.timers = options_.timers();
@@ -179,6 +180,13 @@ class TcpEndpoint {
   /// Before it sleeps it looks again for a while, and lets others have the core meanwhile: to wake
   /// a thread on another core can take as long as 200 KB need to pass.
   void run() {
+    try {
+      carry();
+    } catch (...) {
+      fail(std::current_exception());
+    }
+  }
+  void carry() {
     constexpr auto patience = std::chrono::microseconds(50);
     auto active = std::chrono::steady_clock::now();
     while (!io_.stopped()) {
@@ -191,6 +199,38 @@ class TcpEndpoint {
         active = std::chrono::steady_clock::now();
       }
     }
+  }
+
+  /// Runs beside the others. What it throws and does not catch ends the endpoint.
+  void spawn(asio::awaitable<void> coroutine) {
+    asio::co_spawn(io_, std::move(coroutine), [this](const std::exception_ptr& error) {
+      if (error) fail(error);
+    });
+  }
+  /// Without one of its parts, its heartbeats, say, the endpoint only seems to be alive: it stops,
+  /// its connections end with it, and the node's next call throws.
+  void fail(const std::exception_ptr& error) {
+    std::string why = "an error that is no std::exception";
+    try {
+      std::rethrow_exception(error);
+    } catch (const std::exception& known) {
+      why = known.what();
+    } catch (...) {
+    }
+    const std::string text = "the thread of the network has ended: " + why;
+    {
+      const std::lock_guard lock(mutex_);
+      member_.fail(text);
+      gone_ = true;  // nobody is to wait for its farewell
+      woken_ = true;
+      changed_.notify_all();
+    }
+    try {
+      log(true, "node " + std::to_string(options_.number()) + ": " + text);
+    } catch (...) {  // it may be the log that fails
+    }
+    for (const auto& [id, connection] : connections_) connection->stream.close();
+    io_.stop();
   }
 
   /// After whatever happened: lets lines speak, dials, wakes the node, logs.
@@ -212,14 +252,15 @@ class TcpEndpoint {
       if (settled && !settled_) woken_ = true;
       settled_ = settled;
       if (going_ && connections_.empty()) gone_ = true;
-      if (watchers_ > 0 || woken_ || member_.has_event()) changed_.notify_all();
+      const bool is_news = woken_ || member_.has_event() || member_.has_ended();
+      if (watchers_ > 0 || is_news) changed_.notify_all();
     }
     for (const LineId id : speakers) {
       const auto at = connections_.find(id);
       if (at != connections_.end()) at->second->wakeup.cancel();
     }
     for (DialAttempt& dial : dials) {
-      asio::co_spawn(io_, this->dial(std::move(dial)), asio::detached);
+      spawn(this->dial(std::move(dial)));
     }
     for (const MembershipNote& note : notes) log(note.warning, note.text);
   }
@@ -266,7 +307,12 @@ class TcpEndpoint {
   bool may_begin(const asio::ip::address& from) {
     {
       const std::lock_guard lock(mutex_);
-      if (attempts_.begin(from, now())) return true;
+      if (unjudged_ < options_.handshakes_of_all() && attempts_.begin(from, now())) return true;
+    }
+    if (unjudged_ >= options_.handshakes_of_all()) {
+      log_once("too many", c10::str(unjudged_, " connections have begun without being let in; as ",
+                                    "long as there are so many, others are turned away"));
+      return false;
     }
     log_once(from.to_string() + " connects",
              from.to_string() +
@@ -294,8 +340,9 @@ class TcpEndpoint {
     socket.set_option(asio::ip::tcp::no_delay(true), ignored);
     auto connection = std::make_shared<TcpConnection>(++last_line_, std::move(socket), tls_,
                                                       std::move(dial), run_);
+    if (!connection->dial) ++unjudged_;
     connections_.emplace(connection->id, connection);
-    asio::co_spawn(io_, serve(std::move(connection)), asio::detached);
+    spawn(serve(std::move(connection)));
   }
 
   /// A connection, from its start to its end.
@@ -318,7 +365,7 @@ class TcpEndpoint {
         const std::lock_guard lock(mutex_);
         member_.connected(c->id, c->dial ? &*c->dial : nullptr, now());
       }
-      asio::co_spawn(io_, write(c), asio::detached);
+      spawn(write(c));
       pump(false);
       co_await read(c);
     } catch (const std::system_error& error) {
@@ -345,7 +392,7 @@ class TcpEndpoint {
       const auto parsed = wire::parse_header(head.first<wire::FrameHeader::size>(), run_, most);
       const auto* header = std::get_if<wire::FrameHeader>(&parsed);
       if (header == nullptr) co_return co_await refuse(c, std::get<wire::WireError>(parsed));
-      if (!c->greeted && !wire::may_come_first(header->kind)) {
+      if (!c->admitted && !wire::may_come_first(header->kind)) {
         co_return co_await refuse(c,
                                   {wire::WireRule::kind, static_cast<std::uint64_t>(header->kind)});
       }
@@ -391,12 +438,14 @@ class TcpEndpoint {
       }
       c->greeted = true;
       member_.received(c->id, std::move(body), now());
+      c->admitted = c->admitted || member_.is_admitted(c->id);
       if (Traffic* traffic = traffic_of(*c)) {
         ++traffic->frames_received;
         traffic->bytes_received += header.bytes();
       }
       if (!c->dial && !c->judged && member_.is_welcome(c->id)) {
         c->judged = true;
+        --unjudged_;
         attempts_.succeeded(c->from, now());
       }
     }
@@ -515,7 +564,10 @@ class TcpEndpoint {
     connections_.erase(c->id);
     {
       const std::lock_guard lock(mutex_);
-      if (!c->dial && !std::exchange(c->judged, true)) attempts_.failed(c->from, c->failure, now());
+      if (!c->dial && !std::exchange(c->judged, true)) {
+        --unjudged_;
+        attempts_.failed(c->from, c->failure, now());
+      }
       if (c->secured) {
         member_.disconnected(c->id, why, now());
       } else if (c->dial) {
@@ -552,6 +604,7 @@ class TcpEndpoint {
   std::map<LineId, Connection> connections_;
   LineId last_line_ = 0;
   std::set<std::string> named_;  // what was logged once
+  std::size_t unjudged_ = 0;     // connections from others that were not let in, or not yet
   bool settled_ = false;
   bool going_ = false;
 

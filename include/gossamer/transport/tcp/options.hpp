@@ -45,6 +45,9 @@ struct TcpOptions {
   TORCH_ARG(std::vector<std::string>, contacts) = {};
   /// Only nodes of the same run meet.
   TORCH_ARG(std::string, run) = "gossamer";
+  /// What else they must have in common, compared before they exchange anything. A `TcpGroup` adds
+  /// its rule with its numbers, and the limits.
+  TORCH_ARG(Agreement, agreement) = {};
   /// What protects the connections.
   TORCH_ARG(Security, security) = Security::none();
   TORCH_ARG(MembershipTimers, timers) = {};
@@ -60,6 +63,8 @@ struct TcpOptions {
   /// How many unauthenticated peers of one address may be in the middle of a handshake, >= 1; one
   /// more each second for each that failed.
   TORCH_ARG(std::size_t, handshakes) = 64;
+  /// How many of all addresses together, >= 1.
+  TORCH_ARG(std::size_t, handshakes_of_all) = 256;
   /// Where log lines go, from a thread of the endpoint; `nullptr` keeps it silent.
   TORCH_ARG(std::shared_ptr<spdlog::logger>, logger) = nullptr;
 
@@ -89,7 +94,10 @@ struct TcpOptions {
             c10::str("TcpOptions: times must be positive, got ", time.count(), " ms"));
       }
     }
-    if (handshakes_ == 0) throw ConfigError("TcpOptions: handshakes must be at least 1, got 0");
+    if (handshakes_ == 0 || handshakes_of_all_ == 0) {
+      throw ConfigError(c10::str("TcpOptions: handshakes must be at least 1, got ", handshakes_,
+                                 " of one address and ", handshakes_of_all_, " of all"));
+    }
   }
 };
 

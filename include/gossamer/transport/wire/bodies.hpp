@@ -14,7 +14,8 @@
 
 namespace gossamer::transport::wire {
 
-inline constexpr std::size_t most_address = 300;  ///< bytes of "name:port"
+inline constexpr std::size_t most_address = 300;     ///< bytes of "name:port"
+inline constexpr std::size_t most_agreement = 2000;  ///< bytes of `Agreement::text()`
 
 /// What a node tells of itself, and how old the news is: of two, the higher version is newer.
 struct Report {
@@ -41,12 +42,14 @@ struct Hello {
 
   PeerId node = 0;
   std::uint64_t incarnation = 0;
-  std::uint32_t world_size = 0;           ///< how many nodes the run began with; 0: unknown
+  std::uint32_t world_size = 0;           ///< of one with which the run begins, else 0
   bool probe = false;                     ///< only to see whether the address is right
+  bool asks_members = false;              ///< it dials a contact, and knows nobody, perhaps
   std::uint64_t model = 0;                ///< fingerprint of its model; 0: it has none yet
   std::uint64_t earlier_incarnation = 0;  ///< the latest incarnation of the receiver, before this
                                           ///< one, that the sender has heard of; 0: none
   std::string address;                    ///< where others may dial it; empty in a probe
+  std::string agreement;                  ///< what members must have in common: `Agreement`
 
   template <class Self, class Io>
   static void walk(Self& self, Io& io) {
@@ -54,9 +57,11 @@ struct Hello {
     io(self.incarnation);
     io(self.world_size);
     io(self.probe);
+    io(self.asks_members);
     io(self.model);
     io(self.earlier_incarnation);
     io.text(self.address, most_address);
+    io.text(self.agreement, most_agreement);
   }
 };
 
@@ -126,7 +131,8 @@ struct Refusal {
     address,       ///< the advertised address is wrong
     stale,         ///< a later incarnation of the node was met already
     offer,         ///< a message that nobody would take
-    leaving        ///< the node is on its way out
+    leaving,       ///< the node is on its way out
+    agreement      ///< something that all members must have in common is another one
   };
 
   Code code = Code::protocol;
@@ -134,7 +140,7 @@ struct Refusal {
 
   template <class Self, class Io>
   static void walk(Self& self, Io& io) {
-    io.choice(self.code, Code::leaving);
+    io.choice(self.code, Code::agreement);
     io.text(self.text, most_text);
   }
 };
@@ -151,6 +157,8 @@ struct Ping {
   /// The sender knows a moment at which all were calm, the receiver when its count was `expected`.
   bool settled = false;
   std::uint64_t expected = 0;
+  std::uint64_t known = 0;  ///< the numbers that the sender has heard of, in one: `Roster::mark`
+  std::uint64_t connected = 0;  ///< those that it has a connection to, in the same way
 
   template <class Self, class Io>
   static void walk(Self& self, Io& io) {
@@ -161,6 +169,8 @@ struct Ping {
     io(self.activity_epoch);
     io(self.settled);
     io(self.expected);
+    io(self.known);
+    io(self.connected);
   }
 };
 
