@@ -243,17 +243,25 @@ void Training::evaluate_with(const Mean& mean) {
   std::vector<gossamer::PeerId> ids;
   std::vector<double> weights;
   std::vector<std::uint64_t> steps;
+  std::vector<double> mean_ages;
+  std::vector<std::uint64_t> oldest;
   for (const CifarNode* node : nodes) {
     ids.push_back(node->id());
     weights.push_back(node->weight());
     steps.push_back(node->counters().steps);
+    mean_ages.push_back(node->counters().mean_age());
+    oldest.push_back(node->counters().age_max);
   }
   last_ = group_.times();
   last_.update(
       Json{{"images", totals.samples}, {"steps", totals.steps}, {"train_loss", train_loss}});
   last_.update(measured);
   last_.update(group_.weights());
-  last_.update(Json{{"node_ids", ids}, {"weights", weights}, {"steps_per_node", steps}});
+  last_.update(Json{{"node_ids", ids},
+                    {"weights", weights},
+                    {"steps_per_node", steps},
+                    {"age_mean_per_node", mean_ages},
+                    {"age_max_per_node", oldest}});
   last_.update(messages_of(totals));
   if (group_.peers) last_.update(group_.peers());
   record_.add(last_);

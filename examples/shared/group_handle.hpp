@@ -106,6 +106,8 @@ inline nlohmann::ordered_json messages_of(const gossamer::Counters& totals) {
   return {{"messages_sent", totals.messages_sent},
           {"messages_merged", totals.messages_merged},
           {"messages_returned", totals.messages_returned},
+          {"age_mean", totals.mean_age()},
+          {"age_max", totals.age_max},
           {"bytes_sent", totals.bytes_sent}};
 }
 

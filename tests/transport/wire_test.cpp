@@ -87,6 +87,8 @@ TEST_CASE("A frame is read as it was written", "[transport][wire][parse]") {
   CHECK(ping.expected == 6);
   CHECK(ping.report.version == 17);
   CHECK(ping.report.status.loss_sum == 1.5);
+  CHECK(ping.report.status.age_sum == 9);
+  CHECK(ping.report.status.age_max == 4);
 
   const DeliveryBody body = read_back(sample_delivery());
   CHECK((body.frame.from == SessionSide{11, 2}));
@@ -106,6 +108,7 @@ TEST_CASE("A frame is read as it was written", "[transport][wire][parse]") {
   REQUIRE(body.frame.offer);
   CHECK(body.frame.offer->kind == 6);
   CHECK(body.frame.offer->round == 99);
+  CHECK(body.frame.offer->step == 77);
   CHECK(body.frame.offer->weight == 0.125);
   CHECK((body.frame.offer->chunk == gossamer::model::Chunk{2, 3}));
   CHECK_FALSE(read_back(DeliveryBody{}).frame.offer);
@@ -114,7 +117,7 @@ TEST_CASE("A frame is read as it was written", "[transport][wire][parse]") {
 TEST_CASE("A frame has the bytes that the format says, on every machine",
           "[transport][wire][parse]") {
   const Bytes bytes = frame_of(Model{0x0102030405060708, "hi"});
-  const std::vector<int> expected{'G',  'S',  'M',  'R',  3,    0,  2, 0, 0x88, 0x77, 0x66,
+  const std::vector<int> expected{'G',  'S',  'M',  'R',  4,    0,  2, 0, 0x88, 0x77, 0x66,
                                   0x55, 0x44, 0x33, 0x22, 0x11, 14, 0, 0, 0,    0,    0,
                                   0,    0,    0,    0,    0,    0,  0, 0, 0,    0};
   for (std::size_t i = 0; i < expected.size(); ++i)
@@ -135,7 +138,7 @@ TEST_CASE("A header that breaks a rule is refused, with the value", "[transport]
   bad = good;
   put(bad, 4, std::uint16_t{9});
   CHECK(error_of(bad).rule == WireRule::version);
-  CHECK_THAT(error_of(bad).text(), tests::contains("version 9") && tests::contains("version 3"));
+  CHECK_THAT(error_of(bad).text(), tests::contains("version 9") && tests::contains("version 4"));
 
   for (const int kind : {0, 7, 255}) {
     bad = good;

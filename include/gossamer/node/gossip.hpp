@@ -19,6 +19,7 @@ namespace gossamer {
 ///
 ///     gossamer::Gossip gossip(std::move(context), model);   // before the loop
 ///     ... forward, backward, optimizer.step() ...
+///     ... load the next mini-batch ...
 ///     gossip.step(loss);                                    // last in the loop
 ///
 /// All nodes start from node 0's parameters, so the constructor waits for them. The model must
@@ -53,9 +54,10 @@ class Gossip {
     }
   }
 
-  /// After the optimizer's step: counts it, lets the rule push, and merges what has arrived. Waits
-  /// only if the rule does (`rule::PerSyn`). `loss` is for progress and records; one that is not
-  /// finite throws std::runtime_error unless the options say otherwise.
+  /// After the optimizer's step: counts it, lets the rule push, and merges what has arrived, right
+  /// before the next step reads the parameters. Waits only if the rule does (`rule::PerSyn`).
+  /// `loss` is for progress and records; one that is not finite throws std::runtime_error unless
+  /// the options say otherwise.
   void step(double loss = 0) {
     engine_.after_step(loss);
     while (true) {

@@ -6,6 +6,7 @@
 #include <gossamer/rule/context.hpp>
 
 #include <concepts>
+#include <cstddef>
 #include <memory>
 #include <span>
 #include <string>
@@ -47,6 +48,10 @@ class Rule {
 
   /// As records, checkpoints and messages to the user call it.
   [[nodiscard]] virtual std::string name() const = 0;
+  /// What the rules of all nodes must have in common: the name, with the numbers that must be equal
+  /// for nodes to understand each other or not to wait for ever. Nodes that say different things do
+  /// not meet. Numbers that each node may choose for itself (how often it pushes) are not in it.
+  [[nodiscard]] virtual std::string agreement() const { return name(); }
   /// The rule acts between gradient and apply, so the node must have these halves.
   [[nodiscard]] virtual bool needs_gradient_hook() const { return false; }
   /// All nodes take the same number of steps, since each waits for all others.
@@ -58,6 +63,11 @@ class Rule {
   /// with its model. Else a weight is a node's share of the group and no factor of its model: it
   /// moves when nodes come and go only, and the engine takes care of it.
   [[nodiscard]] virtual bool weight_follows_model() const { return merges_by_weighted_average(); }
+
+  /// Bytes of one of its messages: the whole model, if it does not say otherwise.
+  [[nodiscard]] virtual std::size_t message_bytes(const model::FlatModel& model) const {
+    return model.flat().bytes() + Message::header_bytes;
+  }
 
   virtual bool may_step(RuleContext& /*context*/) { return true; }
   virtual void before_step(RuleContext& /*context*/) {}

@@ -81,6 +81,9 @@ class SlowMo : public Rule {
   }
 
   [[nodiscard]] std::string name() const override { return name_; }
+  [[nodiscard]] std::size_t message_bytes(const model::FlatModel& model) const override {
+    return base_->message_bytes(model);
+  }
   [[nodiscard]] bool needs_gradient_hook() const override { return base_->needs_gradient_hook(); }
   [[nodiscard]] bool is_synchronous() const override {
     return averages_ || base_->is_synchronous();

@@ -44,7 +44,7 @@ constexpr std::size_t most_fields(Kind kind) {
 /// How every frame begins.
 inline constexpr std::array<char, 4> magic{'G', 'S', 'M', 'R'};
 /// Members with different ones refuse each other.
-inline constexpr std::uint16_t protocol_version = 3;
+inline constexpr std::uint16_t protocol_version = 4;
 
 /// The first bytes of a frame, little-endian:
 ///
