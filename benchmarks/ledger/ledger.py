@@ -13,7 +13,7 @@ from record_io import FOLDER, read, run_record, table
 
 POINT = ("images", "wall_seconds", "virtual_seconds", "train_loss", "test_accuracy",
          "worst_node_accuracy", "consensus_error", "effective_nodes", "messages_sent", "bytes_sent",
-         "mean_age", "max_age")
+         "age_mean", "age_max")
 SIGN = "--rule ledger_gossip --codec sign"
 # Name: arguments, label, colour. Those before `gosgd` are in the figure's first row.
 CONTENDERS = {

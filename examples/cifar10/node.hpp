@@ -92,6 +92,8 @@ class CifarNode : public gossamer::GradientNode<std::shared_ptr<Network>> {
   }
 
  protected:
+  void prepare_step() override { batch_ = batches_.next(); }
+
   /// The mean cross-entropy of one mini-batch, and its gradients.
   double gradient() override {
     if (step_log_.is_open()) {
@@ -101,7 +103,7 @@ class CifarNode : public gossamer::GradientNode<std::shared_ptr<Network>> {
       std::ifstream("/proc/thread-self/schedstat") >> computed >> waited;  // ns
       step_log_ << now.count() << ' ' << waited / 1e9 << std::endl;
     }
-    const auto [images, labels] = batches_.next();
+    const auto [images, labels] = std::move(batch_);
     optimizer_->zero_grad();
     const torch::Tensor loss = at::cross_entropy_loss(model()->forward(images), labels);
     loss.backward({}, second_order_, second_order_);
@@ -144,6 +146,7 @@ class CifarNode : public gossamer::GradientNode<std::shared_ptr<Network>> {
 
   bool keeps_momentum_;
   Batches batches_;
+  std::pair<at::Tensor, at::Tensor> batch_;  // of the next step
   std::unique_ptr<torch::optim::Optimizer> optimizer_;
   std::ofstream step_log_;
   bool second_order_;  // the gradients need their graph

@@ -4,6 +4,7 @@
 
 #include <gossamer/fwd.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -21,6 +22,10 @@ struct Counters {
   std::uint64_t messages_merged = 0;
   std::uint64_t messages_returned = 0;
   std::uint64_t bytes_sent = 0;
+  /// Of the rule's messages that were merged: how many steps their senders had taken since, added
+  /// up, and the most.
+  std::uint64_t age_sum = 0;
+  std::uint64_t age_max = 0;
 
   /// What two nodes have done together.
   Counters& operator+=(const Counters& other) {
@@ -32,7 +37,19 @@ struct Counters {
     messages_merged += other.messages_merged;
     messages_returned += other.messages_returned;
     bytes_sent += other.bytes_sent;
+    age_sum += other.age_sum;
+    age_max = std::max(age_max, other.age_max);
     return *this;
+  }
+  void count_age(std::uint64_t age) {
+    age_sum += age;
+    age_max = std::max(age_max, age);
+  }
+  /// In steps, over all messages merged; 0 if there were none.
+  [[nodiscard]] double mean_age() const {
+    return messages_merged > 0
+               ? static_cast<double>(age_sum) / static_cast<double>(messages_merged)
+               : 0;
   }
   /// Over all steps; `unknown` before the first.
   [[nodiscard]] double mean_loss(double unknown) const {
@@ -48,6 +65,9 @@ struct Counters {
     archive("messages_merged", messages_merged);
     archive("messages_returned", messages_returned);
     archive("bytes_sent", bytes_sent);
+    if (archive.loading() && !archive.has("age_sum")) return;  // of an earlier release
+    archive("age_sum", age_sum);
+    archive("age_max", age_max);
   }
 };
 
@@ -95,7 +115,7 @@ class PeerContext {
   [[nodiscard]] virtual std::chrono::nanoseconds since_last_step() const = 0;
   /// Completed local steps; in `after_step`, the one just taken included.
   [[nodiscard]] virtual std::uint64_t step() const = 0;
-  /// Bytes of a message that carries the whole model.
+  /// Bytes of one of the rule's messages: of one that carries the whole model, or its code.
   [[nodiscard]] virtual std::size_t message_bytes() const = 0;
   /// The node's stream for gossip; nothing else draws from it.
   [[nodiscard]] virtual Generator& generator() = 0;

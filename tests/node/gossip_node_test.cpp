@@ -69,6 +69,7 @@ class Walker : public GossipNode<Numbers> {
     model()[0].add_(random_.uniform() - 0.5);
     return 0.5;
   };
+  std::function<void()> prepare = [] {};
   std::function<void(std::span<const Message>)> take = [this](std::span<const Message> messages) {
     GossipNode::aggregate(messages);
   };
@@ -79,6 +80,7 @@ class Walker : public GossipNode<Numbers> {
 
  private:
   double local_step() override { return step(); }
+  void prepare_step() override { prepare(); }
   void aggregate(std::span<const Message> messages) override { take(messages); }
   void on_start() override { ++starts; }
   void on_stop() override { ++stops; }
@@ -110,6 +112,19 @@ class Halves : public GradientNode<Numbers> {
     const torch::NoGradGuard no_grad;
     model()[0].sub_(model()[0].grad(), 0.25);
   }
+};
+
+/// After a message it lets one question go by before it steps.
+class Whimsical : public gossamer::rule::Rule {
+ public:
+  [[nodiscard]] std::string name() const override { return "whimsical"; }
+  bool may_step(gossamer::rule::RuleContext&) override { return !std::exchange(waits_, false); }
+  void on_messages(gossamer::rule::RuleContext&, std::span<const Message>) override {
+    waits_ = true;
+  }
+
+ private:
+  bool waits_ = false;
 };
 
 /// Nodes that are driven in this thread.
@@ -526,6 +541,60 @@ TEST_CASE("aggregate may look at the messages and call the default", "[node]") {
   CHECK(seen == std::vector<double>{4, 4});  // both at once
   CHECK(group[1].counters().messages_merged == 2);
   CHECK(group.total() == tests::Approx(1.0).margin(tests::weight_tolerance));
+}
+
+TEST_CASE("What comes while a step is prepared is merged before the step", "[node]") {
+  Group<Walker> group(2, GoSgd(1));
+  group[0].model()[0].fill_(4);
+  group[0].step = [] { return 0; };
+  int prepared = 0;
+  group[1].prepare = [&] {
+    ++prepared;
+    group.advance(0);
+  };
+  double seen = 0;
+  group[1].step = [&] {
+    seen = group[1].model()[0][0].item<double>();
+    return 0;
+  };
+  group.advance(1);
+  CHECK(prepared == 1);
+  CHECK(seen == tests::Approx(4 * 0.25 / 0.75));
+  CHECK(group.advance(1, StopCondition().steps(1)) == Progress::paused);
+  CHECK(prepared == 1);  // no step, no batch
+}
+
+TEST_CASE("A step that is prepared is not prepared again when it has to wait after all", "[node]") {
+  Group<Walker> group(2, Whimsical());
+  int prepared = 0;
+  group[1].prepare = [&] {
+    if (++prepared == 1) group[0].engine().context().send({.to = 1, .kind = 5, .payload = {}});
+    group.advance(0);
+  };
+  group.advance(0);
+  CHECK(group.advance(1) == Progress::waiting);
+  CHECK(group[1].counters().steps == 0);
+  CHECK(group.advance(1) == Progress::stepped);
+  CHECK(prepared == 1);
+  CHECK(group.advance(1) == Progress::stepped);
+  CHECK(prepared == 2);
+}
+
+TEST_CASE("Counters say how many steps old merged messages were", "[node]") {
+  Group<Walker> group(2, GoSgd(1));
+  for (std::size_t i = 0; i < 2; ++i) group[i].step = [] { return 0; };
+  for (int i = 0; i < 3; ++i) group.advance(0);
+  CHECK(group[1].counters().mean_age() == 0);
+  group.advance(1);  // merges what was sent after steps 1 to 3
+  CHECK(group[1].counters().age_sum == 2 + 1 + 0);
+  CHECK(group[1].counters().age_max == 2);
+  CHECK(group[1].counters().mean_age() == 1);
+  group.advance(0);  // and what node 1 has just sent
+  CHECK(group[0].counters().age_sum == 0);
+  Counters both = group[0].counters();
+  both += group[1].counters();
+  CHECK(both.age_max == 2);
+  CHECK(both.mean_age() == 0.75);
 }
 
 TEST_CASE("aggregate may refuse an outlier and keep its weight", "[node]") {

@@ -346,7 +346,7 @@ TEST_CASE("Variances that are averaged stay positive under stale pulls", "[rule]
   question.from = 1;
   norm->running_var.fill_(0.5);  // now the other one, and what the asker has by then
   norm->weight.fill_(3);
-  ElasticExchange::reply(context, {&question, 1}, 0.5);
+  exchange.reply(context, {&question, 1}, 0.5);
   CHECK(norm->running_var.item<float>() == 2.25F);
   CHECK(norm->weight.item<float>() == 2);
   Message answer = context.sent.back();

@@ -219,6 +219,99 @@ TEST_CASE("The sum of models and codes is conserved in any order, with returns a
   }
 }
 
+/// What all nodes count, and the halves of codes under way, in units of 2^-24.
+std::vector<std::int64_t> counted_sum(Bench& bench, const codec::Codec& codec) {
+  std::vector<std::int64_t> sum(bench[0].x().size(), 0);
+  for (std::size_t i = 0; i < bench.size(); ++i) {
+    if (bench[i].gone) continue;
+    const model::Flat counted = rule_of(bench[i]).counted(bench[i]);
+    for (std::size_t j = 0; j < sum.size(); ++j) {
+      sum[j] += counted.segments()[0].data_ptr<std::int64_t>()[j];
+    }
+  }
+  const model::Flat decoded = bench[0].model().flat().clone();
+  for (const Bench::Pending& one : bench.pending()) {
+    const Message* message = Bench::message_of(one);
+    if (message == nullptr || !message->code) continue;
+    REQUIRE_FALSE(codec::decode(message->code.bytes(), bench[0].model().layout(), codec, decoded));
+    for (std::size_t j = 0; j < sum.size(); ++j) {
+      const double q = decoded.segments()[0].data_ptr<double>()[j];
+      sum[j] += static_cast<std::int64_t>(std::nearbyint(std::ldexp(q, 23)));
+    }
+  }
+  return sum;
+}
+
+TEST_CASE("In integers the sum is the same to the bit, in any order, with returns and losses",
+          "[rule][ledger_gossip]") {
+  Generator order(tests::seed, 22);
+  for (const codec::AnyCodec& one :
+       {codec::AnyCodec(codec::Sign()), codec::AnyCodec(codec::Int8(codec::Rounding::stochastic)),
+        codec::AnyCodec(codec::TopK(0.1))}) {
+    for (const bool equal : {true, false}) {
+      CAPTURE(one->name(), equal);
+      Bench bench(5, LedgerGossip().codec(one).graph(topology::Complete()).integers(), 40);
+      bench.conserves = false;
+      for (std::size_t i = 0; equal && i < 5; ++i) bench[i].set(0.3);
+      std::vector<std::int64_t> expected = counted_sum(bench, *one);
+      bench.gradient = [&](PeerId, std::size_t j) {
+        const double units = std::nearbyint(std::ldexp(normal(order), 24));
+        expected[j] -= static_cast<std::int64_t>(units);
+        return std::ldexp(units, -24);
+      };
+      for (int i = 0; i < 600; ++i) {
+        bench.act(order);
+        REQUIRE(counted_sum(bench, *one) == expected);
+      }
+      bench.lose(3, 1);
+      expected = counted_sum(bench, *one);
+      for (int i = 0; i < 100; ++i) {
+        bench.advance(order.below(3));
+        bench.settle(&order);
+        REQUIRE(counted_sum(bench, *one) == expected);
+      }
+    }
+  }
+}
+
+TEST_CASE("In integers both ends of a link have the same bits, and nodes agree",
+          "[rule][ledger_gossip]") {
+  Generator order(tests::seed, 23);
+  Bench bench(8, LedgerGossip().codec(codec::TwoBits()).integers(), 40);
+  bench.conserves = false;
+  for (double& x : bench[3].x()) x = 40 * x - 20;  // less than 128 apart
+  const auto sum = counted_sum(bench, codec::TwoBits());
+  for (int i = 0; i < 400; ++i) {
+    for (PeerId id = 0; id < 8; ++id) bench.advance(id);
+    bench.settle(&order);
+  }
+  CHECK(counted_sum(bench, codec::TwoBits()) == sum);
+  for (PeerId i = 0; i < 8; ++i) {
+    for (PeerId k = 0; k < i; ++k) {
+      const model::Flat* here = rule_of(bench[i]).ledger(bench[i], k);
+      const model::Flat* there = rule_of(bench[k]).ledger(bench[k], i);
+      CHECK((here == nullptr) == (there == nullptr));
+      if (here != nullptr && there != nullptr) {
+        CHECK(here->segments()[0].scalar_type() == at::kInt);
+        CHECK(at::equal(here->segments()[0], there->segments()[0]));
+      }
+      for (std::size_t j = 0; j < 40; ++j) {
+        CHECK(std::abs(bench[i].x()[j] - bench[k].x()[j]) < 1e-6);
+      }
+    }
+  }
+}
+
+TEST_CASE("Ledger gossip says its codec, and how long its messages are", "[rule][ledger_gossip]") {
+  Bench bench(2, LedgerGossip());
+  const model::FlatModel& model = bench[0].model();
+  CHECK(LedgerGossip().agreement() == "ledger_gossip(codec sign)");
+  CHECK(LedgerGossip().codec(codec::TopK(0.1)).integers().agreement() ==
+        "ledger_gossip(codec top_k:0.1, integers)");
+  CHECK(LedgerGossip().message_bytes(model) ==
+        Message::header_bytes + codec::bytes_of(model.layout(), codec::Sign()));
+}
+
 TEST_CASE("With nothing under way both ends of a link have the same ledger",
           "[rule][ledger_gossip]") {
   Generator order(tests::seed, 12);
@@ -444,8 +537,9 @@ TEST_CASE("A node whose numbers are not finite sends no code", "[rule][ledger_go
 }
 
 TEST_CASE("Ledgers go on from a checkpoint, bit for bit", "[rule][ledger_gossip]") {
-  const auto run = [](bool stops) {
-    Books books(4, LedgerGossip(), codec::Sign());
+  const bool integers = GENERATE(false, true);
+  const auto run = [integers](bool stops) {
+    Books books(4, LedgerGossip().integers(integers), codec::Sign());
     books.start_equal();
     books.drifts = true;
     Generator order(tests::seed, 19);
@@ -454,7 +548,7 @@ TEST_CASE("Ledgers go on from a checkpoint, bit for bit", "[rule][ledger_gossip]
       Archive saved;
       books.bench[id].rule->checkpoint(saved);
       Archive restored(saved.entries());
-      books.bench[id].rule = LedgerGossip();
+      books.bench[id].rule = LedgerGossip().integers(integers);
       books.bench[id].rule->checkpoint(restored);
     }
     for (int i = 0; i < 9; ++i) books.round(order);

@@ -1,23 +1,32 @@
 // SPDX-License-Identifier: MIT
 /// Nothing is lost: random schedules of faults, with every book checked at every event.
 #include <tests/simulation/fault_sweep.hpp>
+#include <tests/simulation/sum_subjects.hpp>
 #include <tests/support.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <iostream>
+#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace {
 
 using tests::sweep::Outcome;
+using tests::sweep::Subject;
+using MakeSubject = std::function<std::unique_ptr<Subject>()>;
 
 /// Runs the schedules of seeds first, first + 1, ... and stops at the first that breaks a promise.
-Outcome sweep(std::uint64_t first, std::uint64_t count, bool talks) {
+Outcome sweep(
+    std::uint64_t first, std::uint64_t count, bool talks,
+    const MakeSubject& make = [] { return std::make_unique<Subject>(); }) {
   Outcome sum;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
-    const Outcome one = tests::sweep::run(seed);
+    const Outcome one = tests::sweep::run(seed, *make());
     sum.events += one.events;
     sum.messages += one.messages;
     sum.suspicions += one.suspicions;
@@ -37,6 +46,15 @@ Outcome sweep(std::uint64_t first, std::uint64_t count, bool talks) {
   return sum;
 }
 
+/// What conserves the sum of models for any code.
+std::vector<std::pair<std::string, MakeSubject>> sums() {
+  using tests::sweep::ElasticSubject;
+  using tests::sweep::LedgerSubject;
+  return {{"ledgers in integers", [] { return std::make_unique<LedgerSubject>(true); }},
+          {"ledgers", [] { return std::make_unique<LedgerSubject>(false); }},
+          {"elastic gossip in code", [] { return std::make_unique<ElasticSubject>(); }}};
+}
+
 std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
   const char* text = std::getenv(variable);
   return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
@@ -54,11 +72,22 @@ TEST_CASE("No schedule of faults loses or doubles weight", "[transport][simulate
   for (const std::uint64_t kind : all.faults) CHECK(kind > 50);
 }
 
-// GOSSAMER_SCHEDULES says how many (10,000), GOSSAMER_SEED the first seed (1).
-TEST_CASE("No schedule of faults of a long sweep loses or doubles weight", "[.][sweep]") {
+TEST_CASE("No schedule of faults changes the sum of models in code, but by who is lost",
+          "[transport][simulated][rule][ledger_gossip]") {
+  for (const auto& [name, make] : sums()) {
+    INFO(name);
+    const Outcome all = sweep(1, 60, false, make);
+    CHECK(all.broken == "");
+    CHECK(all.messages > 5'000);
+    CHECK(all.suspicions > 15);
+  }
+}
+
+/// GOSSAMER_SCHEDULES says how many (10,000), GOSSAMER_SEED the first seed (1).
+void long_sweep(const MakeSubject& make) {
   const std::uint64_t first = number_from("GOSSAMER_SEED", 1);
   const std::uint64_t count = number_from("GOSSAMER_SCHEDULES", 10'000);
-  const Outcome all = sweep(first, count, true);
+  const Outcome all = sweep(first, count, true, make);
   std::cout << "seeds " << first << " to " << first + count - 1 << ": " << all.events << " events, "
             << all.messages << " messages, " << all.suspicions << " suspicions, " << all.lost_frames
             << " frames lost\nfaults:";
@@ -68,4 +97,16 @@ TEST_CASE("No schedule of faults of a long sweep loses or doubles weight", "[.][
   std::cout << " and " << (all.broken.empty() ? "no failure" : "a failure: " + all.broken)
             << std::endl;
   CHECK(all.broken == "");
+}
+
+TEST_CASE("No schedule of faults of a long sweep loses or doubles weight", "[.][sweep]") {
+  long_sweep([] { return std::make_unique<Subject>(); });
+}
+
+TEST_CASE("No schedule of faults of a long sweep changes the sum of models in code",
+          "[.][sums_sweep]") {
+  for (const auto& [name, make] : sums()) {
+    std::cout << name << std::endl;
+    long_sweep(make);
+  }
 }

@@ -19,7 +19,7 @@ using namespace gossamer::transport::wire;
 inline constexpr std::uint64_t run = 0x1122334455667788;
 inline constexpr std::uint64_t model_bytes = 64;
 
-inline Report sample_report() { return {17, {3, 48, 0.25, 1.5, 7, 5, 2, 4096}}; }
+inline Report sample_report() { return {17, {3, 48, 0.25, 1.5, 7, 5, 2, 4096, 9, 4}}; }
 
 inline Hello sample_hello() {
   return {.node = 3,
@@ -52,8 +52,12 @@ inline DeliveryBody sample_delivery() {
   body.frame.granted = 7;
   body.frame.delivered = 4;
   body.frame.sequence = 8;
-  body.frame.offer = Message{
-      .kind = 6, .round = 99, .weight = 0.125, .payload = {}, .chunk = {.index = 2, .of = 3}};
+  body.frame.offer = Message{.kind = 6,
+                             .round = 99,
+                             .step = 77,
+                             .weight = 0.125,
+                             .payload = {},
+                             .chunk = {.index = 2, .of = 3}};
   body.finished = true;
   body.reason = Reason::lost;
   body.report = sample_report();

@@ -91,6 +91,8 @@ TEST_CASE("A frame is read as it was written", "[transport][wire][parse]") {
   CHECK(ping.connected == 8);
   CHECK(ping.report.version == 17);
   CHECK(ping.report.status.loss_sum == 1.5);
+  CHECK(ping.report.status.age_sum == 9);
+  CHECK(ping.report.status.age_max == 4);
 
   const DeliveryBody body = read_back(sample_delivery());
   CHECK((body.frame.from == SessionSide{11, 2}));
@@ -110,6 +112,7 @@ TEST_CASE("A frame is read as it was written", "[transport][wire][parse]") {
   REQUIRE(body.frame.offer);
   CHECK(body.frame.offer->kind == 6);
   CHECK(body.frame.offer->round == 99);
+  CHECK(body.frame.offer->step == 77);
   CHECK(body.frame.offer->weight == 0.125);
   CHECK((body.frame.offer->chunk == gossamer::model::Chunk{2, 3}));
   CHECK_FALSE(read_back(DeliveryBody{}).frame.offer);
@@ -118,7 +121,7 @@ TEST_CASE("A frame is read as it was written", "[transport][wire][parse]") {
 TEST_CASE("A frame has the bytes that the format says, on every machine",
           "[transport][wire][parse]") {
   const Bytes bytes = frame_of(Model{0x0102030405060708, "hi"});
-  const std::vector<int> expected{'G',  'S',  'M',  'R',  3,    0,  2, 0, 0x88, 0x77, 0x66,
+  const std::vector<int> expected{'G',  'S',  'M',  'R',  4,    0,  2, 0, 0x88, 0x77, 0x66,
                                   0x55, 0x44, 0x33, 0x22, 0x11, 14, 0, 0, 0,    0,    0,
                                   0,    0,    0,    0,    0,    0,  0, 0, 0,    0};
   for (std::size_t i = 0; i < expected.size(); ++i)

@@ -52,6 +52,7 @@ class Engine {
                         " averages the numbers of models, and this model has a merge of its own; "
                         "take a rule that uses it, such as gosgd");
     }
+    node_.set_message_bytes(rule_->message_bytes(model()));
     transport().set_model_layout(model().layout().description(), model().flat());
     if (callback() != nullptr) callback()->on_start(now(), self(), 1, weight());
     publish();  // a node that never gets to a step has weight, too
@@ -348,8 +349,7 @@ class Engine {
       node_.unsay();
       throw;
     }
-    for (const auto& message : inbox_)
-      node_.counters().messages_merged += message.has_content() ? 1 : 0;
+    for (const auto& message : inbox_) node_.count_merged(message);
     inbox_.clear();
     node_.flush();
   }

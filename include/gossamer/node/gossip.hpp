@@ -29,6 +29,7 @@ namespace gossamer {
 ///
 ///     gossamer::Gossip gossip(std::move(context), model);   // before the loop
 ///     ... forward, backward, optimizer.step() ...
+///     ... load the next mini-batch ...
 ///     gossip.step(loss);                                    // last in the loop
 ///
 /// All nodes start from node 0's parameters, so the constructor waits for them. A newcomer (whose
@@ -64,10 +65,11 @@ class Gossip {
     }
   }
 
-  /// After the optimizer's step: counts it, lets the rule push, and merges what has arrived. Waits
-  /// only if the rule does (`rule::PerSyn`). `loss` is for progress and records. Throws
-  /// std::runtime_error if it, or a parameter, is not finite, unless the options say otherwise;
-  /// ConfigError if the rule averages gradients and was not asked to.
+  /// After the optimizer's step: counts it, lets the rule push, and merges what has arrived, right
+  /// before the next step reads the parameters. Waits only if the rule does (`rule::PerSyn`).
+  /// `loss` is for progress and records. Throws std::runtime_error if it, or a parameter, is not
+  /// finite, unless the options say otherwise; ConfigError if the rule averages gradients and was
+  /// not asked to.
   void step(double loss = 0) {
     if (engine_.rule().needs_gradient_hook() && !std::exchange(averaged_, false)) {
       throw ConfigError("Gossip: rule " + engine_.rule().name() +

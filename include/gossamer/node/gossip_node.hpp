@@ -94,12 +94,15 @@ class GossipNode {
       return stop || (enough && !engine_.rule().is_synchronous()) ? Progress::paused
                                                                   : Progress::waiting;
     }
-    return !halfway_ && (stop || enough) ? Progress::paused : Progress::stepped;
+    if (halfway_) return Progress::stepped;
+    if (stop || enough) return Progress::paused;
+    return is_ready_to_step() ? Progress::stepped : Progress::waiting;
   }
 
   /// The second part, at once after the first: the step, or half of one.
   void work() {
     if (halfway_) return second_half();
+    is_prepared_ = false;
     engine_.before_step();
     if (engine_.rule().needs_gradient_hook()) {
       loss_ = gradient();
@@ -196,7 +199,7 @@ class GossipNode {
       archive("started", started_);
       engine_.checkpoint(archive, restore);
     });
-    if (archive.loading()) halfway_ = false;  // a gradient in progress is computed anew
+    if (archive.loading()) halfway_ = is_prepared_ = false;  // what was begun is begun anew
     archive.within("user", [&] { on_checkpoint(archive); });
   }
 
@@ -212,6 +215,11 @@ class GossipNode {
 
   /// One step of training, usually one mini-batch; returns its loss.
   virtual double local_step() = 0;
+
+  /// Gets ready what the next step needs and what does not depend on the parameters: its
+  /// mini-batch. What arrives meanwhile is merged before the step, so that it is merged as late as
+  /// can be. Optional; at most once for each step.
+  virtual void prepare_step() {}
 
   /// Takes in the messages that arrived since the last step; between steps, all at once. The
   /// default is the rule's merge; an override may look at the messages
@@ -251,7 +259,13 @@ class GossipNode {
     }
   }
 
-  void receive() { engine_.receive(taker(), teller()); }
+  bool receive() { return engine_.receive(taker(), teller()); }
+  /// Looks once more for what has arrived, right before the step first reads the parameters; after
+  /// it the rule may want to wait after all.
+  bool is_ready_to_step() {
+    if (!std::exchange(is_prepared_, true)) prepare_step();
+    return !receive() || engine_.may_step();
+  }
   auto taker() {
     return [this](std::span<const transport::Message> messages) { aggregate(messages); };
   }
@@ -277,7 +291,8 @@ class GossipNode {
   std::atomic<bool> stopping_{false};
   std::atomic<bool> leaving_{false};
   bool started_ = false;
-  bool halfway_ = false;  // gradient() is done, apply() is not
+  bool halfway_ = false;      // gradient() is done, apply() is not
+  bool is_prepared_ = false;  // prepare_step() is done, the step is not
   double loss_ = 0;
 };
 

@@ -74,6 +74,8 @@ inline nlohmann::ordered_json exchange_record(const GroupState& state) {
   record["messages_sent"] = state.totals.messages_sent;
   record["messages_merged"] = state.totals.messages_merged;
   record["messages_returned"] = state.totals.messages_returned;
+  record["age_mean"] = state.totals.mean_age();
+  record["age_max"] = state.totals.age_max;
   record["bytes_sent"] = state.totals.bytes_sent;
   if (!state.connections) return record;
   record["address"] = state.connections->address;
@@ -82,17 +84,26 @@ inline nlohmann::ordered_json exchange_record(const GroupState& state) {
   return record;
 }
 
-/// The nodes that live here: numbers, weights and steps, a list each.
+/// The nodes that live here: numbers, weights, steps, and how old the messages were that they have
+/// merged, in steps; a list each.
 inline nlohmann::ordered_json node_record(const GroupState& state) {
   std::vector<PeerId> ids;
   std::vector<double> weights;
   std::vector<std::uint64_t> steps;
+  std::vector<double> mean_ages;
+  std::vector<std::uint64_t> oldest;
   for (const GroupState::Node& node : state.nodes) {
     ids.push_back(node.id);
     weights.push_back(node.counters.weight);
     steps.push_back(node.counters.steps);
+    mean_ages.push_back(node.counters.mean_age());
+    oldest.push_back(node.counters.age_max);
   }
-  return {{"node_ids", ids}, {"weights", weights}, {"steps_per_node", steps}};
+  return {{"node_ids", ids},
+          {"weights", weights},
+          {"steps_per_node", steps},
+          {"age_mean_per_node", mean_ages},
+          {"age_max_per_node", oldest}};
 }
 
 }  // namespace gossamer::observe

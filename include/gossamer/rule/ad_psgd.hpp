@@ -8,6 +8,7 @@
 #include <gossamer/schedule/bernoulli.hpp>
 #include <gossamer/topology/uniform.hpp>
 
+#include <cstddef>
 #include <span>
 #include <string>
 #include <utility>
@@ -44,7 +45,17 @@ class AdPsgd : public Rule {
   explicit AdPsgd(schedule::Any when, topology::Any whom = topology::Uniform{})
       : when_(std::move(when)), whom_(std::move(whom)) {}
 
+  /// Messages are codes of differences, see `ElasticExchange`. All nodes need the same.
+  AdPsgd& codec(codec::AnyCodec codec) {
+    exchange_ = ElasticExchange(std::move(codec));
+    return *this;
+  }
+
   [[nodiscard]] std::string name() const override { return "ad_psgd"; }
+  [[nodiscard]] std::string agreement() const override { return name() + exchange_.agreement(); }
+  [[nodiscard]] std::size_t message_bytes(const model::FlatModel& model) const override {
+    return exchange_.message_bytes(model);
+  }
 
   void after_step(RuleContext& context) override {
     if (!when_(context) || exchange_.waiting() || !context.may_send()) return;
@@ -55,11 +66,10 @@ class AdPsgd : public Rule {
     for (const Message& message : messages) {
       if (message.kind != ElasticExchange::request) {
         exchange_.on_reply(context, message);
-      } else if (context.weight() > 0 && message.payload) {
-        ElasticExchange::reply(context, {&message, 1}, 0.5);
-      } else {
-        ElasticExchange::refuse(
-            context, message);  // this node has no model yet, or goes; or it asks with none
+      } else if (context.weight() > 0 && exchange_.has_model(message)) {
+        exchange_.reply(context, {&message, 1}, 0.5);
+      } else {  // this node has no model yet, or goes; or it asks with none
+        exchange_.refuse(context, message);
       }
     }
   }

@@ -147,6 +147,16 @@ class BasicEasgd : public Rule {
     return all + ")";
   }
   [[nodiscard]] const EasgdOptions& options() const noexcept { return options_; }
+  /// Messages are codes of differences, see `ElasticExchange`; not for weights that go by the
+  /// distance to what was sent in full. All nodes need the same.
+  BasicEasgd& codec(codec::AnyCodec codec) requires(!Weights::needs_distance) {
+    exchange_ = ElasticExchange(std::move(codec));
+    return *this;
+  }
+  [[nodiscard]] std::string agreement() const override { return name() + exchange_.agreement(); }
+  [[nodiscard]] std::size_t message_bytes(const model::FlatModel& model) const override {
+    return exchange_.message_bytes(model);
+  }
 
   bool may_step(RuleContext& context) override {
     centre_.settle_in(context);
@@ -162,8 +172,8 @@ class BasicEasgd : public Rule {
         centre_.on_message(context, message);
       } else if (message.kind != ElasticExchange::request) {
         exchange_.on_reply(context, message);
-      } else if (context.weight() == 0 || !message.payload) {
-        ElasticExchange::refuse(context, message);  // this node has no model yet, or goes
+      } else if (context.weight() == 0 || !exchange_.has_model(message)) {
+        exchange_.refuse(context, message);  // this node has no model yet, or goes
       } else if (options_.synchronous() && ParameterServer::is(context)) {
         held_.push_back(message);
       } else {
@@ -182,7 +192,7 @@ class BasicEasgd : public Rule {
   void on_peer_joined(RuleContext& context, PeerId newcomer) override {
     if (!centre_.on_peer_joined(context, newcomer, handover)) return;
     for (const Message& message : std::exchange(held_, {})) {
-      ElasticExchange::refuse(context, message);
+      exchange_.refuse(context, message);
     }
   }
   void on_peer_left(RuleContext& context, const PeerLeft& gone) override {
@@ -195,7 +205,7 @@ class BasicEasgd : public Rule {
   }
   void on_leave(RuleContext& context) override {
     for (const Message& message : std::exchange(held_, {})) {
-      ElasticExchange::refuse(context, message);
+      exchange_.refuse(context, message);
     }
     centre_.on_leave(context, handover);
   }
@@ -232,10 +242,10 @@ class BasicEasgd : public Rule {
     if constexpr (Weights::needs_distance) {
       for (const Message& one : requests) {
         const PullWeights h = weights_(one.from, distance(context, *one.payload), alpha);
-        ElasticExchange::reply(context, {&one, 1}, h.worker, h.centre / h.worker);
+        exchange_.reply(context, {&one, 1}, h.worker, h.centre / h.worker);
       }
     } else {
-      ElasticExchange::reply(context, requests, alpha);
+      exchange_.reply(context, requests, alpha);
     }
   }
 

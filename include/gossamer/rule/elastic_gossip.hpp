@@ -12,6 +12,7 @@
 #include <c10/util/StringUtil.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <span>
 #include <string>
 #include <utility>
@@ -47,6 +48,8 @@ namespace gossamer::rule {
 ///            chosen by several meets all of them with one x, which overshoots when alpha times
 ///            their number exceeds 1; here it meets them in turn, or refuses.
 class ElasticGossip : public Rule {
+  using Exchange = ElasticExchange;
+
  public:
   explicit ElasticGossip(double probability = 0.03125, double alpha = 0.5)
       : ElasticGossip(schedule::Bernoulli(probability), topology::Uniform{}, alpha) {}
@@ -58,7 +61,17 @@ class ElasticGossip : public Rule {
     }
   }
 
+  /// Messages are codes of differences, see `ElasticExchange`. All nodes need the same.
+  ElasticGossip& codec(codec::AnyCodec codec) {
+    exchange_ = Exchange(std::move(codec));
+    return *this;
+  }
+
   [[nodiscard]] std::string name() const override { return "elastic_gossip"; }
+  [[nodiscard]] std::string agreement() const override { return name() + exchange_.agreement(); }
+  [[nodiscard]] std::size_t message_bytes(const model::FlatModel& model) const override {
+    return exchange_.message_bytes(model);
+  }
   [[nodiscard]] double alpha() const noexcept { return alpha_; }
 
   bool may_step(RuleContext& context) override {
@@ -73,11 +86,12 @@ class ElasticGossip : public Rule {
     for (const Message& message : messages) {
       if (message.kind != Exchange::request) {
         exchange_.on_reply(context, message);
-      } else if (const double alpha = message.payload ? strength_for(context, message.from) : 0;
+      } else if (const double alpha =
+                     exchange_.has_model(message) ? strength_for(context, message.from) : 0;
                  alpha > 0) {
-        Exchange::reply(context, {&message, 1}, alpha);
+        exchange_.reply(context, {&message, 1}, alpha);
       } else {
-        Exchange::refuse(context, message);
+        exchange_.refuse(context, message);
       }
     }
   }
@@ -96,8 +110,6 @@ class ElasticGossip : public Rule {
     if (!exchange_.waiting()) return alpha_;
     return std::exchange(has_met_, true) ? 0 : std::min(alpha_, 1 - alpha_);
   }
-
-  using Exchange = ElasticExchange;
 
   schedule::Any when_;
   topology::Any whom_;

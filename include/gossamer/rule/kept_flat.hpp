@@ -7,8 +7,12 @@
 #include <gossamer/model/flat.hpp>
 #include <gossamer/rule/context.hpp>
 
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/zeros.h>
+
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,13 +23,17 @@ namespace gossamer::rule {
 /// Threads: as a rule. Throws CheckpointError when a checkpoint's vector has another size.
 class KeptFlat {
  public:
+  /// Of the model's own dtypes; or of that one, with two numbers for each complex one.
+  KeptFlat() = default;
+  explicit KeptFlat(at::ScalarType dtype) : dtype_(dtype) {}
+
   /// Whether there is something in it.
   [[nodiscard]] bool exists() const { return !flat_.empty() || !saved_.empty(); }
 
   /// The vector; zero at first.
   const model::Flat& get(RuleContext& context) {
     if (flat_.empty()) {
-      flat_ = context.model().flat().zeros_like();
+      flat_ = dtype_ ? like(context.model().flat(), *dtype_) : context.model().flat().zeros_like();
       restore();
     }
     return flat_;
@@ -55,6 +63,14 @@ class KeptFlat {
   }
 
  private:
+  static model::Flat like(const model::Flat& flat, at::ScalarType dtype) {
+    std::vector<at::Tensor> all;
+    for (const at::Tensor& segment : flat.segments()) {
+      const std::int64_t numbers = segment.numel() * (segment.is_complex() ? 2 : 1);
+      all.push_back(at::zeros({numbers}, segment.options().dtype(dtype)));
+    }
+    return model::Flat(std::move(all));
+  }
   void restore() {
     if (saved_.empty()) return;
     if (saved_.size() != flat_.segments().size()) refuse(flat_.segments().size(), saved_.size());
@@ -72,6 +88,7 @@ class KeptFlat {
                           " segments or bytes, got " + std::to_string(got));
   }
 
+  std::optional<at::ScalarType> dtype_;
   model::Flat flat_;
   std::vector<std::string> saved_;  // from a checkpoint, until there is a model
 };

@@ -4,7 +4,7 @@
 
 #include <gossamer/codec/coded.hpp>
 #include <gossamer/codec/sign.hpp>
-#include <gossamer/model/vectors.hpp>
+#include <gossamer/model/flat_model.hpp>
 #include <gossamer/rule/detail/ledger_openings.hpp>
 #include <gossamer/rule/detail/neighbour_turns.hpp>
 #include <gossamer/rule/peer_queries.hpp>
@@ -46,9 +46,10 @@ namespace gossamer::rule {
 /// accord or asked by the higher one, with all of x. A code of an opening that the receiver does
 /// not have moves x alone, so the sum is right at any time.
 ///
-/// Invariant  sum of x over nodes and h under way, up to the rounding of x; but for nodes that are
-///            lost, which take their x and the h that reached them with them. A leaver takes its x.
-///            A node without weight has no model yet, or none any more, and sends codes back.
+/// Invariant  sum of x over nodes and h under way, up to the rounding of x, or with `integers` to
+///            the bit; but for nodes that are lost, which take their x and the h that reached them
+///            with them. A leaver takes its x. A node without weight has no model yet, or none any
+///            more, and sends codes back.
 /// Weights    never move. Averaged BatchNorm buffers travel beside the code as they are, and the
 ///            receiver takes the mean of both; a return does not undo that.
 /// Cost       one code per exchange, 1/30 of a vector with `codec::Sign`; four passes over x at the
@@ -79,13 +80,26 @@ class LedgerGossip : public Rule {
   }
   /// How many links, each with a vector, a node may have open; 64 if not said.
   LedgerGossip& max_links(std::size_t most) {
-    openings_ = detail::LedgerOpenings(most);
+    max_links_ = most;
+    openings_ = detail::LedgerOpenings(max_links_, integers_);
+    return *this;
+  }
+  /// Counts in multiples of 2^-24, so that the sum stays the same to the bit, whatever the order;
+  /// some passes over x more per message. Numbers of two nodes must differ by less than 128. All
+  /// nodes need the same.
+  LedgerGossip& integers(bool yes = true) {
+    integers_ = yes;
+    openings_ = detail::LedgerOpenings(max_links_, integers_);
     return *this;
   }
 
   [[nodiscard]] std::string name() const override { return "ledger_gossip"; }
   [[nodiscard]] std::string agreement() const override {
-    return c10::str(name(), "(codec ", codec_->name(), ", ", turns_.agreement(), ")");
+    return c10::str(name(), "(codec ", codec_->name(), ", ", turns_.agreement(),
+                    integers_ ? ", integers)" : ")");
+  }
+  [[nodiscard]] std::size_t message_bytes(const model::FlatModel& model) const override {
+    return codec::bytes_of(model.layout(), *codec_) + Message::header_bytes;
   }
   /// How many links are open.
   [[nodiscard]] std::size_t links() const noexcept { return openings_.links().size(); }
@@ -94,6 +108,9 @@ class LedgerGossip : public Rule {
     detail::Ledger* const link = openings_.links().peek(peer);
     return link != nullptr ? &link->z.get(context) : nullptr;
   }
+
+  /// What a node counts as its numbers, in units of 2^-24, for those who look on; with `integers`.
+  [[nodiscard]] model::Flat counted(RuleContext& context) { return numbers().counted(context); }
 
   void before_step(RuleContext& context) override { openings_.start(context); }
   void after_step(RuleContext& context) override {
@@ -136,6 +153,8 @@ class LedgerGossip : public Rule {
   }
 
  private:
+  detail::LedgerNumbers& numbers() noexcept { return openings_.links().numbers(); }
+
   void exchange(RuleContext& context) {
     openings_.count_exchange();
     if (const auto peer = openings_.wanted()) return openings_.send_all(context, *peer);
@@ -153,14 +172,14 @@ class LedgerGossip : public Rule {
     const model::Flat& x = context.model().flat();
     const model::Flat& z = link.z.get(context);
     const model::Flat& q = scratch_.get(context);
-    model::difference(q, x, z);
+    numbers().difference(context, q, z);
     context.model().copy_buffers(q, x);
     codec::Coded coded = codec::encode(q, context.model().layout(), *codec_, context.generator(),
                                        context.codes(), q);
     if (!coded) return;  // a number is not finite, and nobody wants it
     for_buffers(context, [&](const model::Slot& slot) { slot.view(q).zero_(); });
-    model::add(x, q, -0.5);
-    model::add(z, q, 0.5);
+    numbers().add_to_model(context, q, -1);
+    numbers().add(z, q, 1);
     context.send({.to = peer,
                   .kind = Kind::code,
                   .round = link.opening,
@@ -177,9 +196,9 @@ class LedgerGossip : public Rule {
     const model::Flat& x = context.model().flat();
     const model::Flat& q = scratch_.get(context);
     for_buffers(context, [&](const model::Slot& slot) { slot.view(q).sub_(slot.view(x)); });
-    model::add(x, q, 0.5);
+    numbers().add_to_model(context, q, 1);
     if (detail::Ledger* const link = openings_.link_of(context, message)) {
-      model::add(link->z.get(context), q, 0.5);
+      numbers().add(link->z.get(context), q, 1);
     }
     return true;
   }
@@ -188,9 +207,9 @@ class LedgerGossip : public Rule {
     if (!read(context, message)) return;
     const model::Flat& q = scratch_.get(context);
     for_buffers(context, [&](const model::Slot& slot) { slot.view(q).zero_(); });
-    model::add(context.model().flat(), q, 0.5);
+    numbers().add_to_model(context, q, 1);
     if (detail::Ledger* const link = openings_.links().find(peer, message.round)) {
-      model::add(link->z.get(context), q, -0.5);
+      numbers().add(link->z.get(context), q, -1);
     }
   }
 
@@ -228,7 +247,9 @@ class LedgerGossip : public Rule {
   schedule::Any when_;
   detail::NeighbourTurns turns_{topology::Hypercube()};
   codec::AnyCodec codec_ = codec::Sign();
-  detail::LedgerOpenings openings_{64};
+  std::size_t max_links_ = 64;
+  bool integers_ = false;
+  detail::LedgerOpenings openings_{64, false};
   KeptFlat scratch_;  // what is coded or decoded
 };
 

@@ -6,6 +6,7 @@
 #include <gossamer/rule/context.hpp>
 
 #include <concepts>
+#include <cstddef>
 #include <memory>
 #include <span>
 #include <string>
@@ -62,6 +63,11 @@ class Rule {
   /// with its model. Else a weight is a node's share of the group and no factor of its model: it
   /// moves when nodes come and go only, and the engine takes care of it.
   [[nodiscard]] virtual bool weight_follows_model() const { return merges_by_weighted_average(); }
+
+  /// Bytes of one of its messages: the whole model, if it does not say otherwise.
+  [[nodiscard]] virtual std::size_t message_bytes(const model::FlatModel& model) const {
+    return model.flat().bytes() + Message::header_bytes;
+  }
 
   virtual bool may_step(RuleContext& /*context*/) { return true; }
   virtual void before_step(RuleContext& /*context*/) {}

@@ -85,6 +85,9 @@ class SlowMo : public Rule {
     return c10::str(name_, "(", base_->agreement(), ", tau ", tau_, ", alpha ", alpha_, ", beta ",
                     beta_, averages_ ? ")" : ", no average)");
   }
+  [[nodiscard]] std::size_t message_bytes(const model::FlatModel& model) const override {
+    return base_->message_bytes(model);
+  }
   [[nodiscard]] bool needs_gradient_hook() const override { return base_->needs_gradient_hook(); }
   [[nodiscard]] bool is_synchronous() const override {
     return averages_ || base_->is_synchronous();

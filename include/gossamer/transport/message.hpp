@@ -20,6 +20,8 @@ struct Message {
   PeerId to = 0;
   std::uint32_t kind = 0;   ///< the rule's own tag
   std::uint64_t round = 0;  ///< the rule's own count
+  /// How many steps the sender had taken, modulo 2^32; the engine says so.
+  std::uint32_t step = 0;
   double weight = 0;        ///< weight that moves with the message
   model::Snapshot payload;  ///< may be empty
   /// The piece of the payload that the receiver may read: a transport that shares memory passes the

@@ -63,9 +63,7 @@ class NodeContext final : public rule::RuleContext {
     return transport_->now() - last_step_;
   }
   [[nodiscard]] std::uint64_t step() const override { return joined_at + counters_.steps; }
-  [[nodiscard]] std::size_t message_bytes() const override {
-    return model_.flat().bytes() + transport::Message::header_bytes;
-  }
+  [[nodiscard]] std::size_t message_bytes() const override { return message_bytes_; }
   [[nodiscard]] Generator& generator() override { return generator_; }
   [[nodiscard]] double& weight() override { return weight_; }
   [[nodiscard]] model::FlatModel& model() override { return model_; }
@@ -101,6 +99,14 @@ class NodeContext final : public rule::RuleContext {
     std::erase(peers_, peer);
     if (PeerHealth* counts = health_.find(peer)) *counts = {};
   }
+  /// Its age: how many steps its sender has taken since, as far as is known here.
+  void count_merged(const transport::Message& message) {
+    if (!message.has_content()) return;
+    const std::uint64_t steps = transport_->counters(message.from).steps;
+    const auto age = static_cast<std::int32_t>(static_cast<std::uint32_t>(steps) - message.step);
+    ++counters_.messages_merged;
+    counters_.count_age(age > 0 ? static_cast<std::uint64_t>(age) : 0);
+  }
   void count_returned(PeerId peer) {
     ++counters_.messages_returned;
     health_.add(peer).first.count_returned();
@@ -130,6 +136,7 @@ class NodeContext final : public rule::RuleContext {
   void flush() {
     for (auto& message : outbox_) {
       message.from = self();
+      message.step = static_cast<std::uint32_t>(counters_.steps);
       ++counters_.messages_sent;
       counters_.bytes_sent += message.bytes();
       health_.add(message.to).first.count_sent();
@@ -156,6 +163,8 @@ class NodeContext final : public rule::RuleContext {
     }
   }
 
+  void set_message_bytes(std::size_t bytes) noexcept { message_bytes_ = bytes; }
+
   /// The step of a synchronous group at which the node came.
   std::uint64_t joined_at = 0;
   /// What the user does when a rule begins a new stretch of training.
@@ -172,6 +181,7 @@ class NodeContext final : public rule::RuleContext {
   model::SnapshotPool pool_;
   Generator generator_;
   double weight_;
+  std::size_t message_bytes_ = 0;  // of the rule's messages
   Counters counters_;
   transport::PeerMap<PeerHealth> health_;
   transport::Time last_step_;

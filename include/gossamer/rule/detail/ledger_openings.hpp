@@ -37,7 +37,7 @@ enum LedgerKind : std::uint32_t { code = 1, open = 2, ask = 3, refused = 4 };
 /// Threads: as a rule.
 class LedgerOpenings {
  public:
-  explicit LedgerOpenings(std::size_t most_links) : links_(most_links) {}
+  LedgerOpenings(std::size_t most_links, bool integers) : links_(most_links, integers) {}
 
   [[nodiscard]] Ledgers& links() noexcept { return links_; }
   [[nodiscard]] const Ledgers& links() const noexcept { return links_; }

@@ -6,6 +6,7 @@
 #include <gossamer/model/archive.hpp>
 #include <gossamer/model/flat.hpp>
 #include <gossamer/rule/context.hpp>
+#include <gossamer/rule/detail/ledger_numbers.hpp>
 #include <gossamer/rule/kept_flat.hpp>
 
 #include <c10/util/StringUtil.h>
@@ -54,11 +55,13 @@ struct Ledger {
 /// longest time is closed. Threads: as a rule. Throws ConfigError for `most` = 0.
 class Ledgers {
  public:
-  explicit Ledgers(std::size_t most) : most_(most) {
+  explicit Ledgers(std::size_t most, bool integers) : most_(most), numbers_(integers) {
     if (most == 0) throw ConfigError("LedgerGossip: max_links must be at least 1, got 0");
   }
 
   [[nodiscard]] std::size_t size() const noexcept { return open_.size(); }
+  /// How they are added to.
+  [[nodiscard]] LedgerNumbers& numbers() noexcept { return numbers_; }
   /// For those who only look on: this does not count as a use.
   Ledger* peek(PeerId peer) {
     const auto found = open_.find(peer);
@@ -82,10 +85,10 @@ class Ledgers {
         return a.second.used < b.second.used;
       }));
     }
-    Ledger& ledger = open_[peer];
+    Ledger& ledger = closed(peer);
     ledger.opening = opening;
     ledger.used = ++clock_;
-    ledger.z.get(context).copy_from(z);
+    numbers_.copy(ledger.z.get(context), z);
     return ledger;
   }
   void close(PeerId peer) { open_.erase(peer); }
@@ -106,13 +109,21 @@ class Ledgers {
                                        " openings"));
       }
       open_.clear();
-      for (std::size_t i = 0; i < peers.size(); ++i) open_[peers[i]].opening = openings[i];
+      for (std::size_t i = 0; i < peers.size(); ++i) closed(peers[i]).opening = openings[i];
     }
     for (auto& [peer, ledger] : open_) ledger.z.checkpoint(archive, "z/" + std::to_string(peer));
+    numbers_.checkpoint(archive);
   }
 
  private:
+  /// The ledger of a link that is to be opened.
+  Ledger& closed(PeerId peer) {
+    return open_.try_emplace(peer, Ledger{.opening = 0, .used = 0, .z = numbers_.ledger()})
+        .first->second;
+  }
+
   std::size_t most_;
+  LedgerNumbers numbers_;
   std::uint64_t clock_ = 0;
   std::map<PeerId, Ledger> open_;
 };

@@ -33,6 +33,8 @@ struct Report {
     io(self.status.messages_merged);
     io(self.status.messages_returned);
     io(self.status.bytes_sent);
+    io(self.status.age_sum);
+    io(self.status.age_max);
   }
 };
 
@@ -85,7 +87,7 @@ enum class Presence : std::uint8_t { live, left, lost };
 
 /// One line of a list of members.
 struct Entry {
-  static constexpr std::size_t least_bytes = 90;
+  static constexpr std::size_t least_bytes = 106;
 
   PeerId node = 0;
   std::uint64_t incarnation = 0;

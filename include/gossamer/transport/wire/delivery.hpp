@@ -68,6 +68,7 @@ struct DeliveryBody {
     auto& offer = *self.frame.offer;
     io(offer.kind);
     io(offer.round);
+    io(offer.step);
     io(offer.weight);
     io(offer.chunk.index);
     io(offer.chunk.of);
