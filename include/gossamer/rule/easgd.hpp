@@ -144,7 +144,7 @@ class BasicEasgd : public Rule {
     std::string all =
         c10::str(name(), "(", alpha > 0 ? "alpha " : "beta ", alpha > 0 ? alpha : options_.beta());
     if (options_.synchronous()) all += c10::str(", tau ", options_.tau());
-    return all + ")";
+    return all + ")" + exchange_.agreement();
   }
   [[nodiscard]] const EasgdOptions& options() const noexcept { return options_; }
   /// Messages are codes of differences, see `ElasticExchange`; not for weights that go by the
@@ -153,7 +153,6 @@ class BasicEasgd : public Rule {
     exchange_ = ElasticExchange(std::move(codec));
     return *this;
   }
-  [[nodiscard]] std::string agreement() const override { return name() + exchange_.agreement(); }
   [[nodiscard]] std::size_t message_bytes(const model::FlatModel& model) const override {
     return exchange_.message_bytes(model);
   }
