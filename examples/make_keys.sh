@@ -3,7 +3,9 @@
 # Makes what secures a run over TCP: a small authority with keys for its nodes, or one shared key.
 #
 #   ./examples/make_keys.sh DIR NODE[=NAME,...]...   DIR/ca.pem, and DIR/NODE.pem and DIR/NODE.key
-#                                                    for each node; NAMEs are hosts or addresses
+#                                                    for each node; NAMEs are hosts, addresses, or
+#                                                    node:7 if it may be node 7 only
+#   ./examples/make_keys.sh --revoke DIR NODE...     DIR/revoked.pem, which lets these in no more
 #   ./examples/make_keys.sh --shared-key FILE        32 random bytes, as hexadecimal digits
 #
 #   ./examples/make_keys.sh keys alpha=alpha.example.org,10.0.0.1 beta
@@ -33,6 +35,10 @@ elif [[ ${1-} == --shared-key ]]; then
   echo "$2: copy it to all members, and let nobody else read it"
   exit
 fi
+if [[ ${1-} == --revoke ]]; then
+  revoke=yes
+  shift
+fi
 if (($# < 2)) || [[ $1 == -* ]]; then
   usage >&2
   exit 1
@@ -50,11 +56,21 @@ trap 'rm -rf "$work"' EXIT
 quietly() { "$@" >"$work/log" 2>&1 || die "$1 $2 failed: $(cat "$work/log")"; }
 new_key() { quietly openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1"; }
 
+if [[ -n ${revoke-} ]]; then
+  touch "$dir/revoked.txt"  # those of earlier calls
+  printf '%s\n' '[ca]' 'default_ca=x' '[x]' "database=$dir/revoked.txt" 'default_md=sha256' \
+    "default_crl_days=$days" >"$work/config"
+  authority=(openssl ca -config "$work/config" -keyfile "$dir/ca.key" -cert "$dir/ca.pem")
+  for node in "$@"; do quietly "${authority[@]}" -revoke "$dir/$node.pem"; done
+  quietly "${authority[@]}" -gencrl -out "$dir/revoked.pem"
+  echo "$dir/revoked.pem: valid for $days days; copy it to all members"
+  exit
+fi
 if [[ ! -e $dir/ca.pem && ! -e $dir/ca.key ]]; then
   new_key "$dir/ca.key"
   quietly openssl req -new -x509 -key "$dir/ca.key" -out "$dir/ca.pem" -days $((days * 10)) \
     -subj "/CN=Gossamer authority $(openssl rand -hex 4)" \
-    -addext basicConstraints=critical,CA:TRUE,pathlen:0 -addext keyUsage=critical,keyCertSign
+    -addext basicConstraints=critical,CA:TRUE,pathlen:0 -addext keyUsage=critical,keyCertSign,cRLSign
   echo "$dir/ca.pem: the authority, for all nodes; $dir/ca.key signs for it"
 elif [[ ! -e $dir/ca.pem || ! -e $dir/ca.key ]]; then
   die "$dir has only one of ca.pem and ca.key; both are needed to sign"
@@ -70,7 +86,7 @@ for argument in "$@"; do
     IFS=, read -ra list <<<"${argument#*=}"
     for name in "${list[@]}"; do
       [[ $name =~ ^[A-Za-z0-9.:_-]+$ ]] || die "'$name' is neither a host nor an address"
-      if [[ $name =~ ^[0-9.]+$ || $name == *:* ]]; then names+=,IP:$name; else names+=,DNS:$name; fi
+      if [[ $name =~ ^node:[0-9]+$ ]]; then names+=,URI:gossamer:$name; elif [[ $name =~ ^[0-9.]+$ || $name == *:* ]]; then names+=,IP:$name; else names+=,DNS:$name; fi
     done
   fi
   cat >"$work/extensions" <<END

@@ -13,11 +13,14 @@
 #include <spdlog/sinks/ostream_sink.h>
 #include <tests/support.hpp>
 #include <tests/transport/contract.hpp>
+#include <tests/transport/tcp/small_authority.hpp>
 #include <tests/transport/tcp_group.hpp>
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
+#include <fstream>
 #include <limits>
 #include <memory>
 #include <span>
@@ -393,6 +396,58 @@ TEST_CASE("A shared key lets members in and nobody else", "[transport][tcp][thre
   pair.exchange();
   CHECK(pair.zero.peers().size() == 1);
   CHECK(pair.zero.view().size() == 1);
+}
+
+TEST_CASE("A running group changes its key, and the old one is of no more use",
+          "[transport][tcp][threads]") {
+  const tests::TemporaryFolder folder;
+  const auto path = folder.path() / "run.key";
+  const auto write = [&](const std::string& lines) {
+    std::ofstream(path) << lines;
+    std::filesystem::permissions(
+        path, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  };
+  const std::string before = "00112233445566778899aabbccddeeff0123456789abcdef0123456789abcdef\n";
+  const std::string after = "ff112233445566778899aabbccddeeff0123456789abcdef0123456789abcdee\n";
+  write(before);
+  Pair pair(small_shape(), options_of(0).security(Security::shared_key(path)),
+            options_of(1).security(Security::shared_key(path)));
+  pair.exchange();
+  for (const std::string& lines : {before + after, after + before, after}) {
+    write(lines);
+    for (Tcp* one : {&pair.zero, &pair.one}) {  // in turn: they have different files meanwhile
+      one->reload_keys();
+      one->endpoint().break_connections();
+      pair.exchange();
+    }
+  }
+  const auto old = folder.path() / "old.key";
+  std::ofstream(old) << before;
+  std::filesystem::permissions(old, std::filesystem::perms::owner_read);
+  Tcp late(options_of(2).security(Security::shared_key(old)).contacts({pair.zero.address()}));
+  REQUIRE(wait_for(late, [](Membership& member) { return !member.last_failure().empty(); }));
+  CHECK_THAT(late.last_connect_error(), tests::contains("shared key"));
+}
+
+TEST_CASE("A node whose certificate is another node's is not let in", "[transport][tcp][threads]") {
+  const tests::SmallAuthority authority;
+  Log log;
+  Pair pair(small_shape(),
+            options_of(0)
+                .security(authority.node("zero", {.names = "URI:gossamer:node:0"}))
+                .logger(log.logger),
+            options_of(1).security(authority.node("one")));  // it names none
+  pair.exchange();
+  Tcp liar(options_of(2)
+               .security(authority.node("three", {.names = "URI:gossamer:node:3"}))
+               .contacts({pair.zero.address()}));
+  REQUIRE(wait_for(liar, [](Membership& member) { return !member.last_failure().empty(); }));
+  CHECK(liar.peers().empty());
+  pair.exchange();
+  CHECK(pair.zero.peers().size() == 1);
+  pair.zero.crash();
+  CHECK_THAT(log.text(), tests::contains("says that it is node 2, and its certificate 'CN=three' "
+                                         "is another node's"));
 }
 
 TEST_CASE("Options that cannot work are refused, with the value", "[transport][tcp]") {

@@ -39,6 +39,10 @@ class Tcp : public PeerTransport<TcpEndpoint> {
 
   /// Where others dial this node: host:port.
   [[nodiscard]] const std::string& address() const { return endpoint().address(); }
+  /// Reads keys, certificates and revocation list again, which else happens within a minute after
+  /// they have changed, when a connection begins. Connections that there are stay as they are.
+  /// Throws ConfigError if they cannot work; nothing changes then.
+  void reload_keys() { endpoint().reload_keys(); }
   /// Ends without a farewell, as by a crash; for tests. Nothing else may be called then.
   void crash() { drop(); }
 

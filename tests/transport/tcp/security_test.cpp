@@ -161,6 +161,8 @@ TEST_CASE("Insecure goes with no security only", "[transport][tcp]") {
   CHECK_THAT(refusal(tests::key_of(1).insecure(true)), contains("not with a shared key"));
   CHECK_THAT(refusal(Security::certificates("a", "b", "c").insecure(true)),
              contains("not with certificates"));
+  CHECK_THAT(refusal(tests::key_of(1).revocation_list("gone.pem")),
+             contains("a revocation list goes with certificates only, got gone.pem"));
 }
 
 TEST_CASE("Certificates that cannot work are refused at the start", "[transport][tcp][parse]") {
@@ -174,6 +176,10 @@ TEST_CASE("Certificates that cannot work are refused at the start", "[transport]
              contains("finds no certificate of an authority in " + junk.string()));
   CHECK_THAT(context_refusal(Security::certificates(one.authority(), junk, one.key_file())),
              contains("finds no usable certificate in " + junk.string()));
+  auto with_list = one;
+  CHECK_THAT(context_refusal(with_list.revocation_list(junk)),
+             contains("finds no revocation list in " + junk.string()));
+  CHECK_NOTHROW(TlsContext::make(with_list.revocation_list(authority.revoke({two}))));
   const auto empty = files.write("empty", "");
   CHECK_THAT(context_refusal(Security::certificates(one.authority(), empty, one.key_file())),
              contains("finds no usable certificate in " + empty.string()));
@@ -217,6 +223,11 @@ TEST_CASE("The script makes keys that work", "[transport][tcp]") {
   }
   CHECK(fs::status(folder / "ca.key").permissions() ==
         (fs::perms::owner_read | fs::perms::owner_write));
+  REQUIRE(run("--revoke '" + folder.string() + "' beta") == 0);
+  auto with_list =
+      Security::certificates(folder / "ca.pem", folder / "gamma.pem", folder / "gamma.key");
+  CHECK(TlsContext::make(with_list.revocation_list(folder / "revoked.pem")) != nullptr);
+  CHECK(run("--revoke '" + folder.string() + "' nobody") != 0);
   const auto key = folder / "run.key";
   REQUIRE(run("--shared-key '" + key.string() + "'") == 0);
   const auto secret = Security::shared_key(key).secrets().at(0);

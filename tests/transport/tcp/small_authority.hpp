@@ -16,6 +16,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace tests {
 
@@ -23,6 +24,7 @@ struct CertificateFlaws {
   long begins_in = -3600;  ///< seconds from now
   long ends_in = 3600;
   std::string usage = "serverAuth,clientAuth";
+  std::string names = {};  ///< alternative ones, as in "URI:gossamer:node:3"
 };
 
 class SmallAuthority {
@@ -47,6 +49,32 @@ class SmallAuthority {
       return PEM_write_PrivateKey(to, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
     });
     return gossamer::transport::Security::certificates(file(), chain, secret);
+  }
+
+  /// A list of these nodes' certificates, revoked, as a file. `ends_in`: seconds from now.
+  [[nodiscard]] std::filesystem::path revoke(
+      const std::vector<gossamer::transport::Security>& nodes, long ends_in = 3600) const {
+    const std::unique_ptr<X509_CRL, void (*)(X509_CRL*)> list(X509_CRL_new(), X509_CRL_free);
+    const std::unique_ptr<ASN1_TIME, void (*)(ASN1_TIME*)> time(ASN1_TIME_new(), ASN1_TIME_free);
+    X509_CRL_set_version(list.get(), 1);
+    X509_CRL_set_issuer_name(list.get(), X509_get_subject_name(certificate_.get()));
+    X509_gmtime_adj(time.get(), -7200);
+    X509_CRL_set1_lastUpdate(list.get(), time.get());
+    for (const auto& node : nodes) {
+      const std::unique_ptr<BIO, int (*)(BIO*)> file(BIO_new_file(node.chain().c_str(), "r"),
+                                                     BIO_free);
+      const Certificate one(PEM_read_bio_X509(file.get(), nullptr, nullptr, nullptr), X509_free);
+      X509_REVOKED* entry = X509_REVOKED_new();
+      X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(one.get()));
+      X509_REVOKED_set_revocationDate(entry, time.get());
+      require(X509_CRL_add0_revoked(list.get(), entry) == 1);
+    }
+    X509_gmtime_adj(time.get(), ends_in);
+    X509_CRL_set1_nextUpdate(list.get(), time.get());
+    require(X509_CRL_sign(list.get(), key_.get(), EVP_sha256()) > 0);
+    const auto path = folder_.path() / "revoked.pem";
+    save(path, [&](FILE* to) { return PEM_write_X509_CRL(to, list.get()); });
+    return path;
   }
 
  private:
@@ -79,8 +107,9 @@ class SmallAuthority {
     X509_set_issuer_name(one, X509_get_subject_name(issuer));
     extend(one, issuer, "basicConstraints", authority ? "critical,CA:TRUE" : "critical,CA:FALSE");
     extend(one, issuer, "keyUsage",
-           authority ? "critical,keyCertSign" : "critical,digitalSignature");
+           authority ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature");
     if (!authority && !flaws.usage.empty()) extend(one, issuer, "extendedKeyUsage", flaws.usage);
+    if (!flaws.names.empty()) extend(one, issuer, "subjectAltName", flaws.names);
     require(X509_sign(one, key_.get(), EVP_sha256()) > 0);
     return made;
   }

@@ -262,6 +262,46 @@ TEST_CASE("Certificates past, before or beside their purpose are refused on both
   check(server_flawed.server, one.kind_there, "the client", {one.there});
 }
 
+TEST_CASE("A certificate that its authority has revoked is refused on both sides",
+          "[transport][tcp][parse]") {
+  const SmallAuthority authority;
+  auto member = authority.node("member");
+  const auto evicted = authority.node("evicted");
+  CHECK(Pair(evicted, member).talk().is_open());
+  member.revocation_list(authority.revoke({evicted}));
+  CHECK(Pair(authority.node("other"), member).talk().is_open());
+  Pair pair(evicted, member);
+  pair.talk();
+  check(pair.server, SecureError::revoked, "the client",
+        {"the peer's certificate is revoked ('CN=evicted'"});
+  check(pair.client, SecureError::revoked, "the server",
+        {"the peer says that our certificate is revoked"});
+  member.revocation_list(
+      authority.revoke({}, /*ends_in=*/-3600));  // who knows what a newer one says
+  Pair late(evicted, member);
+  late.talk();
+  check(late.server, SecureError::bad_certificate, "the client", {"CRL has expired"});
+}
+
+TEST_CASE("A certificate that names nodes is of no other", "[transport][tcp]") {
+  const SmallAuthority authority;
+  const auto none = authority.node("none", {.names = "DNS:alpha,URI:https://gossamer:node:7"});
+  const auto two = authority.node("two", {.names = "URI:gossamer:node:3,URI:gossamer:node:70000"});
+  Pair certified(none, two);
+  REQUIRE(certified.talk().is_open());
+  for (const std::uint64_t number : {3, 70'000, 0, 7, 30, 4}) {
+    CAPTURE(number);
+    CHECK(certified.client.may_be_node(number) == (number == 3 || number == 70'000));
+    CHECK(certified.server.may_be_node(number));
+  }
+  Pair odd(none, authority.node("odd", {.names = "URI:gossamer:node:three"}));
+  REQUIRE(odd.talk().is_open());
+  CHECK_FALSE(odd.client.may_be_node(3));
+  Pair keyed(key_of(1), key_of(1));
+  REQUIRE(keyed.talk().is_open());
+  CHECK(keyed.client.may_be_node(3));
+}
+
 TEST_CASE("An own certificate past or before its time is refused at the start",
           "[transport][tcp]") {
   const SmallAuthority authority;

@@ -14,6 +14,7 @@
 #include <gossamer/transport/tcp/listener.hpp>
 #include <gossamer/transport/tcp/options.hpp>
 #include <gossamer/transport/tcp/stream.hpp>
+#include <gossamer/transport/tcp/tls_keys.hpp>
 #include <gossamer/transport/tcp/unauthenticated_peers.hpp>
 #include <gossamer/transport/wire/parse.hpp>
 
@@ -53,7 +54,7 @@ class TcpEndpoint {
   /// Listens from now on. Throws ConfigError if it cannot.
   explicit TcpEndpoint(const TcpOptions& options)
       : options_((options.check(), raise_descriptor_limit(), options)),
-        tls_(TlsContext::make(options.security())),
+        keys_(options.security()),
         run_(wire::fingerprint(options.run())),
         attempts_({.burst = static_cast<double>(options.handshakes())}),
         listener_(io_, options_),
@@ -135,6 +136,9 @@ class TcpEndpoint {
     const std::lock_guard lock(mutex_);
     return attempts_.total();
   }
+  /// Reads keys, certificates and revocation list again, for the connections to come. Throws
+  /// ConfigError if they cannot work; nothing changes then.
+  void reload_keys() { keys_.reload(); }
   /// Breaks all connections, as a network may; they are made again.
   void break_connections() {
     asio::post(io_, [this] {
@@ -338,8 +342,11 @@ class TcpEndpoint {
   void start(Stream::Socket socket, std::optional<DialAttempt> dial) {
     std::error_code ignored;
     socket.set_option(asio::ip::tcp::no_delay(true), ignored);
-    auto connection = std::make_shared<TcpConnection>(++last_line_, std::move(socket), tls_,
-                                                      std::move(dial), run_);
+    std::string failure;
+    auto tls = keys_.at(now(), failure);
+    if (!failure.empty()) log(true, failure + "; the keys stay as they were");
+    auto connection = std::make_shared<TcpConnection>(++last_line_, std::move(socket),
+                                                      std::move(tls), std::move(dial), run_);
     if (!connection->dial) ++unjudged_;
     connections_.emplace(connection->id, connection);
     spawn(serve(std::move(connection)));
@@ -431,6 +438,15 @@ class TcpEndpoint {
 
   void take(const Connection& c, const wire::FrameHeader& header, wire::Body body) {
     const bool may_dial = header.kind != wire::Kind::delivery && header.kind != wire::Kind::ping;
+    if (const auto* hello = std::get_if<wire::Hello>(&body);
+        hello && !c->stream.may_be_node(hello->node)) {
+      const std::string why = c->stream.peer() + " says that it is node " +
+                              std::to_string(hello->node) + ", and its certificate " +
+                              c->stream.peer_subject() + " is another node's";
+      c->greeted = true;  // and so it is named once
+      log_once(c->from.to_string() + " is another node", why);
+      return end(c, why);
+    }
     {
       const std::lock_guard lock(mutex_);
       if (const auto* hello = std::get_if<wire::Hello>(&body); hello && !c->peer) {
@@ -596,7 +612,7 @@ class TcpEndpoint {
   asio::io_context io_{1};
   const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
   const TcpOptions options_;
-  const std::shared_ptr<const TlsContext> tls_;
+  TlsKeys keys_;
   const std::uint64_t run_;
   UnauthenticatedPeers attempts_;  // with the mutex
   TcpListener listener_;

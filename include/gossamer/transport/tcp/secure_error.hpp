@@ -22,6 +22,7 @@ enum class SecureError : std::uint8_t {
   expired,            ///< a certificate past its time
   not_yet_valid,      ///< a certificate before its time, or a clock that is wrong
   wrong_usage,        ///< a certificate that is not meant for this side of a connection
+  revoked,            ///< a certificate that its authority has revoked
   bad_certificate,    ///< a certificate with another flaw
   wrong_shared_key,   ///< another key, or a key for something else
   cut,                ///< the connection ended midway
@@ -29,7 +30,7 @@ enum class SecureError : std::uint8_t {
 };
 
 /// How many kinds there are, to count them in an array by `std::size_t(kind)`.
-inline constexpr std::size_t secure_error_kinds = 13;
+inline constexpr std::size_t secure_error_kinds = 14;
 
 /// What is said of a kind of failure.
 struct SecureWords {
@@ -60,6 +61,8 @@ inline constexpr std::array<SecureWords, secure_error_kinds> secure_words = {{
     {"the peer's certificate is meant for something else",
      "the peer says that our certificate is meant for something else",
      "sign one with serverAuth and clientAuth in its extended key usage"},
+    {"the peer's certificate is revoked", "the peer says that our certificate is revoked",
+     "sign a new one, if it is still a member"},
     {"the peer's certificate is refused", "the peer refuses our certificate",
      "look at its authority, dates and usage with openssl x509 -text, and at both clocks"},
     {"the peer has another shared key", "the peer has another shared key",

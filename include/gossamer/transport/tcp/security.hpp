@@ -38,7 +38,8 @@ class Security {
   static Security none() { return Security(Kind::none); }
 
   /// Mutual certificates. Whoever has a certificate signed by the authority is a member, at
-  /// whatever address: names in it go to the log and are not compared with the host's.
+  /// whatever address: names in it go to the log and are not compared with the host's. If it names
+  /// nodes, as URIs `gossamer:node:7` among its alternative names, its holder can be only those.
   /// `authority`: one certificate or several, PEM. `chain`: this node's own, then those between it
   /// and the authority. `key`: its private key, without passphrase, not readable by others. Only
   /// their owner may change these files.
@@ -73,11 +74,21 @@ class Security {
     return *this;
   }
 
+  /// Beside certificates: those that the authority has revoked, PEM. Once it is past its date,
+  /// nobody is let in.
+  Security& revocation_list(std::filesystem::path file) {
+    revocation_list_ = std::move(file);
+    return *this;
+  }
+
   [[nodiscard]] Kind kind() const noexcept { return kind_; }
   [[nodiscard]] bool insecure() const noexcept { return insecure_; }
   [[nodiscard]] const std::filesystem::path& authority() const noexcept { return authority_; }
   [[nodiscard]] const std::filesystem::path& chain() const noexcept { return chain_; }
   [[nodiscard]] const std::filesystem::path& key_file() const noexcept { return key_file_; }
+  [[nodiscard]] const std::filesystem::path& revocation_list() const noexcept {
+    return revocation_list_;
+  }
 
   /// Reads what must be read to know that it can work. Throws ConfigError for a file that is
   /// missing, readable or changeable by others or no key, for a key that is too short, and for
@@ -87,10 +98,15 @@ class Security {
       throw ConfigError("Security: insecure(true) goes with none(), not with " +
                         std::string(kind_ == Kind::certificates ? "certificates" : "a shared key"));
     }
+    if (!revocation_list_.empty() && kind_ != Kind::certificates) {
+      throw ConfigError("Security: a revocation list goes with certificates only, got " +
+                        revocation_list_.string());
+    }
     if (kind_ == Kind::certificates) {
       (void)authority_text();
       (void)chain_text();
       (void)key_text();
+      if (!revocation_list_.empty()) (void)revocation_text();
     }
     if (kind_ == Kind::shared_key) {
       for (auto& one : secrets()) OPENSSL_cleanse(one.data(), one.size());
@@ -106,6 +122,9 @@ class Security {
   }
   [[nodiscard]] KeyFile key_text() const {
     return KeyFile(key_file_, "the node's private key", KeyFile::Access::secret);
+  }
+  [[nodiscard]] KeyFile revocation_text() const {
+    return KeyFile(revocation_list_, "the revocation list", KeyFile::Access::open);
   }
 
   /// The shared keys, at least one: as given, or from their file. Throws ConfigError as `check`
@@ -177,6 +196,7 @@ class Security {
   std::filesystem::path authority_;
   std::filesystem::path chain_;
   std::filesystem::path key_file_;
+  std::filesystem::path revocation_list_;
   std::vector<unsigned char> bytes_;
 };
 

@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <system_error>
@@ -147,6 +148,10 @@ class Stream {
   /// The subject of the peer's certificate, as in 'CN=node 3'; empty if it has none.
   [[nodiscard]] std::string peer_subject() const {
     return session_ ? session_->peer_subject() : std::string();
+  }
+  /// Whether the peer may be the node of that number: what secures the stream names no other.
+  [[nodiscard]] bool may_be_node(std::uint64_t number) const {
+    return !session_ || session_->may_be_node(number);
   }
   /// "address:port" of the peer, as it was when the stream was made.
   [[nodiscard]] const std::string& peer() const noexcept { return peer_; }

@@ -139,6 +139,7 @@ class TlsContext {
       count += X509_STORE_add_cert(store, one.get());
     }
     require(count > 0, "finds no certificate of an authority in " + authority);
+    use_revocation_list(security);
     const KeyFile chain_file = security.chain_text();
     const auto chain = reader(chain_file);
     const auto own = next_certificate(chain.get());
@@ -149,6 +150,21 @@ class TlsContext {
               "finds no usable certificate in " + chain_);
     }
     use_private_key(security);
+  }
+
+  void use_revocation_list(const Security& security) {
+    if (security.revocation_list().empty()) return;
+    const KeyFile file = security.revocation_text();
+    const auto from = reader(file);
+    const auto next = [&] {
+      return Owned<X509_CRL>(PEM_read_bio_X509_CRL(from.get(), nullptr, no_passphrase, nullptr),
+                             X509_CRL_free);
+    };
+    X509_STORE* store = SSL_CTX_get_cert_store(context_.get());
+    int count = 0;
+    for (auto one = next(); one; one = next()) count += X509_STORE_add_crl(store, one.get());
+    require(count > 0, "finds no revocation list in " + security.revocation_list().string());
+    X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
   }
 
   void use_private_key(const Security& security) {

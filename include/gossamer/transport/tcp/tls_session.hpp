@@ -12,6 +12,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -156,6 +157,29 @@ class TlsSession {
     const std::unique_ptr<X509, void (*)(X509*)> one(SSL_get1_peer_certificate(ssl_.get()),
                                                      X509_free);
     return one ? tls_text::subject(one.get()) : std::string();
+  }
+  /// Whether the peer's certificate lets it be that node: it names that one or none, as a URI among
+  /// its alternative names.
+  [[nodiscard]] bool may_be_node(std::uint64_t number) const {
+    const std::unique_ptr<X509, void (*)(X509*)> one(SSL_get1_peer_certificate(ssl_.get()),
+                                                     X509_free);
+    if (!one) return true;
+    const std::unique_ptr<GENERAL_NAMES, void (*)(GENERAL_NAMES*)> names(
+        static_cast<GENERAL_NAMES*>(
+            X509_get_ext_d2i(one.get(), NID_subject_alt_name, nullptr, nullptr)),
+        GENERAL_NAMES_free);
+    const std::string prefix = "gossamer:node:";
+    bool names_none = true;
+    for (int i = 0; i < sk_GENERAL_NAME_num(names.get()); ++i) {
+      const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
+      if (name->type != GEN_URI) continue;
+      const ASN1_STRING* text = name->d.uniformResourceIdentifier;
+      const std::string uri(reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
+                            static_cast<std::size_t>(ASN1_STRING_length(text)));
+      if (uri == prefix + std::to_string(number)) return true;
+      names_none = names_none && !uri.starts_with(prefix);
+    }
+    return names_none;
   }
   /// For logs.
   [[nodiscard]] std::string secured_by() const {
