@@ -67,7 +67,7 @@ void check_records(const std::vector<Record>& records, const tests::Listener& he
     CHECK(record.at("steps") >= 30 * m);
     CHECK(record.at("mean") == records.front().at("mean"));  // to the bit, at each
     CHECK(record.at("mean") > 0);
-    CHECK(record.at("mean") < m - 1);
+    CHECK(record.at("mean") < m);
     weight += record.at("weight_here");
     steps = std::max(steps, record.at("steps"));
   }

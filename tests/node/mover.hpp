@@ -11,7 +11,7 @@
 
 namespace tests {
 
-/// Moves to its own number, so that models differ.
+/// Moves to its own number, counted from 1, so that models differ.
 class Mover final : public gossamer::GossipNode<std::vector<at::Tensor>> {
  public:
   explicit Mover(gossamer::Context context)
@@ -19,7 +19,7 @@ class Mover final : public gossamer::GossipNode<std::vector<at::Tensor>> {
 
  private:
   double local_step() override {
-    model()[0].mul_(0.9).add_(0.1 * id());
+    model()[0].mul_(0.9).add_(0.1 * (id() + 1));
     return 0;
   }
 };
