@@ -15,9 +15,11 @@
 #include <c10/util/StringUtil.h>
 #include <torch/arg.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
-#include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -65,14 +67,12 @@ class RunEnvironment {
   [[nodiscard]] transport::TcpOptions tcp() const {
     transport::TcpOptions made;
     made.contacts(options_.contacts().empty() ? contacts() : options_.contacts());
-    made.listen(either(options_.listen(), "GOSSAMER_LISTEN", made.listen()));
-    made.advertise(either(options_.advertise(), "GOSSAMER_ADVERTISE", ""));
-    made.run(either(options_.run(), "GOSSAMER_RUN", made.run()));
+    made.listen(address(options_.listen(), "GOSSAMER_LISTEN", made.listen()));
+    made.advertise(address(options_.advertise(), "GOSSAMER_ADVERTISE", ""));
+    if (read_.has("GOSSAMER_RUN")) made.run(read_.get("GOSSAMER_RUN"));
+    if (!options_.run().empty()) made.run(options_.run());
     made.security(options_.security() ? *options_.security() : security());
     made.world_size(options_.world_size().value_or(0));
-    named("GOSSAMER_LISTEN", options_.listen().empty(), [&] { address(made.listen()); });
-    named("GOSSAMER_ADVERTISE", options_.advertise().empty() && !made.advertise().empty(),
-          [&] { address(made.advertise()); });
     return made;
   }
   [[nodiscard]] std::uint16_t port() const {
@@ -84,32 +84,32 @@ class RunEnvironment {
     if (!read_.has("GOSSAMER_RENDEZVOUS_SECONDS")) return std::chrono::seconds(60);
     return std::chrono::seconds(number("GOSSAMER_RENDEZVOUS_SECONDS", 1'000'000));
   }
-  /// Whether others may come, or are to be found.
-  [[nodiscard]] bool has_network() const {
+  /// Whether somebody has said where to listen.
+  [[nodiscard]] bool says_where() const {
     return !options_.listen().empty() || read_.has("GOSSAMER_LISTEN");
   }
 
  private:
-  [[nodiscard]] std::string either(const std::string& option, const char* variable,
-                                   const std::string& otherwise) const {
-    if (!option.empty()) return option;
-    return read_.has(variable) ? read_.get(variable) : otherwise;
-  }
   [[nodiscard]] std::uint32_t number(const char* variable, std::uint32_t most) const {
     const std::uint32_t value = launch::whole_number(variable, read_.get(variable), most);
     if (value == 0) throw ConfigError(std::string(variable) + " must not be 0");
     return value;
   }
-  static void address(const std::string& text) { (void)transport::HostPort::parse(text); }
   /// Puts the variable's name before what is wrong with its value.
   template <class Check>
-  static void named(const char* variable, bool is_from_variable, Check check) {
+  static void named(const std::string& variable, Check check) {
     try {
       check();
     } catch (const ConfigError& error) {
-      if (!is_from_variable) throw;
-      throw ConfigError(std::string(variable) + ": " + error.what());
+      throw ConfigError(variable + ": " + error.what());
     }
+  }
+  /// What an option says, else a variable that must hold an address, else neither.
+  [[nodiscard]] std::string address(const std::string& option, const char* variable,
+                                    const std::string& otherwise) const {
+    if (!option.empty() || !read_.has(variable)) return option.empty() ? otherwise : option;
+    named(variable, [&] { (void)transport::HostPort::parse(read_.get(variable)); });
+    return read_.get(variable);
   }
 
   [[nodiscard]] std::vector<std::string> contacts() const {
@@ -119,7 +119,7 @@ class RunEnvironment {
       const std::size_t comma = std::min(text.find(','), text.size());
       all.push_back(text.substr(0, comma));
       text.erase(0, comma + 1);
-      named("GOSSAMER_CONTACT", true, [&] {
+      named("GOSSAMER_CONTACT", [&] {
         if (transport::HostPort::parse(all.back()).port == 0) {
           throw ConfigError("a contact must have a port, got " + all.back());
         }
@@ -151,7 +151,7 @@ class RunEnvironment {
       source = "GOSSAMER_INSECURE beside a key";
       made.insecure(insecure == "1");
     }
-    named(source.c_str(), true, [&] { made.check(); });
+    named(source, [&] { made.check(); });
     return made;
   }
 
@@ -197,10 +197,15 @@ inline Context join_run(const rule::AnyRule& rule, const RunOptions& options = {
   } else {
     const auto launched = launch::launch_from(options.variables());
     const bool is_alone = !launched && tcp_options.contacts().empty() &&
-                          tcp_options.world_size() <= 1 && !environment.has_network();
+                          tcp_options.world_size() <= 1 && !environment.says_where();
     if (is_alone) {
       return {transport::ThreadHub::make(1)->endpoint(0), rule, options.node(), 1,
               detail::leave_on_signal()};
+    }
+    const bool is_spread = launched && launched->size > 1 && !launched->is_one_machine;
+    if (is_spread && !environment.says_where() &&
+        tcp_options.security().kind() != transport::Security::Kind::none) {
+      tcp_options.listen("0.0.0.0:0");
     }
     tcp_options =
         launch::tcp_place(options.variables(), environment.port(), std::move(tcp_options)).options;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The program of before.cpp in any number of processes: four lines more, for both models.
+// The program of before.cpp in any number of processes: four lines more, for both models,
+// and one changed, so that each draws data of its own.
 //
 //     ./examples/launch.sh -n 4 adopt_gan [STEPS]
 #include <gossamer/distributed.hpp>  // added
@@ -27,11 +28,11 @@ torch::nn::Sequential network(std::int64_t in, std::int64_t out) {
 int main(int argc, char* argv[]) {
   const int steps = argc > 1 ? std::atoi(argv[1]) : 2000;
   at::set_num_threads(1);
-  torch::manual_seed(1);
   auto generator = network(8, 2);
   auto discriminator = network(2, 1);
   auto run = gossamer::join_run(gossamer::rule::GoSgd(0.1));          // added
   gossamer::Gossip gossip(std::move(run), generator, discriminator);  // added
+  torch::manual_seed(1 + gossip.place());                             // changed: of the data
   const auto options = torch::optim::AdamOptions(1e-3).betas({0.5, 0.999});
   torch::optim::Adam generator_optimizer(generator->parameters(), options);
   torch::optim::Adam discriminator_optimizer(discriminator->parameters(), options);

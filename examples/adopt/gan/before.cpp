@@ -26,9 +26,9 @@ torch::nn::Sequential network(std::int64_t in, std::int64_t out) {
 int main(int argc, char* argv[]) {
   const int steps = argc > 1 ? std::atoi(argv[1]) : 2000;
   at::set_num_threads(1);
-  torch::manual_seed(1);
   auto generator = network(8, 2);
   auto discriminator = network(2, 1);
+  torch::manual_seed(1);  // of the data
   const auto options = torch::optim::AdamOptions(1e-3).betas({0.5, 0.999});
   torch::optim::Adam generator_optimizer(generator->parameters(), options);
   torch::optim::Adam discriminator_optimizer(discriminator->parameters(), options);

@@ -23,11 +23,13 @@ bool no_exponent_is_full(const void* numbers, Bits exponent, std::int64_t n) {
   constexpr std::int64_t unrolled = 4;
   const auto* const bits = static_cast<const Bits*>(numbers);
   Lanes found[unrolled] = {};
+  Lanes mask = {};
+  for (std::int64_t k = 0; k < lanes; ++k) mask[k] = exponent;
   std::int64_t i = 0;
   for (; i + unrolled * lanes <= n; i += unrolled * lanes) {
     for (std::int64_t k = 0; k < unrolled; ++k) {
       const Lanes x = *reinterpret_cast<const Lanes*>(bits + i + k * lanes);
-      const auto full = (x & exponent) == exponent;
+      const auto full = (x & mask) == mask;
       found[k] |= reinterpret_cast<const Lanes&>(full);
     }
   }

@@ -94,13 +94,7 @@ class Gossip {
   /// The plain mean of the models of all live nodes, "the result" of the papers: the same bits at
   /// each. All of them must call it, any number of times, before they finish; it waits for them,
   /// and throws std::runtime_error if they do not come in time. Nodes may leave meanwhile.
-  [[nodiscard]] model::Flat mean(std::chrono::nanoseconds within = std::chrono::minutes(1)) {
-    auto result = engine_.mean(engine_.transport().now() + within, taker(), teller());
-    if (result) return *std::move(result);
-    throw std::runtime_error(c10::str("node ", id(), ": the mean of all models needs all ",
-                                      peers().size() + 1,
-                                      " nodes, and some have not asked for it in time"));
-  }
+  [[nodiscard]] model::Flat mean(std::chrono::nanoseconds within = std::chrono::minutes(1));
   /// The same, put into this node's model.
   void average() {
     const at::NoGradGuard no_grad;
@@ -123,7 +117,7 @@ class Gossip {
     return *(ended_ = drain([this] { return engine_.transport().settled(); }));
   }
   /// The end of this node only: its weight goes to a live peer, with its model, and the others go
-  /// on. True if that has arrived within `drain_timeout`; alone, it keeps its weight.
+  /// on. True if that has arrived within `drain_timeout`, or if nobody is there to take it.
   bool leave() {
     if (ended_) return *ended_;
     ended_ = false;
@@ -131,10 +125,10 @@ class Gossip {
     engine_.finish();
     const bool gone = drain([this] {
       if (weight() > 0 && !peers().empty()) engine_.leave();  // what came late goes on, too
-      return peers().empty() || (weight() == 0 && engine_.pool().under_way() == 0);
+      return engine_.pool().under_way() == 0 && (weight() == 0 || peers().empty());
     });
     engine_.transport().close(transport::Reason::left);
-    return *(ended_ = gone && weight() == 0);
+    return *(ended_ = gone);
   }
   /// Whether this process has been told to go (SIGTERM, Ctrl+C), if its context knows how to tell:
   /// that of `join_run` does, and catches these signals from the first call on.
@@ -268,6 +262,13 @@ class Gossip {
   std::function<void(PeerId, transport::Reason)> left_hook_;
   std::function<void(Archive&)> checkpoint_hook_;
 };
+
+inline model::Flat Gossip::mean(std::chrono::nanoseconds within) {
+  auto result = engine_.mean(engine_.transport().now() + within, taker(), teller());
+  if (result) return *std::move(result);
+  throw std::runtime_error(c10::str("node ", id(), ": the mean of all models needs all ", nodes(),
+                                    " nodes, and some have not asked for it in time"));
+}
 
 /// Calls `loop(context)` in one thread per node, each with its own place in a group, and returns
 /// when all have returned. Throws NodeError, the original nested, if one threw; the others go on
