@@ -83,6 +83,9 @@ class GroupHandle {
     return {{"weight", here}};
   }
 
+  /// Weight that a node here could hand to nobody as it left, and that is lost.
+  std::function<double()> weight_lost = [] { return 0.0; };
+
   void checkpoint(gossamer::Archive& archive) {
     group_->checkpoint(archive);
     if (is_virtual) archive("wall_seconds", wall_);

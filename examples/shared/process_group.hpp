@@ -32,6 +32,7 @@ GroupHandle<Node> process_handle(std::unique_ptr<Group> owned, Keys address_of) 
                                   {"connections", connections},
                                   {"peers", peer_records(group->peers())}};
   };
+  handle.weight_lost = [group] { return group->weight_lost(); };
   handle.peers_in_words = [group] { return in_words(group->peers()); };
   return handle;
 }

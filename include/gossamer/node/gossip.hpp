@@ -5,6 +5,7 @@
 
 #include <gossamer/node/engine.hpp>
 #include <gossamer/node/workers.hpp>
+#include <gossamer/transport/stall_timer.hpp>
 #include <gossamer/transport/threads.hpp>
 
 #include <exception>
@@ -45,11 +46,12 @@ class Gossip {
     }
     auto& transport = engine_.transport();
     engine_.finish();
-    const transport::Time deadline = transport.now() + engine_.options().drain_timeout();
+    transport::StallTimer stall(engine_.options().drain_timeout(), transport.progress(),
+                                transport.now());
     while (true) {
       receive();
-      if (transport.settled() || transport.now() >= deadline) return;
-      transport.wait(deadline);
+      if (transport.settled() || stall.is_over(transport.progress(), transport.now())) return;
+      transport.wait(stall.deadline());
     }
   }
 

@@ -271,7 +271,7 @@ class Admission {
     if (!line.up() || m_.model_mark == 0 || theirs == 0) return;
     if (theirs == m_.model_mark) {
       m_.other_models.erase(line.hello.node);
-      m_.delivery.resend(line.hello.node);
+      m_.delivery.ask(line.hello.node);
       return m_.mark_dirty(line.hello.node);
     }
     const auto other = m_.other_models.find(line.hello.node);
