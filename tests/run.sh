@@ -156,6 +156,10 @@ run_network() {
 books_test.py
 churn.py --seconds 45
 cut.py --whole 5 --parted 12 --dead-after 5
+slow.py rate
+slow.py leave
+slow.py cut
+slow.py memory --megabytes 8 --newcomers 4 --dead-after 1
 kill.py --kill 2 --trials 1 --control 0 --nodes 4 --images 2400 --gap-limit 0
 END
   echo "$passed passed, $failed failed"

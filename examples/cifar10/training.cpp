@@ -140,6 +140,10 @@ void Training::train() {
   const bool looks = options_.evaluate && signals_.received() == 0 && has_news();
   const Mean mean = looks ? mean_of_all() : std::nullopt;  // while all are there
   group_->finish();
+  if (const double lost = group_->weight_lost(); lost > 0) {
+    error_ = "weight " + std::to_string(lost) +
+             " of this node is lost: nobody has taken it before the network stood still";
+  }
   if (looks) evaluate_with(mean);
   if (options_.checkpoint_every > 0 && group_->is_at_rest()) {
     gossamer::save_checkpoint(*this, checkpoint_path());

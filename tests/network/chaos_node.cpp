@@ -37,6 +37,7 @@ struct Options {
   std::int64_t rank = -1;
   std::uint32_t world_size = 0;
   std::string listen = "127.0.0.1:0";
+  std::string advertise;
   std::vector<std::string> contacts;
   bool insecure = false;
   std::string report;
@@ -52,6 +53,7 @@ struct Options {
     app.add_option("--rank", rank, "Of a founder; without one, the node joins a run");
     app.add_option("--world-size", world_size, "How many nodes the run begins with");
     app.add_option("--listen", listen, "Address and port");
+    app.add_option("--advertise", advertise, "Where others find it, if not where it listens");
     app.add_option("--contact", contacts, "host:port of a member; may be repeated");
     app.add_flag("--insecure", insecure, "Listen elsewhere than on loopback");
     app.add_option("--report", report, "File to write")->required();
@@ -72,7 +74,12 @@ struct Options {
                                                   : gossamer::TcpGroupOptions::newcomers_number());
     gossamer::transport::MembershipTimers timers;
     timers.dead_after = milliseconds(dead_after);
-    tcp.world_size(world_size).listen(listen).contacts(contacts).run("trial").timers(timers);
+    tcp.world_size(world_size)
+        .listen(listen)
+        .advertise(advertise)
+        .contacts(contacts)
+        .run("trial")
+        .timers(timers);
     tcp.security(gossamer::transport::Security::none().insecure(insecure));
     tcp.logger(std::make_shared<spdlog::logger>("wanderer",
                                                 std::make_shared<spdlog::sinks::stderr_sink_mt>()));
@@ -135,6 +142,7 @@ int run(const Options& options) {
   write({{"seconds", seconds_now()},
          {"finish_seconds", seconds_now() - begin},
          {"left", leaves()},
+         {"weight_lost", member.weight_lost()},
          {"steps", node.counters().steps},
          {"weight", node.weight()},
          {"messages_sent", node.counters().messages_sent},
@@ -143,6 +151,11 @@ int run(const Options& options) {
          {"reconnects", counts.reconnects},
          {"refused", counts.refused},
          {"peers", gossamer::observe::peer_records(member.peers())}});
+  if (member.weight_lost() > 0) {
+    std::cerr << "wanderer: weight " << member.weight_lost() << " of node " << node.id()
+              << " is lost\n";
+    return 3;
+  }
   return 0;
 }
 

@@ -294,11 +294,18 @@ inline Outcome run(std::uint64_t seed, const Subject& subject = Subject()) {
   Tracker tracker;
   Outcome outcome;
   const auto plan = random_plan(random, nodes);
+  gossamer::transport::DeliveryLimits limits{.messages = 1 + random.below(6)};
+  if (random.below(2) == 0) {  // offers are asked for, and there is room for few
+    limits.eager = 0;
+    limits.budget = 1;
+    limits.budget_messages = 1 + random.below(3);
+  }
+  const double bytes_per_second = random.below(2) == 0 ? 1e6 : 5e4;
   for (const auto& planned : plan) ++outcome.faults[planned.what.index()];
   auto options = gossamer::SimulatedGroupOptions(nodes)
                      .world(gossamer::transport::SimulatedOptions(nodes)
-                                .link({.latency = 1ms, .bytes_per_second = 1e6})
-                                .limits({.messages = 1 + random.below(6)})
+                                .link({.latency = 1ms, .bytes_per_second = bytes_per_second})
+                                .limits(limits)
                                 .resend_after(8ms)
                                 .dead_after(80ms))
                      .node(gossamer::NodeOptions().seed(seed))
@@ -339,6 +346,9 @@ inline Outcome run(std::uint64_t seed, const Subject& subject = Subject()) {
       tracker.fail("a ledger says that more was delivered than given");
     }
     if (group.world().traffic().refused > 0) tracker.fail("a frame is refused");
+    if (group.world().traffic().repetitions > 0) {
+      tracker.fail("content is sent twice over a connection that holds");
+    }
   };
 
   constexpr std::uint64_t most_events = 400'000;
@@ -384,6 +394,36 @@ inline Outcome run(std::uint64_t seed, const Subject& subject = Subject()) {
   outcome.suspicions = world.traffic().suspicions;
   outcome.lost_frames = world.traffic().lost;
   return outcome;
+}
+
+/// Two nodes on a link on which a model takes four times as long as a peer may be silent. What goes
+/// wrong; empty if nothing does.
+inline std::string cross_slow_link() {
+  class Large final : public gossamer::GossipNode<std::vector<at::Tensor>> {
+   public:
+    explicit Large(gossamer::Context context)
+        : GossipNode(std::move(context), {torch::zeros({25'000})}) {}
+
+   private:
+    double local_step() override { return 0; }
+  };
+  constexpr double bytes = 100'000;
+  const auto options = gossamer::SimulatedGroupOptions(2)
+                           .world(gossamer::transport::SimulatedOptions(2)
+                                      .link({.latency = 1ms, .bytes_per_second = bytes / 2})
+                                      .dead_after(500ms))
+                           .cost(gossamer::cost::Constant(100ms))
+                           .settle_limit(60s);
+  gossamer::SimulatedGroup<Large> group(
+      options, gossamer::rule::GoSgd(0.5),
+      [](gossamer::Context context) { return std::make_unique<Large>(std::move(context)); });
+  group.run_until(gossamer::StopCondition().duration(30s));
+  const auto& traffic = group.world().traffic();
+  if (traffic.suspicions > 0) return "a peer whose model is on its way is taken for dead";
+  if (traffic.repetitions > 0) return "content is sent twice over a connection that holds";
+  std::uint64_t merged = 0;
+  for (PeerId id = 0; id < 2; ++id) merged += group.counters(id).messages_merged;
+  return merged < 10 ? std::to_string(merged) + " models were merged" : std::string();
 }
 
 }  // namespace tests::sweep

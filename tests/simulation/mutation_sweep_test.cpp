@@ -41,6 +41,8 @@ const Mutation mutations[] = {
     {"keeps_report", &mutation::keeps_report, false},
     {"tells_incarnations_apart", &mutation::tells_incarnations_apart, true},
     {"leaver_gives_back", &mutation::leaver_gives_back, false},
+    {"carries_once", &mutation::carries_once, true},
+    {"bytes_are_life", &mutation::bytes_are_life, true},
     {"leaver_waits", &mutation::leaver_waits, true},
 };
 static_assert(std::size(mutations) == mutation::count);
@@ -49,6 +51,9 @@ static_assert(std::size(mutations) == mutation::count);
 std::string first_failure(bool& decision, std::uint64_t most) {
   decision = false;
   std::string found;
+  if (const std::string broken = tests::sweep::cross_slow_link(); !broken.empty()) {
+    found = "a slow link: " + broken;
+  }
   for (std::uint64_t seed = 1; seed <= most && found.empty(); ++seed) {
     std::string broken;
     try {

@@ -62,6 +62,11 @@ std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
 
 }  // namespace
 
+TEST_CASE("A model that is long on its way costs its bytes once, and nobody is suspected",
+          "[transport][simulated][delivery]") {
+  CHECK(tests::sweep::cross_slow_link() == "");
+}
+
 TEST_CASE("No schedule of faults loses or doubles weight", "[transport][simulated][delivery]") {
   const Outcome all = sweep(1, 400, false);
   CHECK(all.broken == "");

@@ -36,6 +36,7 @@ class ForwardingTransport : public gossamer::transport::Transport {
   void publish(const Counters& counters) override { inner_->publish(counters); }
   [[nodiscard]] Counters counters(PeerId peer) const override { return inner_->counters(peer); }
   [[nodiscard]] double speed(PeerId peer) const override { return inner_->speed(peer); }
+  [[nodiscard]] std::uint64_t progress() const override { return inner_->progress(); }
   [[nodiscard]] gossamer::transport::WorkDone work_done() const override {
     return inner_->work_done();
   }

@@ -134,6 +134,50 @@ std::string refusal_in(const std::vector<std::byte>& bytes) {
   return text;
 }
 
+TEST_CASE("Long payloads pass in pieces, both ways at once, whole and once",
+          "[transport][tcp][threads]") {
+  const Flat shape({torch::zeros({300'000}), torch::zeros({90'001}, torch::kDouble)});
+  Pair pair(shape);
+  const auto numbers = [&](std::uint64_t i) {
+    Snapshot snapshot = pair.pool.take();
+    for (const at::Tensor& segment : snapshot.writable().segments()) {
+      segment.copy_(torch::arange(segment.numel(), segment.options()) + static_cast<double>(i));
+    }
+    return snapshot;
+  };
+  const auto is_whole = [](const gossamer::transport::Message& message) {
+    for (const at::Tensor& segment : message.payload->segments()) {
+      const at::Tensor expected =
+          torch::arange(segment.numel(), segment.options()) + static_cast<double>(message.round);
+      if (!segment.equal(expected)) return false;
+    }
+    return true;
+  };
+  constexpr std::uint64_t messages = 5;
+  for (const bool breaks : {false, true}) {
+    for (std::uint64_t i = 1; i <= messages; ++i) {
+      pair.zero.send({.to = 1, .round = i, .weight = 0.01, .payload = numbers(i)});
+      pair.one.send({.to = 0, .round = i, .weight = 0.01, .payload = numbers(i)});
+    }
+    if (breaks) pair.zero.endpoint().break_connections();
+    for (std::uint64_t i = 1; i <= messages; ++i) {
+      for (Tcp* node : {&pair.zero, &pair.one}) {
+        const auto message = next<Delivered>(*node).message;
+        CHECK(message.round == i);
+        CHECK(is_whole(message));
+      }
+    }
+    if (breaks) continue;
+    const auto bytes = static_cast<double>(messages * shape.bytes());
+    for (const Tcp* node : {&pair.zero, &pair.one}) {
+      const auto view = node->view();
+      REQUIRE(view.size() == 1);
+      CHECK(static_cast<double>(view[0].traffic.bytes_sent) >= bytes);
+      CHECK(static_cast<double>(view[0].traffic.bytes_sent) <= 1.02 * bytes);
+    }
+  }
+}
+
 TEST_CASE("A large payload of several dtypes arrives bit for bit", "[transport][tcp][threads]") {
   torch::manual_seed(1);
   const std::int64_t n = 1'300'007;  // several chunks, and a rest

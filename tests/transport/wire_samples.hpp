@@ -51,6 +51,8 @@ inline DeliveryBody sample_delivery() {
   body.frame.accepted = 6;
   body.frame.granted = 7;
   body.frame.delivered = 4;
+  body.frame.seen = 9;
+  body.frame.wanted = 8;
   body.frame.sequence = 8;
   body.frame.offer = Message{.kind = 6,
                              .round = 99,
@@ -103,6 +105,8 @@ void visit_fields(Kind kind, std::span<const std::byte> fields, Use use) {
       return one(Refusal{});
     case Kind::ping:
       return one(Ping{});
+    case Kind::piece:
+      return one(gossamer::transport::wire::Piece{});
   }
 }
 

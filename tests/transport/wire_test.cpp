@@ -104,6 +104,8 @@ TEST_CASE("A frame is read as it was written", "[transport][wire][parse]") {
   CHECK(body.frame.accepted == 6);
   CHECK(body.frame.granted == 7);
   CHECK(body.frame.delivered == 4);
+  CHECK(body.frame.seen == 9);
+  CHECK(body.frame.wanted == 8);
   CHECK(body.frame.sequence == 8);
   CHECK(body.finished);
   CHECK_FALSE(body.finished_seen);
@@ -116,6 +118,14 @@ TEST_CASE("A frame is read as it was written", "[transport][wire][parse]") {
   CHECK(body.frame.offer->weight == 0.125);
   CHECK((body.frame.offer->chunk == gossamer::model::Chunk{2, 3}));
   CHECK_FALSE(read_back(DeliveryBody{}).frame.offer);
+
+  DeliveryBody announced = sample_delivery();
+  announced.payload = false;
+  announced.frame.later = 1'000'000;
+  announced.in_pieces = 500'000;
+  announced = read_back(announced);
+  CHECK(announced.frame.later == 1'000'000);
+  CHECK(announced.in_pieces == 500'000);
 }
 
 TEST_CASE("A frame has the bytes that the format says, on every machine",
@@ -144,7 +154,7 @@ TEST_CASE("A header that breaks a rule is refused, with the value", "[transport]
   CHECK(error_of(bad).rule == WireRule::version);
   CHECK_THAT(error_of(bad).text(), tests::contains("version 9") && tests::contains("version 4"));
 
-  for (const int kind : {0, 7, 255}) {
+  for (const int kind : {0, 8, 255}) {
     bad = good;
     put(bad, 6, static_cast<std::uint8_t>(kind));
     CHECK(error_of(bad).rule == WireRule::kind);
@@ -180,6 +190,11 @@ TEST_CASE("A length beyond its limit is refused before anything is read for it",
     CHECK(error_of(frame_of(sample_delivery(), length)).rule == WireRule::payload);
   }
   CHECK(error_of(frame_of(sample_hello(), model_bytes)).rule == WireRule::payload);
+  const std::uint64_t beyond = gossamer::transport::wire::piece_bytes + 1;
+  const Bytes piece = frame_of(gossamer::transport::wire::Piece{}, beyond);
+  const auto refused = parse_header(head(piece), run, 1U << 30U);
+  REQUIRE(std::holds_alternative<WireError>(refused));
+  CHECK(std::get<WireError>(refused).rule == WireRule::payload);
 }
 
 TEST_CASE("A part that is none of its parts is refused", "[transport][wire][parse]") {

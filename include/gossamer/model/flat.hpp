@@ -5,6 +5,7 @@
 #include <gossamer/model/chunk.hpp>
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
 #include <cstddef>
@@ -35,6 +36,16 @@ class Flat {
     copy.reserve(segments_.size());
     for (const auto& segment : segments_) {
       copy.push_back(at::zeros(segment.sizes(), segment.options()));
+    }
+    return Flat(std::move(copy));
+  }
+
+  /// The same, not written to: memory that nobody touches costs nothing.
+  [[nodiscard]] Flat empty_like() const {
+    std::vector<at::Tensor> copy;
+    copy.reserve(segments_.size());
+    for (const auto& segment : segments_) {
+      copy.push_back(at::empty(segment.sizes(), segment.options()));
     }
     return Flat(std::move(copy));
   }

@@ -142,7 +142,7 @@ inline Snapshot SnapshotPool::take() {
   }
   if (!block) {
     block = std::make_unique<Block>();
-    block->flat = shelf_->prototype.zeros_like();
+    block->flat = shelf_->prototype.empty_like();
     block->bytes = block->flat.bytes();
   }
   block->home = shelf_;

@@ -366,14 +366,17 @@ class Engine {
                   to_string(returned.reason));
       }
       if (detail::ModelAverage::is_own(message)) {
-        average_.take_back(std::move(returned.message));
+        if (!message.stripped) average_.take_back(std::move(returned.message));
         continue;
       }
       if (Own::is_reserved(message)) {
         own_.take_back(std::move(returned));
         continue;
       }
-      if (!rule_->weight_follows_model()) rule::take_weights(node_, {&message, 1});
+      if (message.stripped || !rule_->weight_follows_model()) {
+        rule::take_weights(node_, {&message, 1});
+      }
+      if (message.stripped) continue;  // the rule has dealt with it when it heard of the peer
       rule_->on_returned(node_, message);
     }
     returned_.clear();

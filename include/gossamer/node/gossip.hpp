@@ -6,6 +6,7 @@
 #include <gossamer/node/engine.hpp>
 #include <gossamer/node/workers.hpp>
 #include <gossamer/observe/consensus.hpp>
+#include <gossamer/transport/stall_timer.hpp>
 #include <gossamer/transport/threads.hpp>
 
 #include <algorithm>
@@ -242,12 +243,13 @@ class Gossip {
   template <class Condition>
   bool drain(Condition holds) {
     auto& transport = engine_.transport();
-    const transport::Time deadline = transport.now() + engine_.options().drain_timeout();
+    transport::StallTimer stall(engine_.options().drain_timeout(), transport.progress(),
+                                transport.now());
     while (true) {
       receive();
       if (holds()) return true;
-      if (transport.now() >= deadline) return false;
-      transport.wait(std::min(deadline, transport.now() + std::chrono::milliseconds(50)));
+      if (stall.is_over(transport.progress(), transport.now())) return false;
+      transport.wait(std::min(stall.deadline(), transport.now() + std::chrono::milliseconds(50)));
     }
   }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gossamer/node/engine.hpp>
+#include <gossamer/transport/stall_timer.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -129,8 +130,8 @@ class GossipNode {
   }
 
   /// Runs to the end: trains until the condition holds or a stop is asked for, then answers the
-  /// others and lets their last messages land until everybody has finished, at most
-  /// `drain_timeout` long. After a stop asked for by `request_leave()`, others go on: the weight is
+  /// others and lets their last messages land until everybody has finished, or nothing has moved
+  /// for `drain_timeout`. After a stop asked for by `request_leave()`, others go on: the weight is
   /// handed to one of them first. Calls `on_stop()` at the end.
   void run(const StopCondition& until) {
     run_until(until);
@@ -141,8 +142,10 @@ class GossipNode {
   void finish() {
     begin_finish();
     auto& transport = engine_.transport();
-    const transport::Time deadline = transport.now() + options().drain_timeout();
-    while (!settle() && transport.now() < deadline) transport.wait(deadline);
+    transport::StallTimer stall(options().drain_timeout(), transport.progress(), transport.now());
+    while (!settle() && !stall.is_over(transport.progress(), transport.now())) {
+      transport.wait(stall.deadline());
+    }
     end_finish();
   }
 

@@ -95,6 +95,8 @@ class Group {
   /// Weight of all nodes and of all messages: 1. Nothing where only a part of it can be seen from
   /// here.
   [[nodiscard]] virtual std::optional<double> weight_of_all() const = 0;
+  /// Weight that a node here could hand to nobody as it left, and that is lost. After `finish`.
+  [[nodiscard]] virtual double weight_lost() const { return 0; }
 
   /// The plain mean of the models of all live nodes, wherever they run: the result that the papers
   /// evaluate. Where nodes run in several processes, all of them must call it, before they finish,

@@ -40,7 +40,7 @@ struct NodeOptions {
   TORCH_ARG(model::Buffers, buffers) = model::Buffers::average;
   /// Whether a loss, or a parameter after a step, that is not finite stops the node with an error.
   TORCH_ARG(bool, stop_on_bad_loss) = true;
-  /// How long a node that goes waits for what is in flight; > 0.
+  /// How long a node that goes waits for what is in flight while nothing of it moves; > 0.
   TORCH_ARG(std::chrono::milliseconds, drain_timeout) = std::chrono::seconds(2);
   /// Where log lines go; `nullptr` keeps the node silent.
   TORCH_ARG(std::shared_ptr<spdlog::logger>, logger) = nullptr;

@@ -12,6 +12,10 @@
 #include <gossamer/observe/connections.hpp>
 #include <gossamer/transport/membership/membership.hpp>
 #include <gossamer/transport/membership/traffic.hpp>
+#include <gossamer/transport/stall_timer.hpp>
+
+#include <c10/util/StringUtil.h>
+#include <spdlog/logger.h>
 
 #include <atomic>
 #include <chrono>
@@ -91,14 +95,18 @@ class ProcessGroup : public Group<Node> {
     this->tell_end();
     if (error) std::rethrow_exception(error);
   }
-  /// Answers the others until all have finished, at most `NodeOptions::drain_timeout`. If the node
-  /// is leaving, its weight goes to another, and it goes when that has it: it cannot run again.
+  /// Answers the others until all have finished, or nothing has moved for
+  /// `NodeOptions::drain_timeout`. If the node is leaving, its weight goes to another, and it goes
+  /// when that has it: it cannot run again. What nobody has taken by then is `weight_lost()`.
   void finish() override {
     if (leave_when_ && leave_when_()) ask_to_leave();  // said after the run had ended
     work([this] { leaving_ ? leave() : node_->finish(); });
     after_finish();
   }
   void stop() override { node_->request_stop(); }
+  /// The weight of a node that has left which nobody has taken, since the network stood still: it
+  /// is gone with the node. It is in the log, too.
+  [[nodiscard]] double weight_lost() const override { return weight_lost_; }
 
   [[nodiscard]] std::size_t size() const override { return 1; }
   [[nodiscard]] bool is_live(std::size_t) const override { return !failed_; }
@@ -225,16 +233,41 @@ class ProcessGroup : public Group<Node> {
 
   void leave() {
     node_->begin_finish();
-    const transport::Time deadline = endpoint_->now() + node_->options().drain_timeout();
+    const std::uint64_t suspicions = counts().suspicions;
     const auto idle = [](const transport::Membership& member) { return member.under_way() == 0; };
-    while (!node_->settle() && endpoint_->now() < deadline) {
+    auto stall = stall_timer();
+    while (!node_->settle() && !is_over(stall)) {
       if (node_->weight() == 0 && endpoint_->with(idle)) break;
-      endpoint_->wait_until(deadline, [&](const transport::Membership& member) {
+      endpoint_->wait_until(stall.deadline(), [&](const transport::Membership& member) {
         return member.has_event() || idle(member);
       });
     }
     node_->end_finish();
+    // Whoever is alone since the others have left in order has nobody to miss its weight.
+    auto& transport = node_->engine().transport();
+    const bool has_heirs = !transport.peers().empty() || counts().suspicions > suspicions;
+    if (has_heirs) weight_lost_ = node_->weight();
+    // What others have sent it meanwhile goes back to them.
     node_->engine().depart();
+    stall = stall_timer();
+    const auto may_go = [](const transport::Membership& member) { return member.may_go(); };
+    while (!endpoint_->wait_until(stall.deadline(), may_go) && !is_over(stall)) {
+    }
+    weight_lost_ += endpoint_->with(
+        [](const transport::Membership& member) { return member.weight_not_accepted(); });
+    if (weight_lost_ > 0 && node_->options().logger()) {
+      node_->options().logger()->log(
+          spdlog::level::err,
+          c10::str("node ", node_->id(), " leaves, and weight ", weight_lost_,
+                   " is lost with it: nobody has taken it, and nothing has moved for ",
+                   node_->options().drain_timeout().count(), " ms"));
+    }
+  }
+  [[nodiscard]] transport::StallTimer stall_timer() const {
+    return {node_->options().drain_timeout(), endpoint_->progress(), endpoint_->now()};
+  }
+  [[nodiscard]] bool is_over(transport::StallTimer& stall) const {
+    return stall.is_over(endpoint_->progress(), endpoint_->now());
   }
 
   template <class Work>
@@ -259,6 +292,7 @@ class ProcessGroup : public Group<Node> {
   bool begun_ = false;
   std::atomic<bool> failed_{false};
   bool restored_ = false;
+  double weight_lost_ = 0;
   Endpoint* endpoint_ = nullptr;  // the node's transport has it
   std::unique_ptr<Node> node_;
 };

@@ -31,7 +31,9 @@ namespace gossamer::rule {
 /// and between steps, never during one:
 ///
 ///     on_messages      all that arrived since the last time, at least one, in order of arrival
-///     on_returned      a message of ours that was not delivered, and never will be
+///     on_returned      a message of ours that was not delivered, and never will be; not one whose
+///                      payload was given up while its peer was gone: the node takes its weight,
+///                      and on_peer_left has told the rest
 ///     on_peer_joined
 ///     on_peer_left     finished (it still answers), left or lost
 ///     on_leave         this node goes while others go on: settle what is open with them

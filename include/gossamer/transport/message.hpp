@@ -30,6 +30,9 @@ struct Message {
   /// Coded bytes in place of a payload, at most `most_code` of them. A transport carries them as
   /// they are: what they mean, and whether they are well formed, its rule has to say.
   codec::Coded code = {};
+  /// Of one that came back: its payload was given up while it was in doubt with a peer that was
+  /// gone.
+  bool stripped = false;
 
   /// Bytes that the message would take on a wire: the payload's chunk, or the code, and fixed
   /// fields.
@@ -44,6 +47,11 @@ struct Message {
 
   /// Whether it says anything of a model.
   [[nodiscard]] bool has_content() const { return static_cast<bool>(payload) || code; }
+
+  /// The same without its numbers.
+  [[nodiscard]] Message without_content() const {
+    return {from, to, kind, round, weight, {}, chunk, {}, stripped};
+  }
 
   /// Called when it is in doubt whether the peer has it: it may stay here for long.
   void set_aside() {

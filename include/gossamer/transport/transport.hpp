@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <concepts>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -56,6 +57,9 @@ class Transport {
   [[nodiscard]] virtual Counters counters(PeerId peer) const = 0;
   /// Bytes per second to that peer, as measured; 0: not yet, or this transport does not.
   [[nodiscard]] virtual double speed(PeerId /*peer*/) const { return 0; }
+  /// A number that changes whenever bytes of messages move, or a message comes further; always 0
+  /// where that takes no time.
+  [[nodiscard]] virtual std::uint64_t progress() const { return 0; }
   /// Work done by everybody, as far as known, those who have left included.
   [[nodiscard]] virtual WorkDone work_done() const = 0;
   /// This node starts no more exchanges, but still answers; the others see PeerLeft.

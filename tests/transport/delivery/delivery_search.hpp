@@ -52,16 +52,17 @@ class Hash {
   }
   void part(const SessionSide& side) { all(side.incarnation, side.epoch); }
   void part(const DeliveryOutgoing& out) {
-    const auto& [queue, bytes, confirmed, granted, offered, written] = out;
-    all(queue.size(), bytes, confirmed, granted, offered, written);
+    const auto& [queue, bytes, confirmed, granted, offered, written, carried, seen, wanted] = out;
+    all(queue.size(), bytes, confirmed, granted, offered, written, carried, seen, wanted);
     for (std::size_t i = 0; i < queue.size(); ++i) add(queue[i].round);
   }
   void part(const DeliveryIncoming& in) {
-    const auto& [held, messages, bytes, accepted, granted, polled] = in;
-    all(held.size(), messages, bytes, accepted, granted, polled);
+    const auto& [announced, asked, held, messages, bytes, accepted, granted, polled] = in;
+    all(announced.size(), asked, held.size(), messages, bytes, accepted, granted, polled);
     for (std::size_t i = 0; i < held.size(); ++i) add(held[i].round);
   }
   void part(Reason reason) { all(reason); }
+  void part(const gossamer::transport::Doubt& doubt) { add(doubt.bytes()); }
   void part(std::uint64_t word) { add(word); }
   [[nodiscard]] std::uint64_t value() const { return value_ ^ (value_ >> 32U); }
 
@@ -76,6 +77,7 @@ inline std::uint64_t hash_of(const DeliveryFrame& frame) {
   hash.part(frame.reported);
   hash.all(frame.open, frame.asks, frame.leaving, frame.leaving_seen, frame.reported_delivered);
   hash.all(frame.accepted, frame.granted, frame.delivered, frame.sequence);
+  hash.all(frame.seen, frame.wanted, frame.later);
   hash.add(frame.offer ? frame.offer->round + 1U : 0U);
   return hash.value();
 }
@@ -87,6 +89,7 @@ struct Bounds {
   std::array<unsigned, 2> suspicions = {1, 1};
   std::array<unsigned, 2> crashes = {0, 0};
   std::array<unsigned, 2> leaves = {0, 0};
+  bool asks = false;        // offers come without their content first
   bool forgeries = false;   // in each state, frames whose counters are too high
   bool may_refuse = false;  // a frame that a node wrote, if it is changed in that way
   unsigned heal_every = 1;  // a state in so many is healed, to see what comes of it
@@ -130,11 +133,17 @@ class TwoNodes {
   using Frame = DeliveryFrame;
   static constexpr double start_weight = 0.5;
 
-  explicit TwoNodes(const Bounds& bounds) : left_(bounds) {
+  explicit TwoNodes(const Bounds& bounds) : left_(bounds), limits_(limits_of(bounds)) {
     for (PeerId x = 0; x < 2; ++x) {
-      sides_[x].node.emplace(x, 1U, DeliveryLimits{.messages = 8});
+      sides_[x].node.emplace(x, 1U, limits_);
       sides_[x].node->add(1 - x);
     }
+  }
+
+  [[nodiscard]] static DeliveryLimits limits_of(const Bounds& bounds) {
+    DeliveryLimits limits{.messages = 8};
+    if (bounds.asks) limits.eager = 0;
+    return limits;
   }
 
   /// The first promise that does not hold; empty if all do.
@@ -361,7 +370,7 @@ class TwoNodes {
   }
   void restart(PeerId x) {
     Side& side = sides_[x];
-    side.node.emplace(x, ++side.incarnation, DeliveryLimits{.messages = 8});
+    side.node.emplace(x, ++side.incarnation, limits_);
     side.node->add(1 - x);
     side.peer_known = true;
   }
@@ -509,8 +518,9 @@ class TwoNodes {
   void add_node(Hash& hash, PeerId x) const {
     const Node& node = *sides_[x].node;
     for_each_part(session_of(x), [&hash](const auto& part) { hash.part(part); });
-    const auto& [self, limits, leaving, events] = queue_of(node);
-    hash.all(leaving, sides_[x].peer_known);
+    const auto& queue = queue_of(node);
+    const auto& events = queue.events;
+    hash.all(queue.leaving, queue.taken, queue.waiting.size(), sides_[x].peer_known);
     hash.add(events.size());
     for (std::size_t i = 0; i < events.size(); ++i) {
       hash.all(events[i].event.index(), events[i].epoch);
@@ -523,6 +533,7 @@ class TwoNodes {
   }
 
   Bounds left_;
+  DeliveryLimits limits_;
   std::array<Side, 2> sides_;
   std::vector<Fate> fates_;
   std::string broken_;

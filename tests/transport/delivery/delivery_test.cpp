@@ -36,6 +36,7 @@ using gossamer::transport::DeliveryLimits;
 using gossamer::transport::Event;
 using gossamer::transport::FrameFate;
 using gossamer::transport::FrameRule;
+using gossamer::transport::Load;
 using gossamer::transport::Message;
 using gossamer::transport::PeerJoined;
 using gossamer::transport::PeerLeft;
@@ -208,6 +209,153 @@ TEST_CASE("Bytes are limited too, but a message of any size can go alone",
   CHECK(events_of(other.a).size() == 1);
   carry_all(other.a, other.b);
   CHECK(events_of(other.b).size() == 1);
+}
+
+TEST_CASE("A large message waits until it is wanted, and crosses once while a connection holds",
+          "[transport][delivery]") {
+  SnapshotPool pool(Flat({torch::zeros({10'000})}));
+  Pair pair;
+  Message large = message(0.25);
+  large.payload = pool.take();
+  pair.a.send(std::move(large));
+  auto offer = pair.a.next_frame(1);
+  REQUIRE(offer);
+  CHECK(offer->later == Message::header_bytes + 40'000);
+  CHECK_FALSE(offer->offer->has_content());
+  CHECK_FALSE(pair.a.next_frame(1));
+  pair.b.receive(0, *offer);
+  CHECK(pair.b.session(0).held() == 0);
+  auto wish = pair.b.next_frame(0);
+  REQUIRE(wish);
+  CHECK(wish->seen == 1);
+  CHECK(wish->wanted == 1);
+  pair.a.receive(1, *wish);
+  pair.a.ask(1, true);
+  CHECK_FALSE(pair.a.next_frame(1, Load::offers)->offer);  // between the pieces of another
+  auto content = pair.a.next_frame(1);
+  REQUIRE(content);
+  CHECK(content->later == 0);
+  CHECK(content->offer->has_content());
+  // Neither impatience nor an answer that says nothing new has it sent again; a new connection has.
+  for (const bool reminds : {false, true}) {
+    pair.a.ask(1, reminds);
+    pair.b.ask(0, reminds);
+    carry(pair.b, pair.a);
+    while (auto frame = pair.a.next_frame(1)) CHECK_FALSE(frame->offer);
+  }
+  pair.a.resend(1);
+  auto again = pair.a.next_frame(1);
+  REQUIRE(again);
+  REQUIRE(again->offer);
+  CHECK(again->offer->has_content());
+  pair.b.receive(0, *content);
+  pair.b.receive(0, *again);
+  carry_all(pair.a, pair.b);
+  CHECK(events_of(pair.b).size() == 1);
+}
+
+TEST_CASE("A small message behind a large one keeps its turn", "[transport][delivery]") {
+  SnapshotPool pool(Flat({torch::zeros({10'000})}));
+  Pair pair;
+  Message large = message(0.25, 1);
+  large.payload = pool.take();
+  pair.a.send(std::move(large));
+  pair.a.send(message(0.125, 2));
+  carry_all(pair.a, pair.b);
+  const auto events = events_of(pair.b);
+  REQUIRE(events.size() == 2);
+  CHECK(std::get<Delivered>(events[0]).message.round == 1);
+  CHECK(std::get<Delivered>(events[1]).message.round == 2);
+}
+
+TEST_CASE("A small message that has found no room is asked for when there is some",
+          "[transport][delivery]") {
+  Pair pair({.messages = 1});
+  pair.a.send(message(0.25, 1));
+  carry_all(pair.a, pair.b);
+  CHECK(pair.b.session(0).incoming() == 1);
+  pair.a.declare_dead(1);
+  meet_again(pair.a, pair.b);  // and what came in the session before is not polled
+  CHECK(pair.b.session(0).incoming() == 1);
+  pair.a.send(message(0.125, 2));
+  carry_all(pair.a, pair.b);
+  CHECK(pair.b.session(0).held() == 0);
+  std::size_t delivered = 0;
+  for (int i = 0; i < 3; ++i) {
+    for (const Event& event : events_of(pair.b)) {
+      delivered += std::holds_alternative<Delivered>(event) ? 1 : 0;
+    }
+    carry_all(pair.a, pair.b);
+  }
+  CHECK(delivered == 2);
+}
+
+TEST_CASE("All peers share one budget, and whoever has waited longest is asked first",
+          "[transport][delivery]") {
+  SnapshotPool pool(Flat({torch::zeros({10'000})}));
+  Delivery node(9, 1, {.budget = 1, .budget_messages = 2});
+  std::vector<Delivery> peers;
+  for (PeerId id = 0; id < 4; ++id) {
+    peers.emplace_back(id, 1);
+    node.add(id);
+    peers[id].add(9);
+    carry_all(peers[id], node);
+    Message large = message(0.125, 0, 9);
+    large.payload = pool.take();
+    peers[id].send(std::move(large));
+    carry_all(peers[id], node);
+  }
+  CHECK(node.session(0).incoming() == 1);
+  CHECK(node.session(1).incoming() == 1);
+  CHECK(node.session(2).incoming() == 0);
+  CHECK(node.stirred().empty());
+  CHECK(node.poll());
+  CHECK(node.stirred() == std::vector<PeerId>{2});
+  for (PeerId id = 0; id < 4; ++id) carry_all(peers[id], node);
+  CHECK(node.session(2).incoming() == 1);
+  CHECK(node.session(3).incoming() == 0);
+  // Whoever was asked and dies gives its room back.
+  CHECK(node.poll());
+  CHECK(node.stirred() == std::vector<PeerId>{3});
+  node.declare_dead(3);
+  for (PeerId id = 0; id < 3; ++id) carry_all(peers[id], node);
+  while (node.poll()) continue;
+  peers[1].send(message(0.0625, 0, 9));
+  Message large = message(0.125, 0, 9);
+  large.payload = pool.take();
+  peers[1].send(std::move(large));
+  carry_all(peers[1], node);
+  CHECK(node.session(1).incoming() == 2);
+}
+
+TEST_CASE("A peer that is gone costs no models: what is in doubt comes home without its numbers",
+          "[transport][delivery]") {
+  SnapshotPool pool(Flat({torch::zeros({1000})}));
+  Pair pair({.doubt = 5000});
+  for (int i = 0; i < 3; ++i) {
+    Message large = message(0.125);
+    large.payload = pool.take();
+    pair.a.send(std::move(large));
+  }
+  carry(pair.a, pair.b);
+  carry(pair.b, pair.a);  // all are granted, and nobody knows it
+  pair.b.declare_dead(0);
+  pair.a.declare_dead(1);
+  CHECK(pair.a.ledger(1).in_doubt.weight() == 0.375);
+  CHECK(events_of(pair.a).size() == 1);
+  CHECK(pool.out() == 1);
+  meet_again(pair.a, pair.b);
+  double weight = 0;
+  int with_numbers = 0;
+  for (const Event& event : events_of(pair.a)) {
+    const auto* returned = std::get_if<Returned>(&event);
+    if (returned == nullptr) continue;
+    weight += returned->message.weight;
+    with_numbers += returned->message.has_content() ? 1 : 0;
+  }
+  CHECK(weight == 0.375);
+  CHECK(with_numbers == 1);
+  CHECK(pool.out() == 0);
 }
 
 TEST_CASE("What was not granted comes home from a dead peer, after the news",
@@ -638,6 +786,14 @@ TEST_CASE("No interleaving of two nodes loses a message or uses one twice",
       {"the sender leaves", {.messages = {1, 0}, .suspicions = {0, 0}, .leaves = {1, 0}}},
       {"the receiver leaves and is suspected",
        {.messages = {1, 0}, .suspicions = {1, 0}, .leaves = {0, 1}, .frames = 1}},
+      {"two messages that are asked for",
+       {.messages = {2, 0}, .suspicions = {0, 0}, .asks = true, .heal_every = 4, .frames = 1}},
+      {"the sender suspects who has asked",
+       {.messages = {1, 0}, .suspicions = {1, 0}, .asks = true, .heal_every = 4, .frames = 1}},
+      {"the receiver suspects whom it has asked",
+       {.messages = {1, 0}, .suspicions = {0, 1}, .asks = true, .heal_every = 4, .frames = 1}},
+      {"the receiver leaves after it has asked",
+       {.messages = {1, 0}, .suspicions = {0, 0}, .leaves = {0, 1}, .asks = true, .frames = 1}},
       {"a frame is forged",
        {.messages = {1, 0}, .suspicions = {1, 0}, .forgeries = true, .frames = 1}},
   };

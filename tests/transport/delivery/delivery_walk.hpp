@@ -30,6 +30,12 @@ class Walk {
   static constexpr double start_weight = 1.0 / nodes;
 
   explicit Walk(std::uint64_t seed) : random_(seed) {
+    limits_.messages = 4;
+    if (seed % 2 == 0) {  // offers are asked for, and there is little room
+      limits_.eager = 0;
+      limits_.budget = 3 * Message::header_bytes;
+      limits_.budget_messages = 1;
+    }
     for (PeerId x = 0; x < nodes; ++x) begin(x, start_weight);
   }
 
@@ -106,7 +112,7 @@ class Walk {
   void begin(PeerId x, double weight) {
     if (incarnations_[x]++ > 0) ++crashes_;
     weights_[x] = weight;
-    nodes_[x].emplace(x, incarnations_[x], DeliveryLimits{.messages = 4});
+    nodes_[x].emplace(x, incarnations_[x], limits_);
     for (PeerId y = 0; y < nodes; ++y) {
       if (y != x) node(x).add(y);
     }
@@ -167,6 +173,7 @@ class Walk {
     }
   }
 
+  DeliveryLimits limits_;
   gossamer::Generator random_;
   std::array<std::optional<Node>, nodes> nodes_;
   std::array<std::uint64_t, nodes> incarnations_{};

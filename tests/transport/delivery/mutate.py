@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Writes a copy of session.hpp in which each decision of the protocol can be turned around.
+"""Writes copies of session.hpp, its parts and the simulator's driver in which each decision of the
+protocol can be turned around.
 
-mutate.py INCLUDE TARGET     INCLUDE/gossamer/transport/delivery/session.hpp, to the same place in
-                             TARGET
+mutate.py INCLUDE TARGET     the files below (FILES) of INCLUDE, to the same places in TARGET
 
 The promise of delivery rests on these decisions. In the copy each has a switch, which is on:
 `gossamer::transport::mutation::waits_for_grant`, ... The mutation tests turn one off and look for
@@ -16,26 +16,29 @@ MUTATIONS = [
     ("waits_for_grant",
      "A message is the receiver's when its sender has granted it, not when it has arrived. Else a\n"
      "sender that takes it back meanwhile has it, too.",
-     [("in_.push(std::move(*frame.offer));",
-       "in_.push(std::move(*frame.offer));\n"
-       "      if (!mutation::waits_for_grant) deliver(queue, in_.accepted);")]),
+     [("in_.push(queue, std::move(*frame.offer));",
+       "in_.push(queue, std::move(*frame.offer));\n"
+       "    if (!mutation::waits_for_grant) deliver(queue, in_.accepted);")]),
     ("drops_repetitions",
      "An offer that was accepted before is not accepted again.",
      [("in_.accepted = frame.sequence;",
        "in_.accepted = mutation::drops_repetitions ? frame.sequence : in_.accepted + 1;"),
-      ("    return frame.sequence == in_.accepted + 1;",
+      ("    if (in_.asked == 0) return false;",
        "    if (frame.sequence <= in_.accepted) return !mutation::drops_repetitions;\n"
-       "    return frame.sequence == in_.accepted + 1;")]),
+       "    if (in_.asked == 0) return false;")]),
     ("accepts_in_order",
      "An offer is accepted in its turn only, for one counter can say no more.",
-     [("return frame.sequence == in_.accepted + 1;",
+     [("if (frame.sequence == in_.seen() + 1) {",
+       "if (frame.sequence == in_.seen() + 1 ||\n"
+       "        (!mutation::accepts_in_order && frame.sequence > in_.seen())) {"),
+      ("return frame.sequence == in_.accepted + 1;",
        "return frame.sequence == in_.accepted + 1 || !mutation::accepts_in_order;")]),
     ("counters_only_grow",
      "Counters say what was reached, never less than before: an old frame takes nothing back.",
      [("if (frame.accepted > out_.granted) {",
        "if (frame.accepted > out_.granted || !mutation::counters_only_grow) {"),
-      ("out_.granted = frame.accepted;",
-       "out_.granted = std::max(frame.accepted, out_.confirmed);")]),
+      ("out_.grant(frame.accepted);",
+       "out_.grant(std::max(frame.accepted, out_.confirmed));")]),
     ("confirms_delivered_only",
      "A receiver confirms what has reached its rule, not what it holds and may yet give up.",
      [("frame.delivered = in_.polled;",
@@ -54,8 +57,8 @@ MUTATIONS = [
        "if (open_ && mutation::follows_new_session) end_session(queue);")]),
     ("checks_confirms",
      "A peer cannot confirm what it was not granted.",
-     [("if (frame.delivered > granted)",
-       "if (frame.delivered > granted && mutation::checks_confirms)")]),
+     [("if (frame.delivered > out.granted) {",
+       "if (frame.delivered > out.granted && mutation::checks_confirms) {")]),
     ("returns_offers",
      "When a session ends, what was not granted is returned.",
      [("[&](Message message) { give_back(queue, std::move(message), reason); }",
@@ -99,6 +102,15 @@ MUTATIONS = [
       ("if (delivered == nullptr || !of_session(queued)) return false;",
        "if (delivered == nullptr || !of_session(queued)) return false;\n"
        "    if (!mutation::leaver_gives_back) return false;")]),
+    ("carries_once",
+     "Over a connection that holds content is sent once, however long its acceptance takes.",
+     [("    if (reminds) out_.rewind_unseen();",
+       "    if (!mutation::carries_once) out_.rewind();\n"
+       "    if (reminds) out_.rewind_unseen();")]),
+    ("bytes_are_life",
+     "Any byte that comes is a sign of life, not the last one of a model only.",
+     [("if (carrier_.is_arriving(at)) side",
+       "if (mutation::bytes_are_life && carrier_.is_arriving(at)) side")]),
     ("leaver_waits",
      "and stays until that is known.",
      [("return out_.queue.empty() && leaving_seen_;",
@@ -106,32 +118,41 @@ MUTATIONS = [
 ]
 
 
-def mutated(source):
+FILES = ("transport/delivery/session.hpp", "transport/delivery/frame_check.hpp",
+         "transport/delivery/queues.hpp", "simulation/detail/driver.hpp")
+
+
+def mutated(sources):
+    """The files of `sources`, text by name, with the switches in them."""
     for name, _, texts in MUTATIONS:
         for before, after in texts:
-            found = source.count(before)
-            if found != 1:
-                sys.exit(f"mutate.py: {name}: session.hpp must have this once, has it {found} "
-                         f"times:\n{before}\nHas the decision moved? Then change mutate.py.")
-            source = source.replace(before, after)
-    switches = "namespace gossamer::transport::mutation {\n"
+            homes = [one for one in FILES if before in sources[one]]
+            if len(homes) != 1 or sources[homes[0]].count(before) != 1:
+                sys.exit(f"mutate.py: {name}: {', '.join(FILES)} must have this once, have it in "
+                         f"{homes}:\n{before}\nHas the decision moved? Then change mutate.py.")
+            sources[homes[0]] = sources[homes[0]].replace(before, after)
+    return {name: text.replace("#pragma once\n", "#pragma once\n\n#include "
+                               "<gossamer/transport/delivery/mutation.hpp>\n", 1)
+            for name, text in sources.items()}
+
+
+def switches():
+    text = "#pragma once\n\nnamespace gossamer::transport::mutation {\n"
     for name, purpose, _ in MUTATIONS:
         for line in purpose.splitlines():
-            switches += f"/// {line}\n"
-        switches += f"inline bool {name} = true;\n"
-    switches += f"inline constexpr int count = {len(MUTATIONS)};\n"
-    switches += "}  // namespace gossamer::transport::mutation\n\n"
-    opening = "namespace gossamer::transport {\n"
-    if source.count(opening) != 1:
-        sys.exit("mutate.py: session.hpp must open its namespace once")
-    return source.replace(opening, switches + opening)
+            text += f"/// {line}\n"
+        text += f"inline bool {name} = true;\n"
+    text += f"inline constexpr int count = {len(MUTATIONS)};\n"
+    return text + "}  // namespace gossamer::transport::mutation\n"
 
 
 def main(include, target):
-    path = pathlib.Path("gossamer/transport/delivery/session.hpp")
-    copy = target / path
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    copy.write_text(mutated((include / path).read_text()))
+    sources = {name: (include / "gossamer" / name).read_text() for name in FILES}
+    texts = {**mutated(sources), "transport/delivery/mutation.hpp": switches()}
+    for name, text in texts.items():
+        copy = target / "gossamer" / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(text)
 
 
 if __name__ == "__main__":

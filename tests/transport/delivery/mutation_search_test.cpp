@@ -33,6 +33,7 @@ struct Mutation {
   const char* does;
   bool& decision;
   Bounds bounds;
+  bool breaks_a_promise = true;  // else it costs bytes only: the sweep counts them
 };
 
 const Mutation mutations[] = {
@@ -53,6 +54,8 @@ const Mutation mutations[] = {
     {"forgets its report too early", mutation::keeps_report, doubting_twice},
     {"takes a new incarnation for the old one", mutation::tells_incarnations_apart, crashing},
     {"keeps what it has not polled when it leaves", mutation::leaver_gives_back, leaving},
+    {"sends content twice over a connection that holds", mutation::carries_once, calm, false},
+    {"takes whole models only for a sign of life", mutation::bytes_are_life, calm, false},
     {"leaves before that is known", mutation::leaver_waits, leaving},
 };
 static_assert(std::size(mutations) == mutation::count);
@@ -71,6 +74,7 @@ TEST_CASE("No interleaving breaks a promise while every decision of delivery is 
 TEST_CASE("Each decision of delivery that is turned around breaks a promise",
           "[transport][delivery]") {
   for (const Mutation& one : mutations) {
+    if (!one.breaks_a_promise) continue;
     CAPTURE(one.does);
     Bounds bounds = one.bounds;
     bounds.may_refuse = true;

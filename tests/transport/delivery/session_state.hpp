@@ -11,6 +11,7 @@ namespace tests::delivery {
 
 using gossamer::transport::Delivery;
 using gossamer::transport::EventQueue;
+using gossamer::transport::Load;
 using gossamer::transport::Session;
 
 /// Hands out pointers to private members: an explicit instantiation may name them.
@@ -33,7 +34,8 @@ template struct Reveal<SessionRest, &Session::mine_, &Session::last_mine_, &Sess
                        &Session::reported_, &Session::reported_delivered_, &Session::known_,
                        &Session::open_, &Session::heard_, &Session::asks_, &Session::peer_leaves_,
                        &Session::leaving_seen_, &Session::forgotten_, &Session::gone_,
-                       &Session::news_, &Session::incarnation_>;
+                       &Session::news_, &Session::incarnation_, &Session::waits_for_room_,
+                       &Session::doubt_>;
 struct DeliveryParts {
   friend auto members_of(DeliveryParts);
 };
@@ -54,7 +56,7 @@ inline const auto& peer_of(const Session& session) {
 }
 inline bool has_frame(const Session& session) {
   const bool is_dirty = session.*std::get<0>(members_of(SessionParts{}));
-  return is_dirty || (session.is_open() && outgoing_of(session).has_next());
+  return is_dirty || (session.is_open() && outgoing_of(session).has_next(Load::content));
 }
 
 /// Calls `add(part)` with all that decides what the session does next.

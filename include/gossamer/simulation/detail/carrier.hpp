@@ -47,25 +47,38 @@ class SimulatedCarrier {
   void carry(std::uint32_t at, Packet packet) {
     SimulatedSide& side = cluster_.side(at);
     const std::size_t bytes = bytes_of(packet);
+    if (clock_.now() >= side.arrives) side.began = clock_.now();
     ++traffic_.frames;
     traffic_.bytes += bytes;
     const Time now = clock_.now();
     SimulatedChannel& uplink = cluster_.place(side.from).uplink;
-    const Time first = std::max(now, uplink.free());
-    Time last = uplink.pass(now, now, bytes, options_.uplink());
-    last = side.channel.pass(first, last, bytes, side.link.bytes_per_second);
-    side.arrives = last + side.link.latency;
-    const PacketFate luck = draw_luck(random_, noise_, side.link.loss);
-    if (luck.lost || cluster_.is_apart(side)) {
-      ++traffic_.lost;
-      return;
+    Time last = now;
+    if (packet.frame.offer) {
+      const Time first = std::max(now, uplink.free());
+      last = uplink.pass(now, now, bytes, options_.uplink());
+      last = side.channel.pass(first, last, bytes, side.link.bytes_per_second);
+    } else {
+      last = uplink.pass_between(now, bytes, options_.uplink());
+      last = side.channel.pass_between(last, bytes, side.link.bytes_per_second);
     }
+    const Time arrives = last + side.link.latency;
+    side.arrives = std::max(side.arrives, arrives);
+    const PacketFate luck = draw_luck(random_, noise_, side.link.loss);
+    if (luck.lost || cluster_.is_apart(side)) return lose(at);
+    if (luck.late.count() > 0) break_connection(at);
     const std::uint32_t number = store(std::move(packet), luck.twice ? 2 : 1);
-    clock_.plan(side.arrives + luck.late, SimulatedClock::arrival, at, number);
+    clock_.plan(arrives + luck.late, SimulatedClock::arrival, at, number);
     traffic_.late += luck.late.count() > 0 ? 1 : 0;
     if (!luck.twice) return;
     ++traffic_.duplicates;
-    clock_.plan(side.arrives + luck.late_again, SimulatedClock::arrival, at, number);
+    clock_.plan(arrives + luck.late_again, SimulatedClock::arrival, at, number);
+  }
+
+  /// Whether bytes come to that side of a link now, be it in the middle of a frame.
+  [[nodiscard]] bool is_arriving(std::uint32_t at) const {
+    const SimulatedSide& peer = cluster_.side(at ^ 1U);
+    return clock_.now() < peer.arrives && clock_.now() >= peer.began + peer.link.latency &&
+           cluster_.is_running(peer.from) && !cluster_.is_apart(peer);
   }
 
   /// A packet's last byte is there. Whether it has passed the downlink; if not, it will be a
@@ -88,7 +101,7 @@ class SimulatedCarrier {
   bool reaches(std::uint32_t at, std::uint32_t number) {
     const SimulatedSide& side = cluster_.side(at);
     if (!cluster_.is_running(side.to) || cluster_.is_apart(side)) {
-      ++traffic_.lost;
+      lose(at);
       put_back(number);
       return false;
     }
@@ -118,6 +131,15 @@ class SimulatedCarrier {
 
   [[nodiscard]] static std::size_t bytes_of(const Packet& packet) {
     return frame_bytes + (packet.frame.offer ? packet.frame.offer->bytes() : 0);
+  }
+
+  void lose(std::uint32_t at) {
+    ++traffic_.lost;
+    break_connection(at);
+  }
+  /// Both sides say again what may have been lost, as after a new connection.
+  void break_connection(std::uint32_t at) {
+    cluster_.side(at).broken = cluster_.side(at ^ 1U).broken = true;
   }
 
   std::uint32_t store(Packet packet, std::uint32_t copies) {

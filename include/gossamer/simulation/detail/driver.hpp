@@ -36,6 +36,12 @@ class SimulatedDriver {
     }
     calm_.recount(at);
     calm_.refresh(side.from);
+    if (!side.linked) return;
+    NodeState& place = cluster_.place(side.from);
+    for (const PeerId peer : place.delivery->stirred()) {  // they have found room
+      const std::uint32_t other = *place.side_to(peer);
+      if (!std::exchange(cluster_.side(other).dirty, true)) dirty_.push_back(other);
+    }
   }
 
   /// Sends all that is to be said.
@@ -56,7 +62,7 @@ class SimulatedDriver {
       Side& side = cluster_.side(at);
       if (!side.linked || !side.known || place.delivery->waits_for(peer)) continue;
       side.probed = true;
-      place.delivery->resend(peer);
+      place.delivery->ask(peer);
       mark_dirty(at);
     }
   }
@@ -67,10 +73,15 @@ class SimulatedDriver {
     Side& side = cluster_.open(at);
     NodeState& here = cluster_.place(side.from);
     side.peer_reason = packet.reason;
+    const std::uint64_t seen = packet.frame.seen;
     const Receipt receipt = here.delivery->receive(side.to, std::move(packet.frame));
     if (receipt.fate == FrameFate::refused) ++carrier_.traffic().refused;
     if (side.linked) {
       const Session& link = cluster_.link(side);
+      if (receipt.fate == FrameFate::taken && link.is_open()) {
+        begin_session(side, link.epoch());
+        side.peer_seen = std::max(side.peer_seen, seen);
+      }
       side.speed.accepted(link.epoch(), link.accepted(), clock_.now());
     }
     side.tries = 0;
@@ -100,6 +111,7 @@ class SimulatedDriver {
       mark_dirty(at);
       return false;
     }
+    if (carrier_.is_arriving(at)) side.patient_since = clock_.now();  // any byte is a sign of life
     Delivery& delivery = *cluster_.place(side.from).delivery;
     // A leaver does not give up those who live, else they would never know what it gives back.
     const bool stays = cluster_.is_leaving(side.from) && cluster_.is_live(side.to);
@@ -109,10 +121,15 @@ class SimulatedDriver {
       ++carrier_.traffic().suspicions;
       side.tries = 0;
     } else if (side.progress != cluster_.link(side).progress()) {
-      side.tries = 0;  // it was no standstill
-    } else {
+      side.tries = side.vain = 0;  // it was no standstill
+    } else if (std::exchange(side.broken, false)) {
       delivery.resend(side.to);
+      side.content_sequence = 0;
       ++carrier_.traffic().resends;
+      ++side.tries;
+    } else {
+      constexpr unsigned many = 4;
+      delivery.ask(side.to, ++side.vain > many);
       ++side.tries;
     }
     mark_dirty(at);
@@ -120,6 +137,20 @@ class SimulatedDriver {
   }
 
  private:
+  static void begin_session(Side& side, std::uint64_t epoch) {
+    if (side.content_epoch == epoch) return;
+    side.content_epoch = epoch;
+    side.content_sequence = side.peer_seen = 0;
+  }
+  /// Over a connection that holds, content is sent once.
+  void watch_for_repetitions(Side& side, const DeliveryFrame& frame) {
+    begin_session(side, cluster_.link(side).epoch());
+    if (frame.sequence <= std::min(side.content_sequence, side.peer_seen)) {
+      ++carrier_.traffic().repetitions;
+    }
+    side.content_sequence = std::max(side.content_sequence, frame.sequence);
+  }
+
   void speak(std::uint32_t at) {
     Side& side = cluster_.side(at);
     NodeState& here = cluster_.place(side.from);
@@ -127,10 +158,11 @@ class SimulatedDriver {
     if (calm_.must_say_finished(side)) {
       // In its turn: after all that was sent before it.
       may_finish = cluster_.link(side).unconfirmed() <= side.sent_after_finish;
-      if (may_finish && !std::exchange(side.finish_said, true)) here.delivery->resend(side.to);
+      if (may_finish && !std::exchange(side.finish_said, true)) here.delivery->ask(side.to);
     }
     while (auto frame = here.delivery->next_frame(side.to)) {
-      if (frame->offer) {
+      if (frame->offer && frame->later == 0) {
+        watch_for_repetitions(side, *frame);
         side.speed.offered(cluster_.link(side).epoch(), frame->sequence, frame->offer->bytes(),
                            clock_.now());
       }

@@ -35,6 +35,7 @@ struct SimulatedSide {
   PeerId from = 0;
   PeerId to = 0;
   bool cut = false;
+  bool broken = true;  // something was lost, or overtaken, since all was said again
 
   bool dirty = false;       // it is on the list of those that may have something to say
   bool armed = false;       // its time-out is among the events
@@ -42,7 +43,8 @@ struct SimulatedSide {
   bool known = false;       // the node has the peer among its peers
   bool probed = false;      // the node wants to know whether the peer is there
   bool waiting = false;     // it waits for an answer,
-  std::uint32_t tries = 0;  // for which it has asked so often,
+  std::uint32_t tries = 0;  // for which it has asked so often since it has heard anything,
+  std::uint32_t vain = 0;   // and so often since anything has moved
 
   bool finish_told = false;           // this node knows that the peer has finished
   bool finish_said = false;           // the peer was told that this node has,
@@ -53,8 +55,13 @@ struct SimulatedSide {
 
   Time patient_since{0};       // since when it has heard nothing
   std::uint64_t progress = 0;  // how far the link was when the time-out was set
+  Time began{0};               // since when it has been sending without a pause,
   Time arrives{0};             // the last frame that was sent: when its last byte is there
   Time awaited{0};             // before that, nothing new can have reached the peer
+
+  std::uint64_t content_epoch = 0;     // the session in which content was sent,
+  std::uint64_t content_sequence = 0;  // up to this message, since all was said again,
+  std::uint64_t peer_seen = 0;         // and up to which the peer knows of offers
 
   SpeedGauge speed;
   SimulatedLink link;

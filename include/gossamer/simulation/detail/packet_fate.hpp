@@ -22,7 +22,19 @@ class SimulatedChannel {
     }
     return last;
   }
+  /// The same for a few bytes that go between the pieces of what is under way, and wait for two of
+  /// these at most.
+  Time pass_between(Time now, std::size_t bytes, double bytes_per_second) {
+    if (!(bytes_per_second > 0)) return now;
+    const Time takes = seconds(static_cast<double>(bytes) / bytes_per_second);
+    const Time pieces = seconds(2 * piece_bytes / bytes_per_second);
+    const Time first = std::clamp(free_, now, now + pieces);
+    free_ = std::max(free_, now) + takes;
+    return first + takes;
+  }
   [[nodiscard]] Time free() const { return free_; }
+
+  static constexpr double piece_bytes = 262'144;  ///< as `wire::piece_bytes`
 
  private:
   Time free_{0};

@@ -10,10 +10,11 @@ namespace gossamer::transport {
 struct SimulatedTraffic {
   std::uint64_t frames = 0;
   std::uint64_t bytes = 0;
-  std::uint64_t lost = 0;        ///< frames that vanished, those to nodes that were gone included
-  std::uint64_t duplicates = 0;  ///< frames that came twice
-  std::uint64_t late = 0;        ///< frames that others could overtake
-  std::uint64_t resends = 0;     ///< time-outs after which something was said again
+  std::uint64_t lost = 0;         ///< frames that vanished, those to nodes that were gone included
+  std::uint64_t duplicates = 0;   ///< frames that came twice
+  std::uint64_t late = 0;         ///< frames that others could overtake
+  std::uint64_t resends = 0;      ///< time-outs after which something was said again
+  std::uint64_t repetitions = 0;  ///< contents that were sent again without such a reason: 0
   std::uint64_t suspicions =
       0;                      ///< time-outs after which a peer was taken for dead, right or wrong
   std::uint64_t refused = 0;  ///< frames that a receiver refused: 0, unless the delivery is broken

@@ -18,6 +18,7 @@
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 namespace gossamer::transport {
 
@@ -93,27 +94,39 @@ class Delivery {
 
   /// Takes in a frame that came from `peer`. `next_frame(peer)` may have an answer.
   Receipt receive(PeerId peer, Frame frame) {
-    if (Session* session = find(peer)) return session->receive(queue_, frame);
+    if (Session* session = find(peer)) {
+      const Receipt receipt = session->receive(queue_, frame);
+      share();
+      return receipt;
+    }
     return {FrameFate::refused, {self(), peer, FrameRule::known_peer}};
   }
 
   /// What to write to `peer` now, with at most one message. Ask until there is nothing, after each
-  /// call that concerns the peer and whenever the connection has room.
-  std::optional<Frame> next_frame(PeerId peer) {
+  /// call that concerns the peer or has `stirred()` it, and whenever the connection has room.
+  std::optional<Frame> next_frame(PeerId peer, Load load = Load::content) {
     Session* session = find(peer);
-    return session != nullptr ? session->next_frame(queue_) : std::nullopt;
+    return session != nullptr ? session->next_frame(queue_, load) : std::nullopt;
   }
 
-  /// Says again what `peer` is not known to have heard: when a connection is new, and from time to
-  /// time while `waits_for(peer)`.
+  /// Says again what `peer` is not known to have heard: when a connection is new, or has lost
+  /// something.
   void resend(PeerId peer) {
     if (Session* session = find(peer)) session->resend();
+  }
+  /// Wants an answer, from time to time while `waits_for(peer)`; nothing that is under way is said
+  /// again. See `Session::ask`.
+  void ask(PeerId peer, bool reminds = false) {
+    if (Session* session = find(peer)) session->ask(reminds);
   }
 
   /// The peer seems dead: PeerLeft, and what is not granted is returned.
   void declare_dead(PeerId peer) {
     if (Session* session = find(peer)) session->end_session(queue_);
+    share();
   }
+  /// Peers that there is something to say to, since others have made room for them.
+  std::vector<PeerId> stirred() { return std::exchange(stirred_, {}); }
 
   /// Declares a peer dead that is known to be gone for good. What is in doubt is booked as lost
   /// with it, its memory freed, and this incarnation of the peer never heard again: if it runs
@@ -121,8 +134,9 @@ class Delivery {
   void forget(PeerId peer) {
     if (Session* session = find(peer)) {
       session->end_session(queue_);
-      session->forget();
+      session->forget(queue_);
     }
+    share();
   }
 
   /// Begins to leave, after the node has handed its weight over. What it has not polled of the open
@@ -134,9 +148,11 @@ class Delivery {
     for (std::size_t i = queue_.events.size(); i > 0; --i) {
       auto queued = queue_.events.pop();
       Session* session = find(queued.peer);
-      if (session == nullptr || !session->give_up(queued)) queue_.events.push(std::move(queued));
+      if (session == nullptr || !session->give_up(queue_, queued)) {
+        queue_.events.push(std::move(queued));
+      }
     }
-    sessions_.for_each([](Session& session) { session.leave(); });
+    sessions_.for_each([this](Session& session) { session.leave(queue_); });
   }
 
   /// Whether a leaver may go: all that it sent is settled, and every peer in touch knows how much
@@ -154,7 +170,8 @@ class Delivery {
   std::optional<Event> poll() {
     if (queue_.events.empty()) return std::nullopt;
     auto queued = queue_.events.pop();
-    if (Session* session = find(queued.peer)) session->polled(queued);
+    if (Session* session = find(queued.peer)) session->polled(queue_, queued);
+    share();
     return std::move(queued.event);
   }
 
@@ -214,9 +231,28 @@ class Delivery {
   [[nodiscard]] Session* find(PeerId peer) { return sessions_.find(peer); }
   [[nodiscard]] const Session* find(PeerId peer) const { return sessions_.find(peer); }
 
+  /// Room goes to those who have waited longest, and doubt costs no more than its budget.
+  void share() {
+    while (!queue_.waiting.empty()) {
+      const PeerId peer = queue_.waiting[0];
+      Session& session = *find(peer);
+      const std::uint64_t before = session.progress();
+      const bool is_served = session.make_room(queue_, true);
+      if (session.progress() != before) stirred_.push_back(peer);
+      if (!is_served) break;
+      session.has_waited();
+      queue_.waiting.pop();
+    }
+    while (queue_.doubtful > queue_.limits.doubt && !queue_.doubted.empty()) {
+      Session* session = find(queue_.doubted[0]);
+      if (!session->drop_doubtful(queue_)) queue_.doubted.pop();
+    }
+  }
+
   std::uint64_t incarnation_;
   EventQueue queue_;
   PeerMap<Session> sessions_;
+  std::vector<PeerId> stirred_;
 };
 
 }  // namespace gossamer::transport

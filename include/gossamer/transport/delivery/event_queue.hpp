@@ -7,6 +7,7 @@
 #include <gossamer/transport/delivery/ring.hpp>
 #include <gossamer/transport/message.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -20,6 +21,12 @@ struct DeliveryLimits {
   std::size_t messages = 64;                 ///< that are not yet confirmed, >= 1
   std::size_t bytes = std::size_t{1} << 28;  ///< of these; one message may be larger if it is alone
   double weight = 2;                         ///< of one message; the total is 1, but for rounding
+  /// What a node may hold of all its peers together: asked for, or here and not polled. Messages of
+  /// up to a quarter of it, and the first `budget_messages` of any size, find room.
+  std::size_t budget = std::size_t{1} << 28U;
+  std::size_t budget_messages = 4;
+  std::size_t eager = std::size_t{1} << 14U;  ///< up to so many bytes are sent unasked
+  std::size_t doubt = std::size_t{1} << 26U;  ///< of content that is kept for peers that are gone
 
   /// Throws ConfigError for a value that cannot work.
   void check() const {
@@ -49,6 +56,14 @@ struct EventQueue {
   DeliveryLimits limits = {};
   bool leaving = false;
   Ring<Queued> events = {};
+  std::size_t taken = 0;      ///< of the budget, in bytes
+  Ring<PeerId> waiting = {};  ///< peers whose next offer has had no room in it
+  std::size_t doubtful = 0;   ///< bytes of content that is in doubt
+  Ring<PeerId> doubted = {};  ///< with whom, the oldest first
+
+  [[nodiscard]] bool has_room(std::size_t bytes) const {
+    return taken == 0 || taken + bytes <= std::max(limits.budget, limits.budget_messages * bytes);
+  }
 
   void deliver(PeerId peer, std::uint64_t epoch, Message message) {
     events.push({Delivered{std::move(message)}, peer, epoch});

@@ -16,6 +16,20 @@ namespace gossamer::transport {
 /// incarnation with this peer. Both count from 1 and only grow; all zero means unknown. A session
 /// is a pair of these, one chosen by each side, so that nobody has to agree on a number and no pair
 /// comes twice.
+///
+///     closed -- a frame to my present side --> open
+///       ^                                       |
+///       +-- declared dead, or a newer side of the peer's: PeerLeft; offers Returned; what is held
+///           is discarded; what was granted is in doubt; my side of the next session is a new one
+///
+/// A frame to my present side shows that the peer knows that side, so it has left the old session
+/// too, and the count of what it delivered there, which the frame carries, is final. With this,
+/// what was in doubt is settled: confirmed, or Returned, or lost with the peer if that is a new
+/// incarnation. It does not matter who suspected whom, who calls first, or whether hellos cross.
+///
+/// The report is about the last session in which both sides were heard. One is enough: whoever
+/// opens a session has settled all before it, and in a session in which the peer was not heard
+/// nothing was granted either way.
 struct SessionSide {
   std::uint64_t incarnation = 0;
   std::uint64_t epoch = 0;
@@ -41,8 +55,19 @@ struct DeliveryFrame {
   std::uint64_t accepted = 0;   ///< the receiver's messages up to this one are held
   std::uint64_t granted = 0;    ///< the sender's messages up to this one are the receiver's
   std::uint64_t delivered = 0;  ///< the receiver's messages up to this one have reached the rule
+  std::uint64_t seen = 0;       ///< the receiver's offers up to this one are known here,
+  std::uint64_t wanted = 0;     ///< and for the content of those up to this one there is room
   std::uint64_t sequence = 0;   ///< number of the offer: 1, 2, ...; 0 without one
+  /// `Message::bytes()` of an offer whose content stays behind until it is wanted; 0: it is whole.
+  std::uint64_t later = 0;
   std::optional<Message> offer;
+};
+
+/// How much a connection can take of what a session has to say.
+enum class Load : std::uint8_t {
+  counters,  ///< no offers: the two do not know that they have one model
+  offers,    ///< no content: there is some under way, and frames pass between its pieces
+  content
 };
 
 /// What a frame must obey. In the comments, n is the value that is refused.
@@ -52,6 +77,7 @@ enum class FrameRule {
   hello,       ///< a hello carries no counters and no offer
   report,      ///< n delivered in the last session are what was confirmed up to what was granted
   accepted,    ///< n accepted were offered
+  wanted,      ///< n wanted, or seen, were offered
   granted,     ///< n granted were accepted
   delivered,   ///< n delivered were granted
   sequence,    ///< an offer has a number n, at most `Limits::messages` beyond what was delivered
@@ -91,6 +117,8 @@ struct FrameError {
                " granted";
       case FrameRule::accepted:
         return "it accepts message " + n + ", but " + most + " were offered";
+      case FrameRule::wanted:
+        return "it asks for message " + n + ", but " + most + " were offered";
       case FrameRule::granted:
         return "it grants message " + n + ", but " + most + " were accepted";
       case FrameRule::delivered:

@@ -2,6 +2,8 @@
 /// The two directions of a link: which messages there are, and how far each has come.
 #pragma once
 
+#include <gossamer/transport/delivery/event_queue.hpp>
+#include <gossamer/transport/delivery/frame.hpp>
 #include <gossamer/transport/delivery/ring.hpp>
 #include <gossamer/transport/message.hpp>
 
@@ -21,7 +23,10 @@ struct DeliveryOutgoing {
   std::uint64_t confirmed = 0;
   std::uint64_t granted = 0;
   std::uint64_t offered = 0;
-  std::uint64_t written = 0;  ///< the last that was written since the last resend
+  std::uint64_t written = 0;  ///< the last that was written since the last resend,
+  std::uint64_t carried = 0;  ///< and the last of these whose content was
+  std::uint64_t seen = 0;     ///< what the peer knows of,
+  std::uint64_t wanted = 0;   ///< and has room for
 
   /// Messages that are granted and not confirmed: the first ones in the queue.
   [[nodiscard]] std::size_t in_their_hands() const {
@@ -38,6 +43,7 @@ struct DeliveryOutgoing {
     bytes -= message.bytes();
     ++confirmed;
     written = std::max(written, confirmed);
+    carried = std::max(carried, confirmed);
     return message;
   }
   /// Hands those from the `first` in the queue on to `give_back`.
@@ -50,37 +56,121 @@ struct DeliveryOutgoing {
     queue.shrink(first);
   }
 
-  [[nodiscard]] bool has_next() const { return written - confirmed < queue.size(); }
-  /// A handle to the next one to be written, which gets number `written`.
-  Message next() {
-    const auto place = static_cast<std::size_t>(written - confirmed);
-    offered = std::max(offered, ++written);
-    return queue[place];
+  /// The peer holds all up to that one.
+  void grant(std::uint64_t accepted) {
+    granted = accepted;
+    written = std::max(written, granted);
+    carried = std::max(carried, granted);
+  }
+  /// What the peer knows of and has no room for, it has dropped, if it came with its content.
+  void hear(std::uint64_t newest_seen, std::uint64_t newest_wanted) {
+    seen = std::max(seen, newest_seen);
+    wanted = std::max(wanted, newest_wanted);
+    if (seen > wanted) carried = std::min(carried, std::max(wanted, granted));
+  }
+  /// What was under way is lost with its connection.
+  void rewind() {
+    written = std::max(granted, seen);
+    carried = granted;
+  }
+  /// The peer was not ready for what it has not seen.
+  void rewind_unseen() {
+    written = std::max(granted, seen);
+    carried = std::min(carried, written);
   }
 
-  void restart() { confirmed = granted = offered = written = 0; }
+  [[nodiscard]] bool has_news() const { return written - confirmed < queue.size(); }
+  [[nodiscard]] bool has_content() const {
+    return carried < std::min(wanted, written) && carried - confirmed < queue.size();
+  }
+  [[nodiscard]] bool has_next(Load load) const {
+    return (load != Load::counters && has_news()) || (load == Load::content && has_content());
+  }
+  /// Puts a handle to what is to be written next into the frame.
+  void write_next(DeliveryFrame& frame, Load load, std::size_t eager) {
+    const bool is_news = has_news();
+    frame.sequence = is_news ? ++written : ++carried;
+    offered = std::max(offered, written);
+    const Message& message = queue[static_cast<std::size_t>(frame.sequence - confirmed - 1)];
+    if (is_news) {
+      const bool along = load == Load::content && carried + 1 == written;
+      if (along && (message.bytes() <= eager || wanted >= written)) {
+        carried = written;
+      } else {
+        frame.later = message.bytes();
+      }
+    }
+    frame.offer = frame.later == 0 ? message : message.without_content();
+  }
+
+  [[nodiscard]] std::size_t payload_bytes() const {
+    std::size_t sum = 0;
+    for (std::size_t i = 0; i < queue.size(); ++i) sum += queue[i].payload.bytes(queue[i].chunk);
+    return sum;
+  }
+  /// Lets go of the oldest one's, and says how long it was.
+  std::size_t drop_payload() {
+    std::size_t dropped = 0;
+    for (std::size_t i = 0; i < queue.size() && dropped == 0; ++i) {
+      Message& message = queue[i];
+      dropped = message.payload.bytes(message.chunk);
+      if (dropped == 0) continue;
+      message.payload = {};
+      message.stripped = true;
+    }
+    bytes -= dropped;
+    return dropped;
+  }
+
+  void restart() { confirmed = granted = offered = written = carried = seen = wanted = 0; }
 };
 
-/// Messages from the peer. Always polled <= granted <= accepted.
+/// Messages from the peer. Always polled <= granted <= accepted <= wanted() <= seen().
 struct DeliveryIncoming {
-  Ring<Message> held;        ///< accepted and not granted
-  std::size_t messages = 0;  ///< these, and those of all sessions that were not polled
-  std::size_t bytes = 0;     ///< of all these
+  Ring<std::size_t> announced;  ///< the bytes of those that were offered and not accepted;
+  std::size_t asked = 0;        ///< for so many of them there is room
+  Ring<Message> held;           ///< accepted and not granted
+  std::size_t messages = 0;     ///< these, and those of all sessions that were not polled
+  std::size_t bytes = 0;        ///< of all these
   std::uint64_t accepted = 0;
   std::uint64_t granted = 0;
   std::uint64_t polled = 0;
 
-  void push(Message message) {
+  [[nodiscard]] std::uint64_t seen() const { return accepted + announced.size(); }
+  [[nodiscard]] std::uint64_t wanted() const { return accepted + asked; }
+
+  /// Makes room for the next one of those that were offered, if there is some in the budget.
+  bool ask(EventQueue& node, bool in_turn) {
+    const std::size_t size = announced[asked];
+    if (messages + asked >= node.limits.messages) return false;
+    if (size > node.limits.eager && !(in_turn && node.has_room(size))) return false;
+    node.taken += size;
+    ++asked;
+    return true;
+  }
+  /// The oldest of those that were asked for is here, and takes its place.
+  void push(EventQueue& node, Message message) {
+    if (asked > 0) {
+      --asked;
+      node.taken -= announced.pop();
+    }
+    node.taken += message.bytes();
     ++messages;
     bytes += message.bytes();
     held.push(std::move(message));
   }
   /// Drops the oldest one that is held.
-  void discard() { unload(held.pop()); }
+  void discard(EventQueue& node) { unload(node, held.pop()); }
   /// A message is not here any more.
-  void unload(const Message& message) {
+  void unload(EventQueue& node, const Message& message) {
+    node.taken -= message.bytes();
     --messages;
     bytes -= message.bytes();
+  }
+  /// Nothing of what was offered will come.
+  void forget_offers(EventQueue& node) {
+    for (; asked > 0; --asked) node.taken -= announced.pop();
+    announced.shrink(0);
   }
 
   void restart() { accepted = granted = polled = 0; }

@@ -2,8 +2,10 @@
 /// One link of a node: the protocol by which messages change hands between it and one peer.
 #pragma once
 
+#include <gossamer/transport/delivery/doubt.hpp>
 #include <gossamer/transport/delivery/event_queue.hpp>
 #include <gossamer/transport/delivery/frame.hpp>
+#include <gossamer/transport/delivery/frame_check.hpp>
 #include <gossamer/transport/delivery/ledger.hpp>
 #include <gossamer/transport/delivery/queues.hpp>
 #include <gossamer/transport/message.hpp>
@@ -26,21 +28,7 @@ namespace gossamer::transport {
 ///
 /// Until it is granted a message is its sender's, and the receiver may not use it; from then on it
 /// is the receiver's, and the sender may not take it back unless the receiver has promised not to
-/// deliver it. Such a promise is the end of a session:
-///
-///     closed -- a frame to my present side --> open
-///       ^                                       |
-///       +-- declared dead, or a newer side of the peer's: PeerLeft; offers Returned; what is held
-///           is discarded; what was granted is in doubt; my side of the next session is a new one
-///
-/// A frame to my present side shows that the peer knows that side, so it has left the old session
-/// too, and the count of what it delivered there, which the frame carries, is final. With this,
-/// what was in doubt is settled: confirmed, or Returned, or lost with the peer if that is a new
-/// incarnation. It does not matter who suspected whom, who calls first, or whether hellos cross.
-///
-/// The report is about the last session in which both sides were heard. One is enough: whoever
-/// opens a session has settled all before it, and in a session in which the peer was not heard
-/// nothing was granted either way.
+/// deliver it. Such a promise is the end of a session: see `SessionSide`.
 class Session {
  public:
   using Queued = EventQueue::Queued;
@@ -76,8 +64,8 @@ class Session {
     return {FrameFate::taken};
   }
 
-  std::optional<DeliveryFrame> next_frame(const EventQueue& queue) {
-    const bool offers = open_ && out_.has_next();
+  std::optional<DeliveryFrame> next_frame(const EventQueue& queue, Load load) {
+    const bool offers = open_ && out_.has_next(load);
     if (forgotten_ || !(offers || dirty_)) return std::nullopt;
     DeliveryFrame frame;
     frame.from = mine_;
@@ -92,27 +80,44 @@ class Session {
       frame.accepted = in_.accepted;
       frame.granted = out_.granted;
       frame.delivered = in_.polled;  // not what is held, and may yet be given up
+      frame.seen = in_.seen();
+      frame.wanted = in_.wanted();
     }
-    if (offers) {
-      frame.offer = out_.next();
-      frame.sequence = out_.written;
-    }
+    if (offers) out_.write_next(frame, load, queue.limits.eager);
     asks_ = dirty_ = false;
     return frame;
   }
 
+  /// A new connection: what was under way on the one before is lost.
   void resend() {
-    out_.written = out_.granted;
+    out_.rewind();
     asks_ = dirty_ = true;
   }
+  /// Wants an answer. `reminds`: the peer may not have been ready for what it has not seen.
+  void ask(bool reminds) {
+    if (reminds) out_.rewind_unseen();
+    asks_ = dirty_ = true;
+  }
+  /// Asks for content as far as there is room; false if it must wait. `in_turn`: nobody does
+  /// longer.
+  bool make_room(EventQueue& queue, bool in_turn) {
+    while (open_ && in_.asked < in_.announced.size()) {
+      if (!in_.ask(queue, in_turn)) return false;
+      dirty_ = true;
+    }
+    return true;
+  }
+  void has_waited() { waits_for_room_ = false; }
+  bool drop_doubtful(EventQueue& queue) { return doubt_.drop(queue, out_); }
 
   /// The peer seems dead: news of it, what is its sender's is returned, and the session is over.
   void end_session(EventQueue& queue) {
     depart(queue, Reason::lost, out_.in_their_hands());  // what was granted stays, in doubt
     if (!open_) return;
     for (std::size_t i = 0; i < out_.queue.size(); ++i) out_.queue[i].set_aside();
-    discard_held();  // and it is never delivered
-    if (heard_) {    // else the peer may still need the report before
+    discard_held(queue);  // and it is never delivered
+    doubt_.begin(queue, peer_, out_);
+    if (heard_) {  // else the peer may still need the report before
       reported_ = theirs_;
       reported_delivered_ = in_.granted;
     }
@@ -124,15 +129,16 @@ class Session {
   }
 
   /// After `end_session()`: this incarnation of the peer is never heard again.
-  void forget() {
+  void forget(EventQueue& queue) {
     lose_doubt();
+    doubt_.end(queue);
     forgotten_ = true;
   }
 
   /// Nothing more is accepted or handed to the rule. `give_up()` comes first, for what waits.
-  void leave() {
+  void leave(EventQueue& queue) {
     in_.granted = in_.polled;  // the rest is the peer's again
-    discard_held();
+    discard_held(queue);
     dirty_ = true;
   }
   [[nodiscard]] bool may_close() const {
@@ -141,9 +147,9 @@ class Session {
   }
 
   /// The node takes an event of this link.
-  void polled(const Queued& queued) {
+  void polled(EventQueue& queue, const Queued& queued) {
     if (const auto* delivered = delivered_in(queued)) {
-      in_.unload(*delivered);
+      in_.unload(queue, *delivered);
       if (of_session(queued)) {
         ++in_.polled;
         dirty_ = true;
@@ -153,10 +159,10 @@ class Session {
     }
   }
   /// Takes an event back if its message is the sender's as long as the node has not polled it.
-  bool give_up(const Queued& queued) {
+  bool give_up(EventQueue& queue, const Queued& queued) {
     const Message* delivered = delivered_in(queued);
     if (delivered == nullptr || !of_session(queued)) return false;
-    in_.unload(*delivered);
+    in_.unload(queue, *delivered);
     flows_.delivered.take(delivered->weight);
     flows_.discarded.add(delivered->weight);
     return true;
@@ -166,18 +172,24 @@ class Session {
   [[nodiscard]] bool waits(const EventQueue& queue) const {
     if (forgotten_) return false;
     if (!open_) return gone_ != Reason::left;
-    return !out_.queue.empty() || !in_.held.empty() || (queue.leaving && !leaving_seen_);
+    return !out_.queue.empty() || !in_.held.empty() || in_.asked > 0 ||
+           (queue.leaving && !leaving_seen_);
   }
-  /// Whether the node has the peer among its peers.
   [[nodiscard]] bool is_known() const { return known_; }
   /// The peer's incarnation that was met last; 0: none yet.
   [[nodiscard]] std::uint64_t incarnation() const { return incarnation_; }
   /// This node's number of the session, and how many of its messages the peer has accepted in it.
   [[nodiscard]] std::uint64_t epoch() const { return mine_.epoch; }
   [[nodiscard]] std::uint64_t accepted() const { return out_.granted; }
+  /// Whether the content of the peer's message `sequence`, if it has so many bytes, has a place.
+  [[nodiscard]] bool expects(std::uint64_t sequence, std::size_t bytes,
+                             const DeliveryLimits& limits) const {
+    return bytes <= limits.eager || (open_ && sequence <= in_.wanted());
+  }
   /// A number that changes whenever a message has come further, either way.
   [[nodiscard]] std::uint64_t progress() const {
-    return mine_.epoch + out_.confirmed + out_.granted + in_.granted + in_.polled + (open_ ? 1 : 0);
+    return mine_.epoch + out_.confirmed + out_.granted + out_.seen + out_.wanted + in_.granted +
+           in_.polled + in_.seen() + in_.wanted() + (open_ ? 1 : 0);
   }
 
   /// Messages to the peer that are not confirmed, those in doubt included.
@@ -185,7 +197,6 @@ class Session {
   /// Of these, the ones that are still this node's, and of the others, the ones in doubt.
   [[nodiscard]] std::size_t not_accepted() const { return unconfirmed() - out_.in_their_hands(); }
   [[nodiscard]] std::size_t in_doubt() const { return open_ ? 0 : out_.in_their_hands(); }
-  /// Messages that wait here for the peer's answer, and those of the peer that were not polled.
   [[nodiscard]] std::size_t outgoing() const { return open_ || known_ ? out_.queue.size() : 0; }
   [[nodiscard]] std::size_t incoming() const { return in_.messages; }
   [[nodiscard]] std::size_t held() const { return in_.held.size(); }
@@ -235,46 +246,18 @@ class Session {
     return frame.to == mine_ && news_ < most_news ? Meaning::opens : Meaning::news;
   }
 
-  /// Looks at everything that a frame claims, before any of it is believed.
   [[nodiscard]] Receipt check(const EventQueue& queue, const DeliveryFrame& frame,
                               Meaning meaning) const {
-    const auto refuse = [&](FrameRule rule, std::uint64_t value, std::uint64_t limit) -> Receipt {
-      return {FrameFate::refused, {queue.self, peer_, rule, value, limit}};
-    };
-    if (frame.from.incarnation == 0 || frame.from.epoch == 0)
-      return refuse(FrameRule::identity, 0, 0);
-    const std::uint64_t counters =
-        std::max({frame.accepted, frame.granted, frame.delivered, frame.sequence,
-                  std::uint64_t{frame.offer.has_value()}});
-    if (!frame.open && counters > 0) return refuse(FrameRule::hello, counters, 0);
-    if (meaning == Meaning::news) return {};  // no more of it is used
+    const FrameCheck check{queue, peer_};
+    const Receipt identity = check.identity(frame);
+    if (identity.fate == FrameFate::refused || meaning == Meaning::news) return identity;
     const bool opens = meaning == Meaning::opens;
     if (opens && out_.in_their_hands() > 0 && same_incarnation(frame) &&
         !(frame.reported == last_mine_ && frame.reported_delivered >= out_.confirmed &&
           frame.reported_delivered <= out_.granted)) {
-      return refuse(FrameRule::report, frame.reported_delivered, out_.granted);
+      return check.refuse(FrameRule::report, frame.reported_delivered, out_.granted);
     }
-    const std::uint64_t offered = opens ? 0 : out_.offered;
-    const std::uint64_t granted = opens ? 0 : out_.granted;
-    const std::uint64_t accepted = opens ? 0 : in_.accepted;
-    const std::uint64_t last = (opens ? 0 : in_.polled) + queue.limits.messages;
-    if (frame.accepted > offered) return refuse(FrameRule::accepted, frame.accepted, offered);
-    if (frame.granted > accepted) return refuse(FrameRule::granted, frame.granted, accepted);
-    if (frame.delivered > granted) return refuse(FrameRule::delivered, frame.delivered, granted);
-    if (frame.sequence > last || (frame.sequence > 0) != frame.offer.has_value()) {
-      return refuse(FrameRule::sequence, frame.sequence, last);
-    }
-    if (!frame.offer) return {};
-    if (frame.offer->from != peer_) return refuse(FrameRule::sender, frame.offer->from, peer_);
-    if (frame.offer->to != queue.self)
-      return refuse(FrameRule::receiver, frame.offer->to, queue.self);
-    if (!(frame.offer->weight >= 0 && frame.offer->weight <= queue.limits.weight)) {
-      Receipt receipt = refuse(FrameRule::weight, 0, 0);
-      receipt.error.weight = frame.offer->weight;
-      receipt.error.weight_limit = queue.limits.weight;
-      return receipt;
-    }
-    return {};
+    return opens ? check.counters(frame, {}, {}) : check.counters(frame, out_, in_);
   }
 
   /// Whether the peer is in the incarnation in which it was granted what is in doubt: a new one
@@ -299,8 +282,9 @@ class Session {
     out_.take_back(first, [&](Message message) { give_back(queue, std::move(message), reason); });
   }
 
-  void discard_held() {
-    for (; !in_.held.empty(); in_.discard()) flows_.discarded.add(in_.held[0].weight);
+  void discard_held(EventQueue& queue) {
+    for (; !in_.held.empty(); in_.discard(queue)) flows_.discarded.add(in_.held[0].weight);
+    in_.forget_offers(queue);
   }
 
   void lose_doubt() {
@@ -316,6 +300,7 @@ class Session {
     if (!same_incarnation(frame)) lose_doubt();
     if (out_.in_their_hands() > 0) confirm(frame.reported_delivered);
     while (out_.in_their_hands() > 0) give_back(queue, out_.pop(), Reason::lost);
+    doubt_.end(queue);
     if (incarnation_ != theirs_.incarnation) {
       if (incarnation_ != 0) past_ += std::exchange(flows_, Flows{});
       incarnation_ = theirs_.incarnation;
@@ -353,40 +338,54 @@ class Session {
     leaving_seen_ = leaving_seen_ || frame.leaving_seen;
     if (!peer_leaves_) {
       if (frame.accepted > out_.granted) {  // an old frame takes nothing back
-        out_.granted = frame.accepted;
+        out_.grant(frame.accepted);
         dirty_ = true;
       }
+      out_.hear(frame.seen, frame.wanted);
       confirm(frame.delivered);
       if (frame.leaving) say_farewell(queue);
     }
     if (queue.leaving) return;
     deliver(queue, frame.granted);
-    if (frame.offer && takes(queue, frame)) {
-      in_.accepted = frame.sequence;
-      in_.push(std::move(*frame.offer));  // held until it is granted
-      dirty_ = true;
+    if (frame.offer) take_offer(queue, frame);
+    if (!make_room(queue, queue.waiting.empty()) && !std::exchange(waits_for_room_, true)) {
+      queue.waiting.push(peer_);
     }
   }
 
-  [[nodiscard]] bool takes(const EventQueue& queue, const DeliveryFrame& frame) const {
-    if (!queue.limits.fits(in_.messages, in_.bytes, *frame.offer)) return false;  // comes again
+  void take_offer(EventQueue& queue, DeliveryFrame& frame) {
+    if (frame.sequence == in_.seen() + 1) {
+      in_.announced.push(frame.later > 0 ? frame.later : frame.offer->bytes());
+      dirty_ = true;
+      make_room(queue, queue.waiting.empty());
+    }
+    if (frame.later > 0 || !takes(frame)) return;
+    in_.accepted = frame.sequence;
+    in_.push(queue, std::move(*frame.offer));  // held until it is granted
+    dirty_ = true;
+  }
+
+  [[nodiscard]] bool takes(const DeliveryFrame& frame) const {
+    if (in_.asked == 0) return false;           // it has no room, and will be asked for
     return frame.sequence == in_.accepted + 1;  // in its turn, and once
   }
 
   PeerId peer_;
   Reason gone_ = Reason::lost;
-  bool known_ = false;         // the node has it among its peers
-  bool open_ = false;          // a session is open here
-  bool heard_ = false;         // and at the peer
-  bool dirty_ = true;          // there is something to say
-  bool asks_ = false;          // and an answer is wanted
-  bool peer_leaves_ = false;   // it takes no more messages
-  bool leaving_seen_ = false;  // it knows that this node leaves
-  bool forgotten_ = false;     // this incarnation of the peer is not heard
-  unsigned news_ = 0;          // PeerJoined and PeerLeft that were not polled
-  SessionSide mine_;           // of the session that is open, or will be
-  SessionSide theirs_;         // the newest that was heard of
-  SessionSide reported_;       // the last session in which the peer was heard, by its own name,
+  bool known_ = false;           // the node has it among its peers
+  bool open_ = false;            // a session is open here
+  bool heard_ = false;           // and at the peer
+  bool dirty_ = true;            // there is something to say
+  bool asks_ = false;            // and an answer is wanted
+  bool peer_leaves_ = false;     // it takes no more messages
+  bool leaving_seen_ = false;    // it knows that this node leaves
+  bool forgotten_ = false;       // this incarnation of the peer is not heard
+  bool waits_for_room_ = false;  // among those who wait for room in the budget
+  Doubt doubt_;
+  unsigned news_ = 0;     // PeerJoined and PeerLeft that were not polled
+  SessionSide mine_;      // of the session that is open, or will be
+  SessionSide theirs_;    // the newest that was heard of
+  SessionSide reported_;  // the last session in which the peer was heard, by its own name,
   std::uint64_t reported_delivered_ = 0;  // and how much of what it sent was delivered
   DeliveryOutgoing out_;
   DeliveryIncoming in_;

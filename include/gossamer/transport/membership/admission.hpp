@@ -329,7 +329,7 @@ class Admission {
       if (KnownPeer* peer = m_.link(line.hello.node)) peer->matched = true;
       if (RosterEntry* entry = m_.roster.find(line.hello.node)) entry->refused = false;
       m_.any_matched = true;
-      m_.delivery.resend(line.hello.node);
+      m_.delivery.ask(line.hello.node);
       return m_.mark_dirty(line.hello.node);
     }
     const auto other = m_.other_models.find(line.hello.node);

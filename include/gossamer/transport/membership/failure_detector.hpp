@@ -16,16 +16,16 @@
 
 namespace gossamer::transport {
 
-/// Over a connection that holds, nothing is lost; what is said again is what the peer had no room
-/// for, and what was under way when a connection broke. Who is silent for long, on all connections,
-/// is taken for dead, right or wrong: `Delivery` copes with both.
+/// Over a connection that holds, nothing is lost; what is said again is what was under way when a
+/// connection broke. Who waits for long asks, but sends nothing twice. Who is silent for long, on
+/// all connections, is taken for dead, right or wrong: `Delivery` copes with both.
 class FailureDetector {
  public:
   FailureDetector(MembershipState& state, Admission& handshake)
       : m_(state), handshake_(handshake) {}
 
   /// The next frame of `Delivery` for the peer of a line.
-  std::optional<wire::DeliveryBody> next(Connection& line, Time now) {
+  std::optional<wire::DeliveryBody> next(Connection& line, Load load, Time now) {
     const PeerId id = line.hello.node;
     KnownPeer* peer = m_.link(id);
     if (peer == nullptr || peer->line != line.id) return std::nullopt;
@@ -33,16 +33,13 @@ class FailureDetector {
     if (m_.must_say_finished(*peer)) {
       // In its turn: after all that was sent before it.
       may_finish = m_.outgoing(id) <= peer->sent_after_finish;
-      if (may_finish && !std::exchange(peer->finish_said, true)) m_.delivery.resend(id);
+      if (may_finish && !std::exchange(peer->finish_said, true)) m_.delivery.ask(id);
     }
-    auto frame = m_.delivery.next_frame(id);
+    // Before they have one model it cannot take messages.
+    auto frame = m_.delivery.next_frame(id, have_one_model(line) ? load : Load::counters);
     if (!frame) return std::nullopt;
-    if (!have_one_model(line)) {  // it cannot take messages yet: they are offered again when it can
-      frame->offer.reset();
-      frame->sequence = 0;
-    }
     peer->said = now;
-    if (frame->offer) {
+    if (frame->offer && frame->later == 0) {
       peer->speed.offered(m_.inner(id).epoch(), frame->sequence, frame->offer->bytes(), now);
     }
     wire::DeliveryBody body;
@@ -66,7 +63,7 @@ class FailureDetector {
       body.frame.offer->from = id;
       body.frame.offer->to = m_.self();
     }
-    peer->reason = body.reason;
+    if (body.in_pieces == 0) peer->reason = body.reason;  // else it was said long ago
     const Receipt receipt = m_.delivery.receive(id, std::move(body.frame));
     if (receipt.fate == FrameFate::refused) {
       return bad_offer(line, spoiled
@@ -147,9 +144,9 @@ class FailureDetector {
       if (!waits || line->busy) {
         peer.moved = now;
       } else if (now - std::max(peer.moved, peer.said) >= pause) {
-        ++peer.tries;
+        constexpr unsigned many = 4;  // the connection holds, and yet nothing has moved for long
+        m_.delivery.ask(id, ++peer.tries > many);
         peer.moved = now;
-        m_.delivery.resend(id);
         m_.speak(*line);
       }
     }

@@ -103,6 +103,19 @@ class Membership : public MembershipObserver {
     return sum;
   }
 
+  /// A number that changes whenever a message has come further, to or from anybody.
+  [[nodiscard]] std::uint64_t progress() const {
+    std::uint64_t sum = 0;
+    for (const auto& [id, peer] : m_.links) sum += m_.inner(id).progress();
+    return sum;
+  }
+  /// The weight of these, and of what came back after `close()`.
+  [[nodiscard]] double weight_not_accepted() const {
+    double sum = m_.left_behind;
+    for (const auto& [id, peer] : m_.links) sum += m_.delivery.ledger(id).offered.weight();
+    return sum;
+  }
+
   /// All that was polled is dealt with.
   void dealt_with() {
     m_.polled = 0;
@@ -297,11 +310,12 @@ class Membership : public MembershipObserver {
     }
     return std::exchange(m_.due, {});
   }
-  /// The next frame to write; ask until there is none, whenever the line can take one.
-  std::optional<wire::Body> next(LineId id, Time now) {
+  /// The next frame to write; ask until there is none, whenever the line can take one. Without
+  /// `Load::content`, which says that a payload is under way on the line, none comes with another.
+  std::optional<wire::Body> next(LineId id, Time now, Load load = Load::content) {
     Connection* line = m_.line(id);
     if (line == nullptr) return std::nullopt;
-    std::optional<wire::Body> body = speaker_.next(*line, now);
+    std::optional<wire::Body> body = speaker_.next(*line, load, now);
     line->busy = body.has_value();
     if (body) line->said = now;
     return body;
@@ -316,6 +330,14 @@ class Membership : public MembershipObserver {
   [[nodiscard]] bool is_admitted(LineId id) {
     const Connection* line = m_.line(id);
     return line != nullptr && line->up();
+  }
+  /// Whether the content of an offer that comes on a line has a place here; else it is dropped.
+  [[nodiscard]] bool expects(LineId id, const DeliveryFrame& frame, std::uint64_t content) {
+    const Connection* line = m_.line(id);
+    const KnownPeer* peer = line != nullptr && line->up() ? m_.link(line->hello.node) : nullptr;
+    return peer != nullptr && peer->line == id &&
+           m_.inner(line->hello.node)
+               .expects(frame.sequence, Message::header_bytes + content, m_.options.limits);
   }
   /// Whether the peer of a line was let in, or had only come to look.
   [[nodiscard]] bool is_welcome(LineId id) {
@@ -369,6 +391,7 @@ class Membership : public MembershipObserver {
   void take(Connection& line, wire::Model model, Time /*now*/) {
     handshake_.model(line, std::move(model));
   }
+  void take(Connection& /*line*/, wire::Piece /*piece*/, Time /*now*/) {}
   void take(Connection& line, wire::DeliveryBody body, Time now) {
     if (!line.up()) return;
     rosters_.hear_report(line, body.report);

@@ -5,6 +5,7 @@
 #include <gossamer/error.hpp>
 #include <gossamer/transport/membership/membership.hpp>
 #include <gossamer/transport/membership/traffic.hpp>
+#include <gossamer/transport/stall_timer.hpp>
 #include <gossamer/transport/transport.hpp>
 
 #include <c10/util/StringUtil.h>
@@ -28,6 +29,7 @@ namespace gossamer::transport {
 ///     with(f)                 calls f(member), alone, and then says what there is to say
 ///     wait_until(t, done)     until done(member), or the time is t; what it was
 ///     wait(t), wake(), now()  as in the contract
+///     progress()              as in the contract
 ///     shape(s)                what payloads look like, before the first is sent
 ///     unlocked(), view()      the member as it is, for what never changes; its peers
 ///
@@ -105,6 +107,7 @@ class PeerTransport : public Transport {
   [[nodiscard]] double speed(PeerId peer) const override {
     return endpoint_->with([&](Membership& member) { return member.speed(peer); });
   }
+  [[nodiscard]] std::uint64_t progress() const override { return endpoint_->progress(); }
   void finish() override {
     endpoint_->with([](Membership& member) { member.finish(); });
   }
@@ -163,12 +166,16 @@ class PeerTransport : public Transport {
   PeerTransport& operator=(PeerTransport&&) = delete;
   ~PeerTransport() override = default;
 
-  /// Leaves, and waits until that is known, at most so long.
+  /// Leaves, and waits until that is known, or nothing has moved for so long.
   void leave(std::chrono::nanoseconds linger) {
     if (!endpoint_) return;
     close(Reason::left);
     Endpoint& endpoint = *endpoint_;
-    endpoint.wait_until(now() + linger, [&endpoint](Membership&) { return endpoint.is_gone(); });
+    StallTimer stall(linger, endpoint.progress(), now());
+    const auto is_gone = [&endpoint](Membership&) { return endpoint.is_gone(); };
+    while (!endpoint.wait_until(stall.deadline(), is_gone) &&
+           !stall.is_over(endpoint.progress(), now())) {
+    }
   }
   /// Ends without a farewell; nothing else may be called then.
   void drop() { endpoint_.reset(); }

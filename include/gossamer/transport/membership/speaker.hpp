@@ -22,7 +22,7 @@ class Speaker {
           FailureDetector& links, TerminationDetector& calm)
       : m_(state), handshake_(handshake), rosters_(rosters), links_(links), calm_(calm) {}
 
-  std::optional<wire::Body> next(Connection& line, Time now) {
+  std::optional<wire::Body> next(Connection& line, Load load, Time now) {
     if (std::exchange(line.hello_due, false)) {
       line.told = m_.model_mark;
       return hello_to(line);
@@ -35,7 +35,7 @@ class Speaker {
     if (!line.up()) return std::nullopt;
     if (auto members = rosters_.next(line)) return std::move(*members);
     if (std::exchange(line.answer_due, false)) return ping_to(line, line.answer, true);
-    if (auto body = links_.next(line, now)) return std::move(*body);
+    if (auto body = links_.next(line, load, now)) return std::move(*body);
     if (std::exchange(line.ping_due, false)) {
       ++m_.pings;
       if (KnownPeer* peer = m_.link(line.hello.node)) {

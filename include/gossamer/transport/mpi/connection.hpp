@@ -10,6 +10,7 @@
 #include <gossamer/transport/wire/frame.hpp>
 #include <gossamer/transport/wire/parse.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -25,8 +26,8 @@
 namespace gossamer::transport {
 
 /// A frame is one message; its payload follows in messages of its own, from the sender's snapshot
-/// or code, into one of the receiver. An empty message is the last one. MPI neither loses nor
-/// damages nor overtakes, so payloads have no checksum here.
+/// or code, into one of the receiver, and other frames pass meanwhile. An empty message is the last
+/// one. MPI neither loses nor damages nor overtakes, so payloads have no checksum here.
 ///
 /// Threads  one at a time.
 class MpiConnection {
@@ -45,13 +46,16 @@ class MpiConnection {
     for (auto* queue : {&leaving_, &coming_}) {
       for (MpiTransfer& transfer : *queue) communicator_->adopt(std::move(transfer));
     }
+    if (content_) communicator_->adopt(std::move(content_->transfer));
   }
 
   // Out.
 
-  /// Whether one more frame may go: beside a payload, none.
-  [[nodiscard]] bool fits() const {
-    return leaving_.size() < most_frames && (leaving_.empty() || !leaving_.back().has_content());
+  /// Whether one more frame may go, and what it may bring: one payload at a time.
+  [[nodiscard]] bool fits() const { return leaving_.size() < most_frames; }
+  [[nodiscard]] Load load() const {
+    const auto carries = [](const MpiTransfer& one) { return one.has_content(); };
+    return std::any_of(leaving_.begin(), leaving_.end(), carries) ? Load::offers : Load::content;
   }
   [[nodiscard]] bool is_idle() const { return leaving_.empty(); }
 
@@ -82,7 +86,7 @@ class MpiConnection {
   /// Lets go of what has gone; true if there was some.
   bool clear_sent() {
     const std::size_t before = leaving_.size();
-    while (!leaving_.empty() && leaving_.front().done()) leaving_.pop_front();
+    std::erase_if(leaving_, [](MpiTransfer& one) { return one.done(); });
     return leaving_.size() < before;
   }
 
@@ -116,28 +120,27 @@ class MpiConnection {
   /// the ranks run different programs.
   template <class Blank>
   std::optional<Arrival> next(std::uint64_t most, Blank blank, codec::CodedPool& codes) {
+    if (content_ && content_->transfer.done()) return take_content();
     while (!coming_.empty() && coming_.front().done()) {
       MpiTransfer& transfer = coming_.front();
       if (transfer.fields.empty()) {
+        if (content_) break;
         pop();
         return Arrival{};
       }
-      if (!parsed_) {
-        parsed_ = parse(transfer, most);
-        const auto* delivery = std::get_if<wire::DeliveryBody>(&*parsed_);
-        if (delivery == nullptr || !(delivery->payload || delivery->code > 0)) return take();
-        if (delivery->payload) transfer.payload = blank();
-        if (delivery->code > 0) transfer.code = codes.take(delivery->code);
-        transfer.chunk = delivery->frame.offer->chunk;
-        transfer.begin_content([this](std::byte* bytes, int count, MPI_Request* request) {
-          MPI_Irecv(bytes, count, MPI_BYTE, rank_, in_ + 1, communicator_->get(), request);
-        });
-        continue;
+      if (!parsed_) parsed_ = parse(transfer, most);
+      const auto* delivery = std::get_if<wire::DeliveryBody>(&*parsed_);
+      if (delivery == nullptr || !(delivery->payload || delivery->code > 0)) {
+        Arrival arrival = std::exchange(parsed_, std::nullopt);
+        pop();
+        return arrival;
       }
-      auto& delivery = std::get<wire::DeliveryBody>(*parsed_);
-      delivery.frame.offer->payload = transfer.payload;
-      delivery.frame.offer->code = transfer.code;
-      return take();
+      if (content_) break;  // that of the one before is not quite here
+      content_.emplace(Content{std::move(transfer), *delivery});
+      parsed_.reset();
+      coming_.pop_front();
+      receive_content(blank, codes);
+      if (content_->transfer.done()) return take_content();
     }
     return std::nullopt;
   }
@@ -170,9 +173,24 @@ class MpiConnection {
     if (const auto* error = std::get_if<wire::WireError>(&frame)) throw refuse(error->text());
     return std::move(std::get<wire::Body>(frame));
   }
-  std::optional<Arrival> take() {
-    Arrival arrival = std::exchange(parsed_, std::nullopt);
-    pop();
+  template <class Blank>
+  void receive_content(Blank& blank, codec::CodedPool& codes) {
+    auto& [transfer, body] = *content_;
+    if (body.payload) transfer.payload = blank();
+    if (body.code > 0) transfer.code = codes.take(body.code);
+    transfer.chunk = body.frame.offer->chunk;
+    transfer.begin_content([this](std::byte* bytes, int count, MPI_Request* request) {
+      MPI_Irecv(bytes, count, MPI_BYTE, rank_, in_ + 1, communicator_->get(), request);
+    });
+  }
+  std::optional<Arrival> take_content() {
+    auto& [transfer, body] = *content_;
+    body.frame.offer->payload = transfer.payload;
+    body.frame.offer->code = transfer.code;
+    ++traffic_.frames_received;
+    traffic_.bytes_received += transfer.bytes();
+    Arrival arrival = std::move(body);
+    content_.reset();
     return arrival;
   }
   void pop() {
@@ -188,7 +206,13 @@ class MpiConnection {
   int in_;
   std::deque<MpiTransfer> leaving_;
   std::deque<MpiTransfer> coming_;
-  std::optional<wire::Body> parsed_;  // the first that comes, while its payload does
+  std::optional<wire::Body> parsed_;  // the first that comes
+  /// A frame, while its payload comes.
+  struct Content {
+    MpiTransfer transfer;
+    wire::DeliveryBody body;
+  };
+  std::optional<Content> content_;
   Traffic traffic_;
 };
 

@@ -126,6 +126,11 @@ class MpiEndpoint {
              return line.second.over;
            });
   }
+  /// A number that changes whenever a message comes further.
+  [[nodiscard]] std::uint64_t progress() const {
+    const std::lock_guard lock(mutex_);
+    return member_.progress();
+  }
   /// Whether the member is settled, and MPI has taken what it tells the others of that: from then
   /// on nobody needs this node's answers.
   [[nodiscard]] bool is_settled() const {
@@ -234,7 +239,7 @@ class MpiEndpoint {
       any = line.mpi.clear_sent() || any;
       while (line.may_speak && line.mpi.fits()) {
         any = true;
-        if (auto body = member_.next(id_of(peer), now())) {
+        if (auto body = member_.next(id_of(peer), now(), line.mpi.load())) {
           line.mpi.send(std::move(*body));
           continue;
         }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gossamer/transport/membership/connection.hpp>
+#include <gossamer/transport/tcp/descriptors.hpp>
 #include <gossamer/transport/tcp/output.hpp>
 #include <gossamer/transport/tcp/secure_error.hpp>
 #include <gossamer/transport/tcp/stream.hpp>
@@ -11,6 +12,7 @@
 #include <asio/ip/address.hpp>
 #include <asio/steady_timer.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -34,6 +36,16 @@ struct TcpConnection {
     wakeup.expires_at(asio::steady_timer::time_point::max());
   }
 
+  /// Bytes in the kernel's hands: that have come and were not read, that the peer does not have.
+  struct Queues {
+    std::size_t in = 0;
+    std::size_t out = 0;
+  };
+  [[nodiscard]] Queues look_at_queues() {
+    std::error_code gone;
+    return {stream.socket().available(gone), unsent_bytes(stream.socket())};
+  }
+
   LineId id;
   std::optional<DialAttempt> dial;  // if this side made it
   Stream stream;
@@ -47,6 +59,7 @@ struct TcpConnection {
   bool judged = false;          // whether that was an attempt that failed is known
   bool writing = false;         // something is being written,
   Time wrote{0};                // and this is when the peer last took some of it
+  Queues queues;                // as they were looked at last
   bool ended = false;
   std::optional<SecureError> failure;
   asio::ip::address from;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// File descriptors: how many a process may have, who inherits them, and what is said when there
-/// are no more.
+/// File descriptors: how many a process may have, who inherits them, what is said when there are no
+/// more, and what a socket's queues hold.
 #pragma once
 
 #include <asio/error.hpp>
@@ -10,8 +10,13 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstddef>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <system_error>
 #include <unistd.h>
 
@@ -44,6 +49,26 @@ template <class Socket>
 void close_on_exec(Socket& socket) {
   const int flags = ::fcntl(socket.native_handle(), F_GETFD);
   if (flags >= 0) (void)::fcntl(socket.native_handle(), F_SETFD, flags | FD_CLOEXEC);
+}
+
+/// The kernel takes no more than it is about to send, so that what is said next need not wait for
+/// what it has: on a slow network its own limit is as good as minutes. Where it cannot, it does
+/// not.
+template <class Socket>
+void keep_queue_short(Socket& socket) {
+#ifdef TCP_NOTSENT_LOWAT
+  constexpr int most = 1 << 18;
+  (void)::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &most, sizeof most);
+#endif
+}
+/// Bytes that were written and that the peer's machine does not have; 0 where that is not known.
+template <class Socket>
+std::size_t unsent_bytes(Socket& socket) {
+  int bytes = 0;
+#ifdef TIOCOUTQ
+  if (::ioctl(socket.native_handle(), TIOCOUTQ, &bytes) != 0) bytes = 0;
+#endif
+  return static_cast<std::size_t>(std::max(bytes, 0));
 }
 
 /// Whether an error of a call says something of this machine, and nothing of the peer. By value,

@@ -8,6 +8,7 @@
 #include <gossamer/transport/membership/traffic.hpp>
 #include <gossamer/transport/tcp/address_policy.hpp>
 #include <gossamer/transport/tcp/connection.hpp>
+#include <gossamer/transport/tcp/content.hpp>
 #include <gossamer/transport/tcp/descriptors.hpp>
 #include <gossamer/transport/tcp/host_port.hpp>
 #include <gossamer/transport/tcp/input.hpp>
@@ -121,6 +122,11 @@ class TcpEndpoint {
   }
   /// Whether the farewell is over; after `Membership::close()`.
   [[nodiscard]] bool is_gone() const { return gone_; }
+  /// A number that changes whenever bytes of messages move, or a message comes further.
+  [[nodiscard]] std::uint64_t progress() const {
+    const std::lock_guard lock(mutex_);
+    return moved_ + member_.progress();
+  }
   /// All members that were ever heard of.
   [[nodiscard]] std::vector<PeerView> view() const {
     const std::lock_guard lock(mutex_);
@@ -279,6 +285,7 @@ class TcpEndpoint {
     while (true) {
       ticker_.expires_after(options_.timers().tick());
       co_await ticker_.async_wait(asio::redirect_error(asio::use_awaitable, error));
+      look_at_queues();
       {
         const std::lock_guard lock(mutex_);
         member_.tick(now());
@@ -342,6 +349,7 @@ class TcpEndpoint {
   void start(Stream::Socket socket, std::optional<DialAttempt> dial) {
     std::error_code ignored;
     socket.set_option(asio::ip::tcp::no_delay(true), ignored);
+    keep_queue_short(socket);
     std::string failure;
     auto tls = keys_.at(now(), failure);
     if (!failure.empty()) log(true, failure + "; the keys stay as they were");
@@ -386,6 +394,7 @@ class TcpEndpoint {
   /// Reads frames until the stream ends, which throws.
   asio::awaitable<void> read(Connection c) {
     TcpInput input(c->stream);
+    TcpContent content;
     Time heard = now();
     const auto progress = [&] {  // seldom: the lock is the node's, too
       if (now() - heard < options_.timers().heartbeat / 4) return;
@@ -410,7 +419,21 @@ class TcpEndpoint {
       }
       input.drop(size);
       auto& body = std::get<wire::Body>(frame);
-      if (auto* delivery = std::get_if<wire::DeliveryBody>(&body); delivery && delivery->payload) {
+      if (header->kind == wire::Kind::piece) {
+        const auto error = co_await content.read(input, header->payload, progress);
+        if (error) co_return co_await refuse(c, *error);
+        std::optional<wire::DeliveryBody> whole;
+        if (!content.is_under_way()) whole = content.take(options_.refuse_non_finite());
+        whole ? take(c, *header, std::move(*whole)) : count(*c, *header);
+        continue;
+      }
+      auto* delivery = std::get_if<wire::DeliveryBody>(&body);
+      if (delivery && delivery->in_pieces > 0) {
+        if (const auto error = begin(*c, content, *delivery)) co_return co_await refuse(c, *error);
+      } else if (header->payload > 0 && !is_expected(*c, delivery->frame, header->payload)) {
+        co_await input.skip(header->payload, progress);
+        drop_offer(*delivery);
+      } else if (delivery && delivery->payload) {
         model::Snapshot snapshot = take_snapshot();
         const model::Chunk part = delivery->frame.offer->chunk;
         if (const std::uint64_t length = snapshot.bytes(part); header->payload != length) {
@@ -426,7 +449,7 @@ class TcpEndpoint {
         }
         if (delivery->frame.offer) delivery->frame.offer->payload = std::move(snapshot);
       } else if (delivery && delivery->code > 0) {
-        codec::Coded code = take_code(delivery->code);
+        codec::Coded code = codes_.take(delivery->code);
         if (!co_await input.read(code.writable(), progress)) {
           co_return co_await refuse(c, {wire::WireRule::payload_checksum});
         }
@@ -436,8 +459,42 @@ class TcpEndpoint {
     }
   }
 
+  /// Content begins to come in pieces: makes room for it, unless nobody waits for it any more, and
+  /// leaves of the frame what it says besides. What is wrong with it, if anything is.
+  std::optional<wire::WireError> begin(const TcpConnection& c, TcpContent& content,
+                                       wire::DeliveryBody& body) {
+    const std::uint64_t most = wire::most_payload(model_bytes_);
+    const std::uint64_t bytes = body.in_pieces;
+    if (bytes > most) return wire::WireError{wire::WireRule::payload, bytes, most};
+    if (!body.frame.offer || content.is_under_way()) return wire::WireError{wire::WireRule::values};
+    model::Snapshot snapshot;
+    codec::Coded code;
+    if (is_expected(c, body.frame, bytes)) {
+      if (body.payload) snapshot = take_snapshot();
+      if (!body.payload) code = codes_.take(bytes);
+    }
+    if (snapshot && snapshot.bytes(body.frame.offer->chunk) != bytes) {
+      return wire::WireError{wire::WireRule::payload, bytes,
+                             snapshot.bytes(body.frame.offer->chunk)};
+    }
+    content.begin(body, std::move(snapshot), std::move(code));
+    drop_offer(body);
+    return std::nullopt;
+  }
+  /// Whether content has a place here: its peer was let in, and it is small or was asked for.
+  bool is_expected(const TcpConnection& c, const DeliveryFrame& frame, std::uint64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    return member_.expects(c.id, frame, bytes);
+  }
+  static void drop_offer(wire::DeliveryBody& body) {
+    body.frame.offer.reset();
+    body.frame.sequence = body.in_pieces = body.code = 0;
+    body.payload = false;
+  }
+
   void take(const Connection& c, const wire::FrameHeader& header, wire::Body body) {
-    const bool may_dial = header.kind != wire::Kind::delivery && header.kind != wire::Kind::ping;
+    const bool may_dial = header.kind != wire::Kind::delivery && header.kind != wire::Kind::piece &&
+                          header.kind != wire::Kind::ping;
     if (const auto* hello = std::get_if<wire::Hello>(&body);
         hello && !c->stream.may_be_node(hello->node)) {
       const std::string why = c->stream.peer() + " says that it is node " +
@@ -455,10 +512,7 @@ class TcpEndpoint {
       c->greeted = true;
       member_.received(c->id, std::move(body), now());
       c->admitted = c->admitted || member_.is_admitted(c->id);
-      if (Traffic* traffic = traffic_of(*c)) {
-        ++traffic->frames_received;
-        traffic->bytes_received += header.bytes();
-      }
+      count_locked(*c, header);
       if (!c->dial && !c->judged && member_.is_welcome(c->id)) {
         c->judged = true;
         --unjudged_;
@@ -468,18 +522,30 @@ class TcpEndpoint {
     pump(may_dial);
   }
 
+  void count(const TcpConnection& c, const wire::FrameHeader& header) {
+    const std::lock_guard lock(mutex_);
+    count_locked(c, header);
+  }
+  void count_locked(const TcpConnection& c, const wire::FrameHeader& header) {
+    if (header.payload > 0) ++moved_;
+    if (Traffic* traffic = traffic_of(c)) {
+      ++traffic->frames_received;
+      traffic->bytes_received += header.bytes();
+    }
+  }
   /// Null for unauthenticated peers, of whom there may be any number. With the mutex.
   Traffic* traffic_of(const TcpConnection& c) {
     return c.peer && member_.is_listed(*c.peer) ? &traffic_[*c.peer] : nullptr;
   }
 
+  /// Memory is got without the lock, which heartbeats need.
   model::Snapshot take_snapshot() {
-    const std::lock_guard lock(mutex_);
-    return pool_ ? pool_->take() : model::Snapshot();
-  }
-  codec::Coded take_code(std::uint64_t bytes) {
-    const std::lock_guard lock(mutex_);
-    return codes_.take(bytes);
+    std::optional<model::SnapshotPool> pool;
+    {
+      const std::lock_guard lock(mutex_);
+      pool = pool_;
+    }
+    return pool ? pool->take() : model::Snapshot();
   }
 
   /// The peer is told what was wrong, and what else it sends is thrown away.
@@ -509,7 +575,8 @@ class TcpEndpoint {
         if (!c->output.empty()) {
           c->wrote = now();
           c->writing = true;
-          co_await c->output.write([this, &c] { c->wrote = now(); });
+          co_await c->output.write();
+          if (c->output.load() != Load::content) ++moved_;  // and there is more
           c->writing = false;
         } else if (last) {
           co_return co_await hang_up(c);
@@ -527,7 +594,7 @@ class TcpEndpoint {
     const std::lock_guard lock(mutex_);
     std::uint64_t frames = 0;
     while (c.output.fits()) {
-      auto body = member_.next(c.id, now());
+      auto body = member_.next(c.id, now(), c.output.load());
       if (!body) break;
       c.output.add(std::move(*body));
       ++frames;
@@ -535,7 +602,24 @@ class TcpEndpoint {
     last = c.output.empty() && member_.must_close(c.id);
     if (Traffic* traffic = traffic_of(c)) {
       traffic->frames_sent += frames;
-      traffic->bytes_sent += c.output.bytes();
+      traffic->bytes_sent += c.output.gathered();
+    }
+  }
+
+  /// Bytes that lie in the kernel's queues move, too: those that come are a sign of life, though a
+  /// reader is woken for many at once only; those that go show that the peer takes them.
+  void look_at_queues() {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, c] : connections_) {
+      const auto queues = c->look_at_queues();
+      if (queues.in > c->queues.in) member_.heard(id, now());
+      if (queues.out < c->queues.out) {
+        c->wrote = now();
+        constexpr std::size_t more_than_pings = 4096;
+        if (c->queues.out > more_than_pings) ++moved_;
+      }
+      if (queues.in > c->queues.in + 4096) ++moved_;
+      c->queues = queues;
     }
   }
 
@@ -630,9 +714,10 @@ class TcpEndpoint {
   bool woken_ = false;
   int watchers_ = 0;  // who wait for something else than an event
   std::optional<model::SnapshotPool> pool_;
-  codec::CodedPool codes_;
+  codec::CodedPool codes_;  // the endpoint's thread's
   std::map<PeerId, Traffic> traffic_;
   std::atomic<std::uint64_t> model_bytes_{0};
+  std::atomic<std::uint64_t> moved_{0};
   std::atomic<bool> kicked_{false};
   std::atomic<bool> gone_{false};
   std::thread thread_;

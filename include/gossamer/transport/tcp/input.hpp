@@ -5,6 +5,7 @@
 #include <gossamer/model/snapshot.hpp>
 #include <gossamer/transport/tcp/stream.hpp>
 #include <gossamer/transport/wire/checksum.hpp>
+#include <gossamer/transport/wire/frame.hpp>
 #include <gossamer/transport/wire/numbers.hpp>
 #include <gossamer/transport/wire/payload.hpp>
 
@@ -20,9 +21,6 @@
 #include <vector>
 
 namespace gossamer::transport {
-
-/// Bytes of a payload that are read, written and looked at at a time: they stay in the cache.
-inline constexpr std::size_t tcp_chunk = std::size_t{1} << 18U;
 
 /// Reads from a stream, as a coroutine. Errors of the stream are thrown as std::system_error.
 class TcpInput {
@@ -43,6 +41,18 @@ class TcpInput {
     }
     co_return std::span<const std::byte>(buffer_.data() + begin_, count);
   }
+  /// Reads that many bytes, and a checksum, for nobody.
+  template <class Progress>
+  asio::awaitable<void> skip(std::uint64_t count, Progress progress) {
+    for (count += wire::FrameHeader::trailer; count > 0;) {
+      const auto some =
+          static_cast<std::size_t>(std::min<std::uint64_t>(count, buffer_.size() / 2));
+      co_await need(some);
+      progress();
+      drop(some);
+      count -= some;
+    }
+  }
   /// Those bytes are dealt with.
   void drop(std::size_t count) { begin_ += count; }
 
@@ -53,15 +63,16 @@ class TcpInput {
   };
 
   /// Reads that part of a payload, and its checksum, which on a secured stream is that of nothing:
-  /// TLS finds whatever the checksum would. `progress()` is called now and then.
+  /// TLS finds whatever the checksum would. `progress()` is called when bytes have come.
   template <class Progress>
   asio::awaitable<Payload> read(const model::Flat& into, model::Chunk which, Progress progress) {
     wire::Checksum sum;
     Payload payload{false, true};
     for (const at::Tensor& segment : into.segments()) {
       const std::span<std::byte> to = wire::bytes_of(segment, which);
-      for (std::size_t at = 0; at < to.size(); at += tcp_chunk) {
-        const std::span<std::byte> part = to.subspan(at, std::min(tcp_chunk, to.size() - at));
+      for (std::size_t at = 0; at < to.size(); at += wire::piece_bytes) {
+        const std::span<std::byte> part =
+            to.subspan(at, std::min(wire::piece_bytes, to.size() - at));
         co_await fill(part, sum, progress);
         payload.finite =
             payload.finite && wire::all_finite(part.data(), part.size() / segment.element_size(),
@@ -75,8 +86,8 @@ class TcpInput {
   template <class Progress>
   asio::awaitable<bool> read(std::span<std::byte> into, Progress progress) {
     wire::Checksum sum;
-    for (std::size_t at = 0; at < into.size(); at += tcp_chunk) {
-      co_await fill(into.subspan(at, std::min(tcp_chunk, into.size() - at)), sum, progress);
+    for (std::size_t at = 0; at < into.size(); at += wire::piece_bytes) {
+      co_await fill(into.subspan(at, std::min(wire::piece_bytes, into.size() - at)), sum, progress);
     }
     co_return co_await ends_with(sum);
   }

@@ -10,6 +10,6 @@
 namespace gossamer::transport::wire {
 
 /// What one frame says. Payload or code of a `DeliveryBody` hang on its offer.
-using Body = std::variant<Hello, Model, DeliveryBody, Members, Refusal, Ping>;
+using Body = std::variant<Hello, Model, DeliveryBody, Members, Refusal, Ping, Piece>;
 
 }  // namespace gossamer::transport::wire

@@ -12,8 +12,9 @@ namespace gossamer::transport::wire {
 
 /// A frame of one peer's `Delivery` for another's, and what else a node says with it. The numbers
 /// of the offer's payload are not among the fields: `payload` says whether those of its part
-/// follow, or else `code` how many bytes of a code do. Who sends and who receives, the connection
-/// knows.
+/// follow, or else `code` how many bytes of a code do. With `in_pieces` so many bytes come in
+/// frames of `Kind::piece`, between which others may pass. Who sends and who receives, the
+/// connection knows.
 struct DeliveryBody {
   static constexpr Kind kind = Kind::delivery;
 
@@ -24,6 +25,7 @@ struct DeliveryBody {
   Report report;
   bool payload = false;
   std::uint64_t code = 0;
+  std::uint64_t in_pieces = 0;
 
   /// Bytes of the payload, or of the code, that go with it.
   [[nodiscard]] std::uint64_t payload_bytes() const {
@@ -48,6 +50,8 @@ struct DeliveryBody {
     io(frame.accepted);
     io(frame.granted);
     io(frame.delivered);
+    io(frame.seen);
+    io(frame.wanted);
     io(frame.sequence);
     Report::walk(self.report, io);
     bool offers = frame.offer.has_value();
@@ -72,8 +76,10 @@ struct DeliveryBody {
     io(offer.weight);
     io(offer.chunk.index);
     io(offer.chunk.of);
+    io(self.frame.later);
     io(self.payload);
     io(self.code);
+    io(self.in_pieces);
   }
 };
 

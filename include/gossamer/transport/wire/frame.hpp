@@ -6,6 +6,7 @@
 #include <gossamer/transport/wire/checksum.hpp>
 #include <gossamer/transport/wire/error.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -20,10 +21,11 @@ namespace gossamer::transport::wire {
 enum class Kind : std::uint8_t {
   hello = 1,     ///< who speaks; the first frame of each side
   model = 2,     ///< what model it has
-  delivery = 3,  ///< a frame of `Delivery`; the only kind with a payload
+  delivery = 3,  ///< a frame of `Delivery`; it and a piece are the only kinds with a payload
   members = 4,   ///< whom it knows
   refusal = 5,   ///< why it will not talk
-  ping = 6       ///< whether the other is there
+  ping = 6,      ///< whether the other is there
+  piece = 7      ///< the next bytes of what an offer holds
 };
 
 /// Bytes of fields that a frame of a kind may have.
@@ -37,6 +39,8 @@ constexpr std::size_t most_fields(Kind kind) {
     case Kind::refusal:
     case Kind::ping:
       return std::size_t{1} << 12U;
+    case Kind::piece:
+      return 0;
   }
   return 0;
 }
@@ -45,6 +49,9 @@ constexpr std::size_t most_fields(Kind kind) {
 inline constexpr std::array<char, 4> magic{'G', 'S', 'M', 'R'};
 /// Members with different ones refuse each other.
 inline constexpr std::uint16_t protocol_version = 4;
+/// Bytes of a payload that pass at a time, so that other frames need not wait for all of it. They
+/// stay in the cache.
+inline constexpr std::size_t piece_bytes = std::size_t{1} << 18U;
 
 /// The first bytes of a frame, little-endian:
 ///
@@ -88,7 +95,7 @@ inline Parsed<FrameHeader> parse_header(std::span<const std::byte, FrameHeader::
   read(version);
   if (version != protocol_version) return WireError{WireRule::version, version, protocol_version};
   read(kind);
-  if (kind < 1 || kind > static_cast<std::uint8_t>(Kind::ping)) {
+  if (kind < 1 || kind > static_cast<std::uint8_t>(Kind::piece)) {
     return WireError{WireRule::kind, kind};
   }
   header.kind = static_cast<Kind>(kind);
@@ -102,8 +109,10 @@ inline Parsed<FrameHeader> parse_header(std::span<const std::byte, FrameHeader::
   if (zero != 0 || zeros != 0) return WireError{WireRule::values, zeros};
   const std::size_t most = most_fields(header.kind);
   if (header.fields > most) return WireError{WireRule::fields, header.fields, most};
-  const bool may_carry = header.kind == Kind::delivery && header.payload <= model;
-  if (header.payload > 0 && !may_carry) return WireError{WireRule::payload, header.payload, model};
+  const std::uint64_t longest = header.kind == Kind::delivery ? model
+                                : header.kind == Kind::piece  ? std::min(piece_bytes, model)
+                                                              : 0;
+  if (header.payload > longest) return WireError{WireRule::payload, header.payload, longest};
   return header;
 }
 
@@ -142,6 +151,14 @@ void append_frame(std::vector<std::byte>& to, std::uint64_t run, const Body& bod
   sum.add({header + FrameHeader::size, length});
   put(32, sum.value());
 }
+
+/// A frame without fields, whose payload has to follow.
+struct Piece {
+  static constexpr Kind kind = Kind::piece;
+
+  template <class Self, class Io>
+  static void walk(Self& /*self*/, Io& /*io*/) {}
+};
 
 /// Reads the fields of a frame of the kind `Body::kind`.
 template <class Body>

@@ -36,6 +36,8 @@ inline Parsed<Body> parse_frame(std::span<const std::byte> bytes, const FrameHea
       return as(Refusal{});
     case Kind::ping:
       return as(Ping{});
+    case Kind::piece:
+      return as(Piece{});
     case Kind::delivery:
       break;
   }
@@ -43,7 +45,8 @@ inline Parsed<Body> parse_frame(std::span<const std::byte> bytes, const FrameHea
   if (const auto* body = std::get_if<Body>(&parsed)) {
     const auto& delivery = std::get<DeliveryBody>(*body);
     if (delivery.payload && delivery.code > 0) return WireError{WireRule::values};
-    if (!delivery.payload && header.payload != delivery.code) {
+    if (delivery.in_pieces > 0 ? header.payload > 0
+                               : !delivery.payload && header.payload != delivery.code) {
       if (delivery.code == 0) return WireError{WireRule::values};
       return WireError{WireRule::payload, header.payload, delivery.code};
     }
