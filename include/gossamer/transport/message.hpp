@@ -50,7 +50,14 @@ struct Message {
 
   /// The same without its numbers.
   [[nodiscard]] Message without_content() const {
-    return {from, to, kind, round, weight, {}, chunk, {}, stripped};
+    return {.from = from,
+            .to = to,
+            .kind = kind,
+            .round = round,
+            .step = step,
+            .weight = weight,
+            .chunk = chunk,
+            .stripped = stripped};
   }
 
   /// Called when it is in doubt whether the peer has it: it may stay here for long.
