@@ -121,7 +121,7 @@ class Admission {
               std::optional<MembershipTopic> topic = std::nullopt) {
     if (line.state == Connection::State::closing) return;
     ++m_.counts.refused;
-    if (RosterEntry* entry = m_.roster.find(line.hello.node)) entry->refused = true;
+    mark_refused(line);
     const MembershipTopic its_own{MembershipTopic::What::refused, static_cast<int>(code)};
     m_.note_once(line.hello.node, line.hello.incarnation, topic.value_or(its_own),
                  m_.name() + ": " + why);
@@ -136,9 +136,8 @@ class Admission {
   void refused(Connection& line, const wire::Refusal& refusal) {
     using Code = wire::Refusal::Code;
     ++m_.counts.refused;
-    if (RosterEntry* entry = m_.roster.find(line.hello.node)) entry->refused = true;
+    mark_refused(line);
     std::string text = MembershipState::printable(refusal.text);
-    if (refusal.code == Code::run) text += "; this one is of run \"" + m_.options.run + "\"";
     m_.note_once(line.hello.node, line.hello.incarnation,
                  {MembershipTopic::What::refused_by_peer, static_cast<int>(refusal.code)},
                  m_.name() + " was refused: " + text);
@@ -148,7 +147,11 @@ class Admission {
     const bool fatal = disagrees ? asked && m_.is_beginning()
                                  : refusal.code == Code::model && line.up() &&
                                        m_.must_have_one_model_with(line.hello.node);
-    if (fatal && m_.trouble.empty()) m_.trouble = text;
+    if (fatal && m_.trouble.empty()) {
+      m_.trouble = text;
+      if (refusal.code == Code::run)
+        m_.trouble += "; this one is of run \"" + m_.options.run + "\"";
+    }
     m_.last_refusal = std::move(text);
     close(line);
   }
@@ -165,6 +168,12 @@ class Admission {
   std::vector<DialAttempt> probes_due;
 
  private:
+  /// It is not dialed again at once. Who only claims to be a node changes nothing.
+  void mark_refused(const Connection& line) {
+    if (!line.up() && !(line.dialed && line.dial.why == DialAttempt::Why::member)) return;
+    const PeerId node = line.up() ? line.hello.node : line.dial.node;
+    if (RosterEntry* entry = m_.roster.find(node)) entry->refused = true;
+  }
   static constexpr auto contact = DialAttempt::Why::contact;
 
   void meet_self(Connection& line) {

@@ -408,7 +408,7 @@ class TcpEndpoint {
       const auto parsed = wire::parse_header(head.first<wire::FrameHeader::size>(), run_, most);
       const auto* header = std::get_if<wire::FrameHeader>(&parsed);
       if (header == nullptr) co_return co_await refuse(c, std::get<wire::WireError>(parsed));
-      if (!c->admitted && !wire::may_come_first(header->kind)) {
+      if (!is_admitted(*c) && !wire::may_come_first(header->kind)) {
         co_return co_await refuse(c,
                                   {wire::WireRule::kind, static_cast<std::uint64_t>(header->kind)});
       }
@@ -492,6 +492,14 @@ class TcpEndpoint {
     body.payload = false;
   }
 
+  /// It may have been let in since its last frame: its address was looked at meanwhile.
+  bool is_admitted(TcpConnection& c) {
+    if (!c.admitted) {
+      const std::lock_guard lock(mutex_);
+      c.admitted = member_.is_admitted(c.id);
+    }
+    return c.admitted;
+  }
   void take(const Connection& c, const wire::FrameHeader& header, wire::Body body) {
     const bool may_dial = header.kind != wire::Kind::delivery && header.kind != wire::Kind::piece &&
                           header.kind != wire::Kind::ping;
@@ -511,7 +519,6 @@ class TcpEndpoint {
       }
       c->greeted = true;
       member_.received(c->id, std::move(body), now());
-      c->admitted = c->admitted || member_.is_admitted(c->id);
       count_locked(*c, header);
       if (!c->dial && !c->judged && member_.is_welcome(c->id)) {
         c->judged = true;
