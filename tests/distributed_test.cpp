@@ -58,6 +58,7 @@ std::string free_port() {
 VariableMap launched(std::size_t rank, std::size_t size, const std::string& port) {
   return {{"RANK", std::to_string(rank)},
           {"WORLD_SIZE", std::to_string(size)},
+          {"LOCAL_WORLD_SIZE", std::to_string(size)},
           {"MASTER_ADDR", "127.0.0.1"},
           {"MASTER_PORT", port}};
 }

@@ -183,13 +183,14 @@ inline std::function<bool()> leave_on_signal() {
 ///                              model, with half of its weight
 ///     a contact and no rank    a newcomer, which starts in the same way
 ///
-/// Throws   ConfigError, naming the variable, if one makes no sense, or beside what it needs; and
-/// if
-///          nobody is there in time, with the last reason.
+/// Throws   ConfigError, naming the variable, if one makes no sense, or lacks another one that it
+///          needs; and, with the last reason, if nobody is there in time.
 /// Threads  the place is for the thread that uses the `Gossip`; TCP has one thread of its own.
 inline Context join_run(const rule::AnyRule& rule, const RunOptions& options = {}) {
   const detail::RunEnvironment environment(options);
   environment.check_transport();
+  const std::uint16_t port = environment.port();
+  const std::chrono::milliseconds within = environment.rendezvous_timeout();
   transport::TcpOptions tcp_options = environment.tcp();
   if (options.rank()) {
     tcp_options.number(*options.rank());
@@ -207,10 +208,8 @@ inline Context join_run(const rule::AnyRule& rule, const RunOptions& options = {
         tcp_options.security().kind() != transport::Security::Kind::none) {
       tcp_options.listen("0.0.0.0:0");
     }
-    tcp_options =
-        launch::tcp_place(options.variables(), environment.port(), std::move(tcp_options)).options;
+    tcp_options = launch::tcp_place(options.variables(), port, std::move(tcp_options)).options;
   }
-  const std::chrono::milliseconds within = environment.rendezvous_timeout();
   transport::Tcp tcp(detail::agreed(tcp_options, rule));
   const bool begins =
       detail::rendezvous(tcp, tcp_options.world_size(), !tcp_options.contacts().empty(), within);
