@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+/// What a group measures of itself, as counters and gauges: their names, units and help.
+#pragma once
+
+#include <gossamer/observe/callback.hpp>
+#include <gossamer/observe/connections.hpp>
+#include <gossamer/observe/group_state.hpp>
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace gossamer::observe {
+
+/// A row of the tables below. Names and units are Prometheus': a counter, which only grows, ends in
+/// `_total`; rows of one name follow each other and differ in `fate`.
+template <class Subject>
+struct Metric {
+  const char* name;
+  const char* help;
+  bool is_counter;
+  const char* fate;  ///< of messages; null: the row has none
+  double (*value)(const Subject&);
+};
+
+/// Of every node, under the label `node`: those here, and the peers as they are known here.
+inline constexpr std::array node_metrics{
+    Metric<Counters>{"gossamer_steps_total", "Local steps.", true, nullptr,
+                     [](const Counters& c) { return static_cast<double>(c.steps); }},
+    Metric<Counters>{"gossamer_samples_total", "Samples trained on.", true, nullptr,
+                     [](const Counters& c) { return static_cast<double>(c.samples); }},
+    Metric<Counters>{"gossamer_accumulated_loss",
+                     "The losses of all steps, added up: two readings, and those of "
+                     "gossamer_steps_total, give the mean between them.",
+                     false, nullptr, [](const Counters& c) { return c.loss_sum; }},
+    Metric<Counters>{"gossamer_weight", "Share of the group's weight.", false, nullptr,
+                     [](const Counters& c) { return c.weight; }},
+    Metric<Counters>{"gossamer_messages_total", "Messages by fate.", true, "sent",
+                     [](const Counters& c) { return static_cast<double>(c.messages_sent); }},
+    Metric<Counters>{"gossamer_messages_total", "", true, "merged",
+                     [](const Counters& c) { return static_cast<double>(c.messages_merged); }},
+    Metric<Counters>{"gossamer_messages_total", "", true, "returned",
+                     [](const Counters& c) { return static_cast<double>(c.messages_returned); }},
+    Metric<Counters>{"gossamer_sent_bytes_total", "Bytes of messages sent.", true, nullptr,
+                     [](const Counters& c) { return static_cast<double>(c.bytes_sent); }},
+};
+
+/// Of each peer in another process, as this node sees it, under the label `peer`.
+inline constexpr std::array peer_metrics{
+    Metric<transport::PeerView>{
+        "gossamer_peer_connected", "1 if there is a connection, else 0.", false, nullptr,
+        [](const transport::PeerView& p) { return p.connected ? 1.0 : 0.0; }},
+    Metric<transport::PeerView>{"gossamer_peer_round_trip_seconds",
+                                "Round trip; 0: not measured yet.", false, nullptr,
+                                [](const transport::PeerView& p) {
+                                  return static_cast<double>(p.round_trip.count()) / 1e9;
+                                }},
+    Metric<transport::PeerView>{"gossamer_peer_bytes_per_second",
+                                "Speed of messages to it; 0: not measured yet.", false, nullptr,
+                                [](const transport::PeerView& p) { return p.bytes_per_second; }},
+    Metric<transport::PeerView>{
+        "gossamer_peer_sent_bytes_total", "Bytes written to it, frames and all.", true, nullptr,
+        [](const transport::PeerView& p) { return static_cast<double>(p.traffic.bytes_sent); }},
+    Metric<transport::PeerView>{
+        "gossamer_peer_received_bytes_total", "Bytes read from it.", true, nullptr,
+        [](const transport::PeerView& p) { return static_cast<double>(p.traffic.bytes_received); }},
+    Metric<transport::PeerView>{
+        "gossamer_peer_messages_total", "Messages to it (sent, returned) and from it (delivered).",
+        true, "sent",
+        [](const transport::PeerView& p) { return static_cast<double>(p.ledger.sent.messages()); }},
+    Metric<transport::PeerView>{"gossamer_peer_messages_total", "", true, "returned",
+                                [](const transport::PeerView& p) {
+                                  return static_cast<double>(p.ledger.returned.messages());
+                                }},
+    Metric<transport::PeerView>{"gossamer_peer_messages_total", "", true, "delivered",
+                                [](const transport::PeerView& p) {
+                                  return static_cast<double>(p.ledger.delivered.messages());
+                                }},
+    Metric<transport::PeerView>{
+        "gossamer_peer_queued_messages",
+        "Messages under way: offered to it, held for it, waiting for the rule, in doubt.", false,
+        "offered",
+        [](const transport::PeerView& p) {
+          return static_cast<double>(p.ledger.offered.messages());
+        }},
+    Metric<transport::PeerView>{
+        "gossamer_peer_queued_messages", "", false, "held",
+        [](const transport::PeerView& p) { return static_cast<double>(p.ledger.held.messages()); }},
+    Metric<transport::PeerView>{"gossamer_peer_queued_messages", "", false, "waiting",
+                                [](const transport::PeerView& p) {
+                                  return static_cast<double>(p.ledger.waiting.messages());
+                                }},
+    Metric<transport::PeerView>{"gossamer_peer_queued_messages", "", false, "in_doubt",
+                                [](const transport::PeerView& p) {
+                                  return static_cast<double>(p.ledger.in_doubt.messages());
+                                }},
+};
+
+/// Of the group.
+inline constexpr std::array group_metrics{
+    Metric<GroupState>{"gossamer_live_nodes", "Live nodes in this process.", false, nullptr,
+                       [](const GroupState& g) { return static_cast<double>(g.nodes.size()); }},
+    Metric<GroupState>{"gossamer_training_seconds_total",
+                       "Training time on the group's clock, which may be a virtual one.", true,
+                       nullptr, [](const GroupState& g) { return g.elapsed.count(); }},
+    Metric<GroupState>{"gossamer_wall_seconds_total", "Training time that has passed here.", true,
+                       nullptr, [](const GroupState& g) { return g.wall.count(); }},
+};
+
+/// Numbers of one name.
+struct MetricFamily {
+  using Labels = std::vector<std::pair<std::string, std::string>>;
+  std::string name;
+  std::string help;
+  bool is_counter = false;
+  std::vector<std::pair<Labels, double>> values;
+};
+
+/// Keeps the last that it was told of a group, for whoever asks, at any time: all tables above, and
+/// `gossamer_evaluation`, the last evaluation's values, under the label `what`.
+///
+/// Cost     a copy of the group's state every tick; the rest when somebody asks.
+/// Threads  any may ask.
+class Metrics final : public Callback {
+ public:
+  void on_run_begin(Time, const GroupState& state) override { keep(state); }
+  void on_tick(Time, const GroupState& state) override { keep(state); }
+  void on_run_end(Time, const GroupState& state) override { keep(state); }
+  void on_evaluation(Time, const Evaluation& found, const GroupState& state) override {
+    keep(state);
+    const std::lock_guard lock(mutex_);
+    for (const auto& [what, value] : found) {
+      evaluation_[what] =
+          std::visit([](auto number) { return static_cast<double>(number); }, value);
+    }
+  }
+
+  /// All of it; nothing before a group's first run.
+  [[nodiscard]] std::vector<MetricFamily> families() const {
+    std::shared_ptr<const GroupState> state;
+    MetricFamily evaluation{
+        "gossamer_evaluation", "What the last evaluation has found.", false, {}};
+    {
+      const std::lock_guard lock(mutex_);
+      state = state_;
+      for (const auto& [what, value] : evaluation_) {
+        evaluation.values.push_back({{{"what", what}}, value});
+      }
+    }
+    std::vector<MetricFamily> all;
+    if (!state) return all;
+    std::vector<std::pair<std::string, Counters>> nodes;
+    for (const auto& node : state->nodes)
+      nodes.emplace_back(std::to_string(node.id), node.counters);
+    std::vector<std::pair<std::string, transport::PeerView>> peers;
+    if (state->connections) {
+      for (const auto& peer : state->connections->peers) {
+        nodes.emplace_back(std::to_string(peer.peer), peer.status);
+        peers.emplace_back(std::to_string(peer.peer), peer);
+      }
+    }
+    add(all, group_metrics, "", std::vector{std::pair{std::string(), *state}});
+    add(all, node_metrics, "node", nodes);
+    add(all, peer_metrics, "peer", peers);
+    if (!evaluation.values.empty()) all.push_back(std::move(evaluation));
+    return all;
+  }
+
+ private:
+  void keep(const GroupState& state) {
+    auto copy = std::make_shared<const GroupState>(state);
+    const std::lock_guard lock(mutex_);
+    state_.swap(copy);
+  }
+
+  template <class Table, class Subjects>
+  static void add(std::vector<MetricFamily>& all, const Table& table, const std::string& label,
+                  const Subjects& subjects) {
+    if (subjects.empty()) return;
+    for (const auto& row : table) {
+      if (all.empty() || all.back().name != row.name) {
+        all.push_back({row.name, row.help, row.is_counter, {}});
+      }
+      for (const auto& [name, subject] : subjects) {
+        MetricFamily::Labels labels;
+        if (!label.empty()) labels.emplace_back(label, name);
+        if (row.fate != nullptr) labels.emplace_back("fate", row.fate);
+        all.back().values.emplace_back(std::move(labels), row.value(subject));
+      }
+    }
+  }
+
+  mutable std::mutex mutex_;
+  std::shared_ptr<const GroupState> state_;
+  std::map<std::string, double> evaluation_;
+};
+
+}  // namespace gossamer::observe

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+#include <gossamer/observe/metrics.hpp>
+
+#include <tests/support.hpp>
+
+#include <cctype>
+#include <chrono>
+#include <memory>
+#include <set>
+#include <string>
+
+namespace {
+
+using gossamer::observe::Connections;
+using gossamer::observe::GroupState;
+using gossamer::observe::MetricFamily;
+using gossamer::observe::Metrics;
+using Time = gossamer::observe::Callback::Time;
+
+/// Node 1 here, and peer 4 elsewhere.
+GroupState a_state() {
+  GroupState state;
+  gossamer::Counters here;
+  here.steps = 7;
+  here.samples = 140;
+  here.weight = 0.25;
+  here.loss_sum = 3.5;
+  here.messages_sent = 5;
+  here.messages_merged = 4;
+  here.messages_returned = 1;
+  here.bytes_sent = 1'000'000'007;
+  state.nodes = {{1, here}};
+  gossamer::transport::PeerView peer;
+  peer.peer = 4;
+  peer.connected = true;
+  peer.round_trip = std::chrono::milliseconds(3);
+  peer.status.steps = 9;
+  peer.traffic.bytes_received = 77;
+  peer.ledger.returned.add(0.5);
+  peer.ledger.in_doubt.add(0.125);
+  state.connections = std::make_shared<Connections>(Connections{"here", {}, {peer}});
+  state.elapsed = std::chrono::milliseconds(1500);
+  return state;
+}
+
+}  // namespace
+
+TEST_CASE("Rows of the tables of metrics keep Prometheus' conventions", "[observe][metrics]") {
+  std::set<std::string> seen;
+  std::string last;
+  const auto check = [&](const auto& table) {
+    for (const auto& row : table) {
+      const std::string name = row.name;
+      INFO(name);
+      CHECK(name.rfind("gossamer_", 0) == 0);
+      CHECK(row.is_counter == name.ends_with("_total"));
+      for (const char c : name) CHECK((std::islower(c) || c == '_'));
+      if (name == last) {
+        CHECK(row.fate != nullptr);
+      } else {
+        CHECK(seen.insert(name).second);  // rows of one name follow each other
+        CHECK(std::string(row.help).ends_with("."));
+      }
+      last = name;
+    }
+  };
+  check(gossamer::observe::group_metrics);
+  check(gossamer::observe::node_metrics);
+  check(gossamer::observe::peer_metrics);
+}
+
+TEST_CASE("There are no metrics before the first run, and the last ones after it",
+          "[observe][metrics]") {
+  Metrics metrics;
+  CHECK(metrics.families().empty());
+  metrics.on_run_begin(Time(0), a_state());
+  GroupState later = a_state();
+  later.nodes[0].counters.steps = 8;
+  later.connections = nullptr;
+  metrics.on_run_end(Time(0), later);
+  bool found = false;
+  for (const MetricFamily& family : metrics.families()) {
+    CHECK(family.name.find("_peer_") == std::string::npos);  // all nodes live here
+    if (family.name != "gossamer_steps_total") continue;
+    found = true;
+    REQUIRE(family.values.size() == 1);
+    CHECK(family.values[0].first == MetricFamily::Labels{{"node", "1"}});
+    CHECK(family.values[0].second == 8);
+  }
+  CHECK(found);
+}
