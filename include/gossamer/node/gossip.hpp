@@ -95,7 +95,7 @@ class Gossip {
   /// The plain mean of the models of all live nodes, "the result" of the papers: the same bits at
   /// each. All of them must call it, any number of times, before they finish; it waits for them,
   /// and throws std::runtime_error if they do not come in time. Nodes may leave meanwhile.
-  [[nodiscard]] model::Flat mean(std::chrono::nanoseconds within = std::chrono::minutes(1));
+  [[nodiscard]] model::Flat mean(std::chrono::nanoseconds within = std::chrono::minutes(10));
   /// The same, put into this node's model.
   void average() {
     const at::NoGradGuard no_grad;
