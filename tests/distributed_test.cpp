@@ -8,6 +8,7 @@
 
 #include <tests/launch/variable_map.hpp>
 #include <tests/support.hpp>
+#include <torch/torch.h>
 
 #include <chrono>
 #include <csignal>

@@ -6,6 +6,7 @@
 #include <gossamer/model/mix.hpp>
 
 #include <tests/support.hpp>
+#include <torch/torch.h>
 #include <torch/script.h>
 
 #include <functional>

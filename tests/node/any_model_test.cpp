@@ -9,6 +9,7 @@
 #include <gossamer/rule/sync.hpp>
 
 #include <tests/support.hpp>
+#include <torch/torch.h>
 
 #include <chrono>
 #include <cmath>

@@ -96,13 +96,16 @@ class Admission {
   }
 
   /// The node says what model it has. Throws ConfigError if that of a peer is another, unless it is
-  /// the peer that is turned away.
+  /// the peer that is turned away; the peer is told why, so that it does not go on alone.
   void set_model_layout(const std::string& model) {
     for (const auto& [peer, other] : m_.other_models) {
       const std::string difference = first_difference(model, other);
-      if (!difference.empty() && m_.must_have_one_model_with(peer)) {
-        throw ConfigError(different(peer, difference));
+      if (difference.empty() || !m_.must_have_one_model_with(peer)) continue;
+      const std::string why = different(peer, difference);
+      for (auto& [id, line] : m_.lines) {
+        if (line.up() && line.hello.node == peer) refuse(line, wire::Refusal::Code::model, why);
       }
+      throw ConfigError(why);
     }
     m_.model = model;
     m_.model_mark = wire::fingerprint(model);

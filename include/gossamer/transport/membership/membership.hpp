@@ -331,6 +331,8 @@ class Membership : public MembershipObserver {
     const Connection* line = m_.line(id);
     return line != nullptr && line->up();
   }
+  /// Whether it has still to be let in. One whose line is being closed may not know of it yet.
+  [[nodiscard]] bool is_stranger(LineId id) { return !is_admitted(id) && !must_close(id); }
   /// Whether the content of an offer that comes on a line has a place here; else it is dropped.
   [[nodiscard]] bool expects(LineId id, const DeliveryFrame& frame, std::uint64_t content) {
     const Connection* line = m_.line(id);

@@ -54,7 +54,7 @@ struct TcpConnection {
   asio::steady_timer patience;  // ends what takes too long
   bool secured = false;         // the stream's handshake is done
   bool greeted = false;         // the peer has sent a frame that makes sense
-  bool admitted = false;        // and was let in: what it sends may take memory
+  bool stranger = true;         // and was not let in: what it sends may not take memory
   bool malformed = false;       // or one that makes none
   bool judged = false;          // whether that was an attempt that failed is known
   bool writing = false;         // something is being written,

@@ -408,7 +408,7 @@ class TcpEndpoint {
       const auto parsed = wire::parse_header(head.first<wire::FrameHeader::size>(), run_, most);
       const auto* header = std::get_if<wire::FrameHeader>(&parsed);
       if (header == nullptr) co_return co_await refuse(c, std::get<wire::WireError>(parsed));
-      if (!is_admitted(*c) && !wire::may_come_first(header->kind)) {
+      if (is_stranger(*c) && !wire::may_come_first(header->kind)) {
         co_return co_await refuse(c,
                                   {wire::WireRule::kind, static_cast<std::uint64_t>(header->kind)});
       }
@@ -493,12 +493,12 @@ class TcpEndpoint {
   }
 
   /// It may have been let in since its last frame: its address was looked at meanwhile.
-  bool is_admitted(TcpConnection& c) {
-    if (!c.admitted) {
+  bool is_stranger(TcpConnection& c) {
+    if (c.stranger) {
       const std::lock_guard lock(mutex_);
-      c.admitted = member_.is_admitted(c.id);
+      c.stranger = member_.is_stranger(c.id);
     }
-    return c.admitted;
+    return c.stranger;
   }
   void take(const Connection& c, const wire::FrameHeader& header, wire::Body body) {
     const bool may_dial = header.kind != wire::Kind::delivery && header.kind != wire::Kind::piece &&
