@@ -47,9 +47,8 @@ struct Counters {
   }
   /// In steps, over all messages merged; 0 if there were none.
   [[nodiscard]] double mean_age() const {
-    return messages_merged > 0
-               ? static_cast<double>(age_sum) / static_cast<double>(messages_merged)
-               : 0;
+    return messages_merged > 0 ? static_cast<double>(age_sum) / static_cast<double>(messages_merged)
+                               : 0;
   }
   /// Over all steps; `unknown` before the first.
   [[nodiscard]] double mean_loss(double unknown) const {

@@ -6,8 +6,8 @@
 #include <gossamer/model/mix.hpp>
 
 #include <tests/support.hpp>
-#include <torch/torch.h>
 #include <torch/script.h>
+#include <torch/torch.h>
 
 #include <functional>
 #include <limits>

@@ -37,17 +37,16 @@ class Constant {
 };
 
 /// Log-normal: usually near the median, now and then much longer. The logarithm's standard
-/// deviation is `sigma` in [0, 3]: at 3 a step in 370 takes 8,000 times the median or more. Portable
-/// only as far as the C library's `exp`, `log` and `cos` are.
+/// deviation is `sigma` in [0, 3]: at 3 a step in 370 takes 8,000 times the median or more.
+/// Portable only as far as the C library's `exp`, `log` and `cos` are.
 class LogNormal {
  public:
   static constexpr double most_sigma = 3;
 
   LogNormal(Time median, double sigma) : median_(median), sigma_(sigma) {
     if (median.count() <= 0 || !(sigma >= 0 && sigma <= most_sigma)) {
-      throw ConfigError(
-          "cost::LogNormal: needs a median above 0 ns and a sigma in [0, 3], got " +
-          std::to_string(median.count()) + " ns and " + std::to_string(sigma));
+      throw ConfigError("cost::LogNormal: needs a median above 0 ns and a sigma in [0, 3], got " +
+                        std::to_string(median.count()) + " ns and " + std::to_string(sigma));
     }
   }
   Time operator()(Generator& random) const {
