@@ -6,11 +6,11 @@
 #include <gossamer/node/detail/join_and_leave.hpp>
 #include <gossamer/node/detail/model_average.hpp>
 #include <gossamer/node/detail/node_context.hpp>
+#include <gossamer/node/detail/refuse_another.hpp>
 #include <gossamer/node/options.hpp>
 #include <gossamer/node/stop_condition.hpp>
 #include <gossamer/rule/merge.hpp>
 #include <gossamer/rule/rule.hpp>
-#include <gossamer/transport/difference.hpp>
 
 #include <ATen/core/grad_mode.h>
 
@@ -265,7 +265,7 @@ class Engine {
   void checkpoint(Archive& archive, Restore restore = Restore::resume) {
     const at::NoGradGuard no_grad;
     adopt();
-    refuse_another(archive);
+    detail::refuse_another(archive, model().layout(), rule_->name());
     for (std::size_t s = 0; s < model().flat().segments().size(); ++s) {
       archive("parameters/" + std::to_string(s), model().flat().segments()[s]);
     }
@@ -381,21 +381,6 @@ class Engine {
     }
     returned_.clear();
     node_.flush();
-  }
-
-  void refuse_another(Archive& archive) {
-    std::string layout = model().layout().description();
-    std::string rule_name = rule_->name();
-    archive("layout", layout);
-    archive("rule_name", rule_name);
-    if (!archive.loading()) return;
-    const std::string difference =
-        transport::first_difference(model().layout().description(), layout);
-    if (!difference.empty()) throw CheckpointError("checkpoint: of another model: " + difference);
-    if (rule_name != rule_->name()) {
-      throw CheckpointError("checkpoint: of a run with rule " + rule_name + ", this one has " +
-                            rule_->name());
-    }
   }
 
   detail::NodeContext node_;
