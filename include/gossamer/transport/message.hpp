@@ -56,7 +56,9 @@ struct Message {
             .round = round,
             .step = step,
             .weight = weight,
+            .payload = {},
             .chunk = chunk,
+            .code = {},
             .stripped = stripped};
   }
 
