@@ -386,8 +386,9 @@ TEST_CASE("A recorder adds a line for each evaluation, with what the group is", 
   CHECK(read(recorder.record().metrics_path()) ==
         R"({"wall_seconds":1.0,"images":20,"steps":2,"train_loss":2.0,"test_loss":0.5,)"
         R"("lost":null,"tested":9,"total_weight":1.0,"messages_sent":6,"messages_merged":0,)"
-        R"("messages_returned":0,"bytes_sent":0,"node_ids":[0,1],"weights":[0.25,0.75],)"
-        R"("steps_per_node":[1,1]})"
+        R"("messages_returned":0,"age_mean":0.0,"age_max":0,"bytes_sent":0,"node_ids":[0,1],)"
+        R"("weights":[0.25,0.75],"steps_per_node":[1,1],"age_mean_per_node":[0.0,0.0],)"
+        R"("age_max_per_node":[0,0]})"
         "\n");
   CHECK(recorder.last("test_loss", 7) == 0.5);
   CHECK(recorder.last("lost", 7) == 7);

@@ -144,6 +144,9 @@ class Still final : public gossamer::GossipNode<std::vector<at::Tensor>> {
   double local_step() override { return 0; }
 };
 
+inline constexpr Time chaos = 1500ms;    ///< faults happen until then,
+inline constexpr Time the_end = 4000ms;  ///< and training goes on until then
+
 /// The rule of a sweep, and what it conserves. This one is GoSGD: weights, and the weighted sum.
 class Subject {
  public:
@@ -165,8 +168,9 @@ class Subject {
   [[nodiscard]] virtual Mass rest() const { return {}; }
   /// How far the sums, but for the weights', may be from what they were.
   [[nodiscard]] virtual double tolerance() const { return weight_tolerance; }
-  /// How far apart survivors may be at the end.
+  /// How far apart survivors may be at the end, and until when they train.
   [[nodiscard]] virtual double apart() const { return 1e-3; }
+  [[nodiscard]] virtual Time end() const { return the_end; }
 };
 
 /// A node's end of the world, with the tracker looking on.
@@ -209,9 +213,6 @@ struct Outcome {
 inline constexpr std::array<const char*, std::variant_size_v<gossamer::Fault>> kinds{
     "straggle", "pause",     "slow disk", "crash", "restart", "join",
     "leave",    "partition", "heal",      "cut",   "restore", "noise"};
-
-inline constexpr Time chaos = 1500ms;    ///< faults happen until then,
-inline constexpr Time the_end = 4000ms;  ///< and training goes on until then
 
 /// All kinds of faults at random times, several at once. Node 0 never goes, so that there is
 /// somebody to join.
@@ -354,7 +355,7 @@ inline Outcome run(std::uint64_t seed, const Subject& subject = Subject()) {
   constexpr std::uint64_t most_events = 400'000;
   const auto& world = group.world();
   const auto go_on = [&] { return tracker.broken().empty() && world.events() < most_events; };
-  group.begin(gossamer::StopCondition().duration(the_end));
+  group.begin(gossamer::StopCondition().duration(subject.end()));
   while (group.is_training() && go_on()) {
     if (!group.step()) tracker.fail("every node waits, and nothing is under way");
   }

@@ -9,6 +9,7 @@
 #include <gossamer/model/layout.hpp>
 #include <gossamer/model/tensors.hpp>
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/signbit.h>
 #include <ATen/ops/view_as_real.h>

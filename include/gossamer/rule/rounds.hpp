@@ -30,10 +30,15 @@ class Rounds {
   enum Kind : std::uint32_t { question = 0, pass = 1, first_free = 2 };
 
   /// At the beginning of every hook. In the first one, a weight that is not everybody's says that
-  /// this node is a newcomer.
+  /// this node is a newcomer. One sends nothing in the rounds before its own, and who asks about
+  /// them is told so at once: it may have to get through before this node can go on.
   void start(RuleContext& context) {
     const double w = context.weight() * static_cast<double>(context.peers().size() + 1);
     if (!std::exchange(started_, true) && !(std::abs(w - 1) < 1e-9)) asks_ = true;
+    if (round_ >= context.step()) return;
+    asks_ = true;
+    round_ = context.step();
+    answer_asked(context);
   }
 
   /// A message that this node sends to a peer in a round; call it before `expect`.
@@ -48,10 +53,7 @@ class Rounds {
     }
     std::erase_if(arrived_, [round](const Entry& one) { return one.round <= round; });
     std::erase_if(sent_, [round](const Entry& one) { return one.round + kept < round; });
-    for (const Entry& one : asked_) {
-      if (one.round <= round) answer(context, one);
-    }
-    std::erase_if(asked_, [round](const Entry& one) { return one.round <= round; });
+    answer_asked(context);
     if (asks_) ask(context);
   }
 
@@ -128,6 +130,13 @@ class Rounds {
     }
   }
 
+  /// Who has asked about rounds that this node has come to.
+  void answer_asked(RuleContext& context) {
+    for (const Entry& one : asked_) {
+      if (one.round <= round_) answer(context, one);
+    }
+    std::erase_if(asked_, [this](const Entry& one) { return one.round <= round_; });
+  }
   void answer(RuleContext& context, const Entry& asker) const {
     if (std::find(sent_.begin(), sent_.end(), asker) != sent_.end()) return;  // it is on its way
     context.send({.to = asker.peer, .kind = pass, .round = asker.round, .payload = {}});

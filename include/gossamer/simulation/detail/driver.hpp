@@ -90,8 +90,8 @@ class SimulatedDriver {
     mark_dirty(at);
     if (!packet.finished && !packet.finished_seen) return;
     if (receipt.fate != FrameFate::taken || !side.known || !here.delivery->is_open(side.to)) return;
-    if (packet.finished && !std::exchange(side.finish_told, true)) {
-      here.news.push_back({side.to, Reason::finished});
+    if (packet.finished && !std::exchange(side.finish_told, true) && cluster_.is_live(side.from)) {
+      here.news.push_back({side.to, Reason::finished});  // a leaver polls no more
     }
     side.finish_seen = side.finish_seen || (packet.finished_seen && here.finished);
     mark_dirty(at);
