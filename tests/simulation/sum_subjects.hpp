@@ -78,8 +78,6 @@ class SumSubject : public Subject {
         decoded_(model_.flat().clone()) {}
 
   [[nodiscard]] Mass of_node(const Still& node) const override { return {node.weight(), 0, 0}; }
-  /// Codes bring nodes together more slowly, on links of 50 kB/s.
-  [[nodiscard]] Time end() const override { return 20s; }
   [[nodiscard]] Mass rest() const override { return *moved_; }
 
  protected:
@@ -104,6 +102,8 @@ class SumSubject : public Subject {
 /// Ledger gossip: exactly, if it counts in integers.
 class LedgerSubject final : public SumSubject {
  public:
+  /// Signs bring nodes together slowly on links of 50 kB/s.
+  [[nodiscard]] Time end() const override { return 20s; }
   explicit LedgerSubject(bool integers)
       : SumSubject(gossamer::codec::TwoBits()), integers_(integers) {}
 
@@ -143,6 +143,7 @@ class LedgerSubject final : public SumSubject {
 /// Elastic gossip in code: an answer under way stands for -d.
 class ElasticSubject final : public SumSubject {
  public:
+  [[nodiscard]] Time end() const override { return 9s; }
   ElasticSubject() : SumSubject(gossamer::codec::TwoBits()) {}
 
   [[nodiscard]] gossamer::rule::AnyRule rule() const override {
