@@ -81,7 +81,7 @@ TEST_CASE("No schedule of faults changes the sum of models in code, but by who i
           "[transport][simulated][rule][ledger_gossip]") {
   for (const auto& [name, make] : sums()) {
     INFO(name);
-    const Outcome all = sweep(1, 60, false, make);
+    const Outcome all = sweep(1, 20, false, make);
     CHECK(all.broken == "");
     CHECK(all.messages > 5'000);
     CHECK(all.suspicions > 15);
