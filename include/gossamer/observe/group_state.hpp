@@ -15,6 +15,7 @@ struct Connections;  // observe/connections.hpp
 
 /// A group at one moment. Made by `Group::state()`, and by the group for its callbacks.
 struct GroupState {
+  /// One that lives here.
   struct Node {
     PeerId id = 0;
     Counters counters;  ///< its weight, too
