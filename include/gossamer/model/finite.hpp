@@ -7,6 +7,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -71,10 +72,8 @@ inline bool is_finite(const at::Tensor& numbers) {
 
 /// The same of all of a model's numbers.
 inline bool is_finite(const Flat& flat) {
-  for (const at::Tensor& segment : flat.segments()) {
-    if (!is_finite(segment)) return false;
-  }
-  return true;
+  return std::all_of(flat.segments().begin(), flat.segments().end(),
+                     [](const at::Tensor& segment) { return is_finite(segment); });
 }
 
 }  // namespace gossamer::model

@@ -120,7 +120,7 @@ template <class... Models>
 Tensors tensors_of_all(Models&... models) {
   Tensors all;
   std::size_t number = 0;
-  const auto add = [&all, &number](Tensors tensors) {
+  const auto add = [&all, &number](const Tensors& tensors) {
     if (tensors.merge) throw ConfigError("model: of several models none may have its own merge");
     const std::string prefix = "model " + std::to_string(number++) + "/";
     for (const NamedTensor& one : tensors.parameters) {

@@ -38,7 +38,7 @@ class LedgerNumbers {
   /// z <- x
   void copy(const model::Flat& z, const model::Flat& x) const {
     if (!integers_) return z.copy_from(x);
-    for_all(z, [&](std::size_t s, at::Tensor to) { to.copy_(wrap(units(reals(x, s)))); });
+    for_all(z, [&](std::size_t s, const at::Tensor& to) { to.copy_(wrap(units(reals(x, s)))); });
   }
   /// q <- x - z, for the model's x.
   void difference(RuleContext& context, const model::Flat& q, const model::Flat& z) {
@@ -58,7 +58,7 @@ class LedgerNumbers {
     const model::Flat& x = context.model().flat();
     if (!integers_) return model::add(x, q, 0.5 * sign);
     const model::Flat& carry = carry_.get(context);
-    for_all(carry, [&](std::size_t s, at::Tensor left_out) {
+    for_all(carry, [&](std::size_t s, const at::Tensor& left_out) {
       const at::Tensor to = reals(x, s);
       const at::Tensor scaled = to.to(at::kDouble).mul(scale);
       const at::Tensor whole = whole_of(scaled);
@@ -70,7 +70,7 @@ class LedgerNumbers {
   /// z <- z + sign q / 2
   void add(const model::Flat& z, const model::Flat& q, int sign) const {
     if (!integers_) return model::add(z, q, 0.5 * sign);
-    for_all(z, [&](std::size_t s, at::Tensor to) {
+    for_all(z, [&](std::size_t s, const at::Tensor& to) {
       to.copy_(wrap(to.to(at::kLong).add_(halves(reals(q, s)), sign)));
     });
   }

@@ -33,7 +33,7 @@ namespace gossamer::transport {
 struct SessionSide {
   std::uint64_t incarnation = 0;
   std::uint64_t epoch = 0;
-  auto operator<=>(const SessionSide&) const = default;
+  auto operator<=>(const SessionSide&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 /// One frame. All counters are cumulative in the session, so any frame may be lost, repeated or

@@ -73,7 +73,7 @@ class RosterGossip {
   static constexpr auto contact = DialAttempt::Why::contact;
 
   /// All that is new to the peer of a line: once per change.
-  void gather_news(Connection& line) {
+  void gather_news(Connection& line) const {
     for (const auto& [id, entry] : m_.roster.entries()) {
       if (entry.changed > line.listed_until && id != line.hello.node) line.members_due.insert(id);
     }

@@ -39,7 +39,7 @@ struct MembershipTopic {
     suspected,
   } what;
   int code = 0;
-  auto operator<=>(const MembershipTopic&) const = default;
+  auto operator<=>(const MembershipTopic&) const = default;  // NOLINT(modernize-use-nullptr)
 };
 
 /// How often what happened to a member.
