@@ -56,6 +56,27 @@ side_by_side() {
   xargs -r -d '\n' -P "$(nproc)" -I{} bash -euo pipefail -c 'train $1' train {}
 }
 
+# list: the caller's `runs` (RUN ARGS... a line, in their order), and which are recorded.
+list() {
+  runs | while read -r run args; do
+    if recorded "$run"; then state="done"; else state=todo; fi
+    echo "$state $run $args"
+  done
+}
+
+# train_matching RE: those of `runs` that match. Runs on threads have both cores, one after the other;
+# simulated ones share them. What ends with an error does not keep the others from running.
+train_matching() {
+  local only=$1 line status=0
+  prepare_cifar10
+  while IFS= read -r line; do
+    # shellcheck disable=SC2086  # a line is words
+    (train $line) || status=1
+  done < <(runs | grep '^threads/' | grep -E -- "$only" || true)
+  runs | grep -v '^threads/' | grep -E -- "$only" | side_by_side cluster_file || status=1
+  return $status
+}
+
 # tables, and plot: from the records.
 tables() { python3 "$root/benchmarks/records.py" tables "$question"; }
 plot() {

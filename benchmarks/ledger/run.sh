@@ -18,7 +18,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../../cmake/setup.sh"
 source "$root/benchmarks/runs.sh"
 question ledger
 
-plan() { python3 "$here/ledger.py" plan; }  # RUN ARGS...: RUN is WHERE/NAME/OPTIMIZER-RATE/SEED
+runs() { python3 "$here/ledger.py" plan; }  # RUN ARGS...: RUN is WHERE/NAME/OPTIMIZER-RATE/SEED
 
 cluster_file() {
   case $1 in
@@ -39,27 +39,10 @@ train() {
     --node-test-images 200 --checkpoint-every 100000 --momentum 0.9 "$@"
 }
 
-# As in benchmarks/methods/run.sh: threads have both cores, simulated runs share them.
-train_matching() {
-  local only=$1 line status=0
-  prepare_cifar10
-  plan | grep -v '^threads/' | grep -E -- "$only" | side_by_side cluster_file || status=1
-  while IFS= read -r line; do
-    # shellcheck disable=SC2086  # a line is words
-    (train $line) || status=1
-  done < <(plan | grep '^threads/' | grep -E -- "$only" || true)
-  return $status
-}
-
 case ${1-} in
   --help | -h) usage "${BASH_SOURCE[0]}" ;;
   --plot) plot ;;
-  --list)
-    plan | while read -r run args; do
-      if recorded "$run"; then state="done"; else state=todo; fi
-      echo "$state $run $args"
-    done
-    ;;
+  --list) list ;;
   --only) train_matching "${2:?a pattern}" ;;
   "")
     train_matching '^equal/[^ ]*/1 '  # the trials, on which the rest depends

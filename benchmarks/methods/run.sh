@@ -111,28 +111,10 @@ train() {
     --evaluate-every 40000 --node-test-images 200 --checkpoint-every 100000 "${momentum[@]}" "$@"
 }
 
-# Runs on threads have both cores, one after the other; simulated ones share them. What ends with an
-# error does not keep the others from running.
-train_matching() {
-  local only=$1 line status=0
-  prepare_cifar10
-  while IFS= read -r line; do
-    # shellcheck disable=SC2086  # a line is words
-    (train $line) || status=1
-  done < <(runs | grep '^threads/' | grep -E -- "$only" || true)
-  runs | grep -v '^threads/' | grep -E -- "$only" | side_by_side cluster_file || status=1
-  return $status
-}
-
 case ${1-} in
   --help | -h) usage "${BASH_SOURCE[0]}" ;;
   --plot) plot ;;
-  --list)
-    runs | while read -r run args; do
-      if recorded "$run"; then state="done"; else state=todo; fi
-      echo "$state $run $args"
-    done
-    ;;
+  --list) list ;;
   --only) train_matching "${2:?a pattern}" ;;
   "") train_matching . && plot ;;
   *) die "benchmarks/methods/run.sh takes --list, --only, --plot or nothing, got '$1'" ;;
