@@ -7,6 +7,7 @@
 #include <gossamer/rule/sync.hpp>
 
 #include <tests/launch/variable_map.hpp>
+#include <tests/node/side_by_side.hpp>
 #include <tests/support.hpp>
 #include <torch/torch.h>
 
@@ -16,12 +17,10 @@
 #include <exception>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <future>
 #include <ios>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -73,23 +72,6 @@ std::string key_file(const tests::TemporaryFolder& folder) {
   return path.string();
 }
 
-/// Runs `work(i)` in a thread each, as if it were a process; none may throw.
-void side_by_side(std::size_t count, const std::function<void(std::size_t)>& work) {
-  std::vector<std::thread> threads;
-  std::vector<std::string> errors(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    threads.emplace_back([&, i] {
-      try {
-        work(i);
-      } catch (const std::exception& error) {
-        errors[i] = error.what();
-      }
-    });
-  }
-  for (auto& thread : threads) thread.join();
-  for (const std::string& error : errors) CHECK(error == "");
-}
-
 TEST_CASE("Without any variable a program is a group of one, and trains as ever", "[distributed]") {
   const VariableMap nothing;
   Numbers model = numbers(3);
@@ -116,7 +98,7 @@ TEST_CASE("Processes that a launcher has numbered meet under a key, and average 
   std::vector<double> means(m);
   std::vector<double> weights(m);
   std::vector<std::size_t> places(m);
-  side_by_side(m, [&](std::size_t i) {
+  tests::side_by_side(m, [&](std::size_t i) {
     Numbers model = numbers(static_cast<double>(i) + 4);
     Gossip gossip(join_run(GoSgd(0.5), options_of(maps[i])), model);
     starts[i] = model[0][0].item<double>();
@@ -141,7 +123,7 @@ TEST_CASE("Gradients are averaged over TCP, and models are equal to the bit",
   constexpr std::size_t m = 2;
   const std::string port = free_port();
   std::vector<torch::Tensor> ends(m);
-  side_by_side(m, [&](std::size_t i) {
+  tests::side_by_side(m, [&](std::size_t i) {
     const VariableMap map = launched(i, m, port);
     Numbers model{torch::ones({5}).requires_grad_()};
     Gossip gossip(join_run(gossamer::rule::Sync().chunks(m), options_of(map)), model);
@@ -171,7 +153,7 @@ TEST_CASE("A contact and no rank make a newcomer; one with its rank comes back; 
   double newcomers_model = 0;
   double returned_weight = 0;
   bool left_well = false;
-  side_by_side(2, [&](std::size_t i) {
+  tests::side_by_side(2, [&](std::size_t i) {
     Numbers model = numbers(i == 0 ? 7 : 1);
     if (i == 0) {
       Gossip gossip(join_run(gossamer::rule::None(), options_of(maps[0])), model);

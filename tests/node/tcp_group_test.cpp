@@ -4,6 +4,7 @@
 #include <gossamer/gossamer.hpp>
 #include <gossamer/node/tcp_group.hpp>
 
+#include <tests/node/side_by_side.hpp>
 #include <tests/support.hpp>
 #include <torch/nn/modules/linear.h>
 
@@ -67,24 +68,6 @@ std::string free_address() {
   return tcp.address();
 }
 
-/// Runs `work(i)` in a thread each; none may throw.
-template <class Work>
-void side_by_side(std::size_t count, Work work) {
-  std::vector<std::thread> threads;
-  std::vector<std::string> errors(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    threads.emplace_back([&, i] {
-      try {
-        work(i);
-      } catch (const std::exception& error) {
-        errors[i] = error.what();
-      }
-    });
-  }
-  for (auto& thread : threads) thread.join();
-  for (const std::string& error : errors) CHECK(error == "");
-}
-
 TEST_CASE("Founders start equal, train together and keep the weight", "[node][tcp][threads]") {
   constexpr std::size_t m = 3;
   const std::string first = free_address();
@@ -93,7 +76,7 @@ TEST_CASE("Founders start equal, train together and keep the weight", "[node][tc
   std::vector<std::uint64_t> steps(m);
   std::vector<std::uint64_t> totals(m);
   std::vector<std::size_t> known(m);
-  side_by_side(m, [&](std::size_t i) {
+  tests::side_by_side(m, [&](std::size_t i) {
     TcpOptions tcp(static_cast<PeerId>(i));
     tcp.world_size(m);
     if (i == 0) tcp.listen(first);
@@ -117,7 +100,7 @@ TEST_CASE("Founders start equal, train together and keep the weight", "[node][tc
 template <class Work>
 void found(std::size_t count, const gossamer::rule::AnyRule& rule, Work work) {
   const std::string first = free_address();
-  side_by_side(count, [&](std::size_t i) {
+  tests::side_by_side(count, [&](std::size_t i) {
     TcpOptions tcp(static_cast<PeerId>(i));
     tcp.world_size(static_cast<std::uint32_t>(count));
     if (i == 0) tcp.listen(first);
@@ -302,7 +285,7 @@ TEST_CASE("Who is told to leave after its run does not wait for those who go on,
   std::atomic<bool> seen_gone{false};  // as the other sees it
   std::atomic<bool> all_ended{false};
   std::vector<double> weights(2);
-  side_by_side(2, [&](std::size_t i) {
+  tests::side_by_side(2, [&](std::size_t i) {
     TcpOptions tcp(static_cast<PeerId>(i));
     tcp.world_size(2);
     if (i == 0) tcp.listen(first);
@@ -337,7 +320,7 @@ TEST_CASE("A node that throws is named, and the others go on", "[node][tcp][thre
   std::vector<std::string> errors(2);
   std::vector<std::uint64_t> steps(2);
   std::atomic<bool> thrown{false};
-  side_by_side(2, [&](std::size_t i) {
+  tests::side_by_side(2, [&](std::size_t i) {
     TcpOptions tcp(static_cast<PeerId>(i));
     tcp.world_size(2);
     if (i == 0) tcp.listen(first);
@@ -375,7 +358,7 @@ struct Founded {
 };
 void found_apart(std::vector<Founded>& founders) {
   const std::string first = free_address();
-  side_by_side(founders.size(), [&](std::size_t i) {
+  tests::side_by_side(founders.size(), [&](std::size_t i) {
     TcpOptions tcp(static_cast<PeerId>(i));
     tcp.world_size(founders[i].world_size);
     if (i == 0) tcp.listen(first);
@@ -441,7 +424,7 @@ TEST_CASE("Founders with different models both end with an error, whoever looks 
       errors[i] = error.what();
     }
   };
-  side_by_side(2, [&](std::size_t i) {
+  tests::side_by_side(2, [&](std::size_t i) {
     if (i == 0) return train(0, maker());
     train(1, [](Context context) { return std::make_unique<Other>(std::move(context)); });
   });
