@@ -308,15 +308,15 @@ TEST_CASE("All peers share one budget, and whoever has waited longest is asked f
   CHECK(node.session(0).incoming() == 1);
   CHECK(node.session(1).incoming() == 1);
   CHECK(node.session(2).incoming() == 0);
-  CHECK(node.stirred().empty());
+  CHECK(node.found_room().empty());
   CHECK(node.poll());
-  CHECK(node.stirred() == std::vector<PeerId>{2});
+  CHECK(node.found_room() == std::vector<PeerId>{2});
   for (PeerId id = 0; id < 4; ++id) carry_all(peers[id], node);
   CHECK(node.session(2).incoming() == 1);
   CHECK(node.session(3).incoming() == 0);
   // Whoever was asked and dies gives its room back.
   CHECK(node.poll());
-  CHECK(node.stirred() == std::vector<PeerId>{3});
+  CHECK(node.found_room() == std::vector<PeerId>{3});
   node.declare_dead(3);
   for (PeerId id = 0; id < 3; ++id) carry_all(peers[id], node);
   while (node.poll()) continue;

@@ -38,7 +38,7 @@ class SimulatedDriver {
     calm_.refresh(side.from);
     if (!side.linked) return;
     NodeState& place = cluster_.place(side.from);
-    for (const PeerId peer : place.delivery->stirred()) {  // they have found room
+    for (const PeerId peer : place.delivery->found_room()) {  // they have found room
       const std::uint32_t other = *place.side_to(peer);
       if (!std::exchange(cluster_.side(other).dirty, true)) dirty_.push_back(other);
     }

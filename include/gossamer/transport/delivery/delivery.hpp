@@ -103,7 +103,7 @@ class Delivery {
   }
 
   /// What to write to `peer` now, with at most one message. Ask until there is nothing, after each
-  /// call that concerns the peer or has `stirred()` it, and whenever the connection has room.
+  /// call that concerns the peer, when `found_room()` names it, and when the connection has room.
   std::optional<Frame> next_frame(PeerId peer, Load load = Load::content) {
     Session* session = find(peer);
     return session != nullptr ? session->next_frame(queue_, load) : std::nullopt;
@@ -126,7 +126,7 @@ class Delivery {
     share();
   }
   /// Peers that there is something to say to, since others have made room for them.
-  std::vector<PeerId> stirred() { return std::exchange(stirred_, {}); }
+  std::vector<PeerId> found_room() { return std::exchange(found_room_, {}); }
 
   /// Declares a peer dead that is known to be gone for good. What is in doubt is booked as lost
   /// with it, its memory freed, and this incarnation of the peer never heard again: if it runs
@@ -238,7 +238,7 @@ class Delivery {
       Session& session = *find(peer);
       const std::uint64_t before = session.progress();
       const bool is_served = session.make_room(queue_, true);
-      if (session.progress() != before) stirred_.push_back(peer);
+      if (session.progress() != before) found_room_.push_back(peer);
       if (!is_served) break;
       session.has_waited();
       queue_.waiting.pop();
@@ -252,7 +252,7 @@ class Delivery {
   std::uint64_t incarnation_;
   EventQueue queue_;
   PeerMap<Session> sessions_;
-  std::vector<PeerId> stirred_;
+  std::vector<PeerId> found_room_;
 };
 
 }  // namespace gossamer::transport

@@ -118,7 +118,7 @@ struct MembershipState {
     peer->known = known;
     peer->met = peer->met || known;
     if (Connection* line = this->line(peer->line)) speak(*line);
-    for (const PeerId other : delivery.stirred()) {  // they have found room
+    for (const PeerId other : delivery.found_room()) {  // they have found room
       const KnownPeer* one = link(other);
       Connection* line = one != nullptr ? this->line(one->line) : nullptr;
       if (line != nullptr) speak(*line);
