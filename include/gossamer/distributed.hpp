@@ -73,6 +73,7 @@ class RunEnvironment {
     if (!options_.run().empty()) made.run(options_.run());
     made.security(options_.security() ? *options_.security() : security());
     made.world_size(options_.world_size().value_or(0));
+    made.logger(options_.node().logger());
     return made;
   }
   [[nodiscard]] std::uint16_t port() const {

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -234,6 +235,18 @@ TEST_CASE("The pool grows to the most snapshots alive at once and no further",
     for (int i = 0; i < 1 + round % 5; ++i) alive.push_back(pool.take());
   }
   CHECK(pool.made() == 5);
+}
+
+TEST_CASE("What nobody writes of a snapshot is 0: the gaps between parameters travel, too",
+          "[model][snapshot]") {
+  const Flat prototype({at::ones({1000})});
+  for (int i = 0; i < 20; ++i) {
+    {
+      const at::Tensor spoilt = at::full({1000}, std::numeric_limits<float>::quiet_NaN());
+      REQUIRE(spoilt.isnan().all().item<bool>());
+    }  // its memory is what is given out next
+    CHECK(torch::equal(SnapshotPool(prototype).take()->segments()[0], at::zeros({1000})));
+  }
 }
 
 TEST_CASE("Two snapshots alive at once share no memory", "[model][snapshot]") {

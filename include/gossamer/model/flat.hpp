@@ -40,16 +40,6 @@ class Flat {
     return Flat(std::move(copy));
   }
 
-  /// The same, not written to: memory that nobody touches costs nothing.
-  [[nodiscard]] Flat empty_like() const {
-    std::vector<at::Tensor> copy;
-    copy.reserve(segments_.size());
-    for (const auto& segment : segments_) {
-      copy.push_back(at::empty(segment.sizes(), segment.options()));
-    }
-    return Flat(std::move(copy));
-  }
-
   /// Copies the numbers of `other`, or that part of them; it has the same lengths and dtypes, the
   /// device may differ. Numbers outside the part are neither read nor written.
   void copy_from(const Flat& other, Chunk part = {}) const {

@@ -28,7 +28,8 @@ class SnapshotPool {
     shelf_->prototype = std::move(prototype);
   }
 
-  /// A snapshot to write into, its numbers unspecified.
+  /// A snapshot to write into. Its numbers are those of an earlier one, or 0: so the gaps between
+  /// parameters, which nobody writes, stay 0.
   Snapshot take();
 
   /// How many of its snapshots are in use.
@@ -142,7 +143,7 @@ inline Snapshot SnapshotPool::take() {
   }
   if (!block) {
     block = std::make_unique<Block>();
-    block->flat = shelf_->prototype.empty_like();
+    block->flat = shelf_->prototype.zeros_like();
     block->bytes = block->flat.bytes();
   }
   block->home = shelf_;
