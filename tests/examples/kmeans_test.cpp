@@ -232,7 +232,7 @@ TEST_CASE("Nodes that never meet do not find it: the test above can fail", "[exa
   CHECK(kmeans::quantization_error(points, group[0].centres()) > 1.02 * central);
 }
 
-TEST_CASE("k-means on threads counts every point once", "[examples][kmeans][threads]") {
+TEST_CASE("k-means on threads counts every point once", "[examples][kmeans]") {
   const at::Tensor points = three_heaps(300);
   const at::Tensor start = rows({{1, 0}, {9, 0}, {0, 9}});
   const auto parts = examples::shares(points, 4, true);

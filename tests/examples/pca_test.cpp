@@ -245,7 +245,7 @@ TEST_CASE("A rule that averages numbers refuses a model with a merge of its own"
         "its own; take a rule that uses it, such as gosgd");
 }
 
-TEST_CASE("PCA on threads holds all samples", "[examples][pca][threads]") {
+TEST_CASE("PCA on threads holds all samples", "[examples][pca]") {
   const at::Tensor all = samples_of_rank(4, 200);
   gossamer::ThreadGroup<PcaNode> group(gossamer::GroupOptions(4), rule::GoSgd(1.0),
                                        nodes_with(all, 4, 4));

@@ -408,7 +408,7 @@ TEST_CASE("A resumed group ends in the bits of one that was not interrupted", "[
   }
 }
 
-TEST_CASE("A gossiping group comes back whole and goes on", "[node][parse][threads]") {
+TEST_CASE("A gossiping group comes back whole and goes on", "[node][parse]") {
   const auto first = make_group(4, rule_named("gosgd"));
   first->run_until(StopCondition().steps(20));
   const auto second = make_group(4, rule_named("gosgd"));

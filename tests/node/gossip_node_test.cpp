@@ -875,7 +875,7 @@ TEST_CASE("Gossip draws nothing from LibTorch's global generator", "[node]") {
   CHECK(torch::equal(torch::rand({4}), expected));
 }
 
-TEST_CASE("Hooks of one node never run at the same time", "[node][threads]") {
+TEST_CASE("Hooks of one node never run at the same time", "[node]") {
   class Guarded : public Walker {
    public:
     explicit Guarded(Context context) : Walker(std::move(context)) {

@@ -365,7 +365,7 @@ class Descender final : public gossamer::GossipNode<std::vector<at::Tensor>> {
 };
 
 TEST_CASE("Threads train around a centre that takes no steps, run after run",
-          "[rule][easgd][threads]") {
+          "[rule][easgd]") {
   const bool synchronous = GENERATE(false, true);
   gossamer::ThreadGroup<Descender> group(gossamer::GroupOptions(4),
                                          Easgd(EasgdOptions().tau(2).synchronous(synchronous)));
