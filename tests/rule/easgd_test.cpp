@@ -364,8 +364,7 @@ class Descender final : public gossamer::GossipNode<std::vector<at::Tensor>> {
   torch::optim::SGD optimizer_;
 };
 
-TEST_CASE("Threads train around a centre that takes no steps, run after run",
-          "[rule][easgd]") {
+TEST_CASE("Threads train around a centre that takes no steps, run after run", "[rule][easgd]") {
   const bool synchronous = GENERATE(false, true);
   gossamer::ThreadGroup<Descender> group(gossamer::GroupOptions(4),
                                          Easgd(EasgdOptions().tau(2).synchronous(synchronous)));
