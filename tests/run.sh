@@ -154,6 +154,7 @@ run_network() {
     fi
   done <<'END'
 books_test.py
+launchers.py openmpi launch_script variables_slurm agent_has_the_port restarted_after_a_checkpoint wrong_nobody_to_meet wrong_no_address wrong_world_size wrong_rules wrong_run wrong_key_mode
 churn.py --seconds 45
 cut.py --whole 5 --parted 12 --dead-after 5
 slow.py rate

@@ -1,0 +1,379 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Four processes of the main example, started as people start them: by launchers that are installed
+(torchrun, mpirun of OpenMPI and of MPICH, srun), by the variables of those that are not, killed and
+started again by the same command; and starts that must be refused in words.
+
+    tests/network/launchers.py               all cases whose launcher is here
+    tests/network/launchers.py --list        their names
+    tests/network/launchers.py torchrun wrong_rules ...
+
+The last line is "N passed, N failed".
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from many_nodes import free_ports, program, say, wait_for
+
+NODES = 4
+FOREIGN = ("RANK", "WORLD_SIZE", "LOCAL_", "MASTER_", "OMPI_", "PMI", "MPI_", "PALS_", "SLURM_",
+           "JOB_COMPLETION_INDEX", "KUBERNETES_", "TORCHELASTIC_", "GOSSAMER_")
+
+
+class Failure(Exception):
+    pass
+
+
+def expect(condition, text):
+    if not condition:
+        raise Failure(text)
+
+
+def environment(**variables):
+    """This one without what a launcher may have left in it."""
+    base = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    return {**base, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1",
+            **{name: str(value) for name, value in variables.items()}}
+
+
+def example(out, *options, images=1600):
+    return [program("cifar10"), "--transport", "tcp", "--no-evaluation", "--quiet",
+            "--images", str(images), "--out", out, *map(str, options)]
+
+
+class Group:
+    """Processes side by side, and what they print."""
+
+    def __init__(self, folder):
+        self.folder, self.all = folder, []
+
+    def start(self, command, **variables):
+        log = self.folder / f"log-{len(self.all)}"
+        with open(log, "wb") as file:
+            popen = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, cwd=self.folder,
+                                     stdin=subprocess.DEVNULL, env=environment(**variables))
+        self.all.append((popen, log))
+        return popen
+
+    def begin(self, is_ready, seconds=60):
+        wait_for(lambda: is_ready() or any(one.poll() is not None for one, _ in self.all), seconds)
+        said = "".join(log.read_text(errors="replace") for _, log in self.all)
+        expect(is_ready(), f"it has not begun: {said[-600:]}")
+
+    def wait(self, seconds=120):
+        """Statuses and texts of all."""
+        wait_for(lambda: all(one.poll() is not None for one, _ in self.all), seconds, 0.05)
+        ended = [(one.poll(), log.read_text(errors="replace")) for one, log in self.all]
+        for one, _ in self.all:
+            if one.poll() is None:
+                one.kill()
+        return ended
+
+    def train(self, seconds=120):
+        for number, (status, text) in enumerate(self.wait(seconds)):
+            expect(status == 0, f"process {number} ended with status {status}: {text[-600:]}")
+
+
+def summaries(folder, count=NODES):
+    found = [json.loads(file.read_text()) for file in sorted(folder.glob("*/summary.json"))]
+    expect(len(found) == count, f"{len(found)} of {count} processes have left a summary")
+    return found
+
+
+def check_one_group(folder):
+    """They have trained together, and all weight is there."""
+    nodes = summaries(folder)
+    weight = sum(one["weight"] for one in nodes)
+    expect(all(one["nodes"] == NODES for one in nodes), "not all know of four nodes")
+    expect(abs(weight - 1) < 1e-12, f"the weights add up to {weight!r}")
+    expect(sum(one["messages_merged"] for one in nodes) > 0, "nobody has merged anything")
+
+
+# By the launchers themselves.
+
+
+def launched(folder, command, **variables):
+    group = Group(folder)
+    group.start([*command, *example("out", "--probability", 0.2)], **variables)
+    group.train()
+    check_one_group(folder / "out")
+
+
+def torchrun(folder, *options):
+    # Of Debian 12's torchrun, which runs on a later Python than it was written for, only these two
+    # values of the two options work.
+    launched(folder, ["torchrun", "--no_python", "-r", "1", "-t", "1", "--nproc_per_node",
+                      str(NODES), *options])
+
+
+def case_torchrun(folder):
+    torchrun(folder, "--master_port", str(free_ports(1)[0]))
+
+
+def case_torchrun_standalone(folder):
+    torchrun(folder, "--standalone")
+
+
+def case_openmpi(folder):
+    launched(folder, ["mpirun.openmpi", "--oversubscribe", "-np", str(NODES)],
+             MASTER_ADDR="127.0.0.1", MASTER_PORT=free_ports(1)[0],
+             OMPI_ALLOW_RUN_AS_ROOT=1, OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1)
+
+
+def case_mpich(folder):
+    launched(folder, ["mpirun.mpich", "-np", str(NODES)], MASTER_ADDR="127.0.0.1",
+             MASTER_PORT=free_ports(1)[0])
+
+
+def case_srun(folder):
+    launched(folder, ["srun", "--ntasks", str(NODES), "--overcommit"],
+             MASTER_PORT=free_ports(1)[0])
+
+
+def case_launch_script(folder):
+    script = Path(__file__).resolve().parents[2] / "examples" / "launch.sh"
+    group = Group(folder)
+    group.start([str(script), "-n", str(NODES), "cifar10", "--no-evaluation", "--quiet", "--images",
+                 "1600", "--probability", "0.2", "--out", "out"],
+                GOSSAMER_EXAMPLES=Path(program("cifar10")).parent)
+    group.train()
+    check_one_group(folder / "out")
+
+
+# By the variables of those that need more than one machine, or an account.
+
+
+def by_variables(folder, variables):
+    group = Group(folder)
+    for rank in reversed(range(NODES)):
+        group.start(example("out", "--probability", 0.2), **variables(rank))
+    group.train()
+    check_one_group(folder / "out")
+
+
+def case_variables_plain(folder):
+    port = free_ports(1)[0]
+    by_variables(folder, lambda rank: {
+        "RANK": rank, "WORLD_SIZE": NODES, "LOCAL_WORLD_SIZE": NODES, "MASTER_ADDR": "localhost",
+        "MASTER_PORT": port})
+
+
+def case_variables_slurm(folder):
+    port = free_ports(1)[0]
+    by_variables(folder, lambda rank: {
+        "SLURM_PROCID": rank, "SLURM_STEP_NUM_TASKS": NODES, "SLURM_STEP_ID": 0,
+        "SLURM_STEP_NUM_NODES": 1, "SLURM_STEP_NODELIST": "localhost", "SLURM_JOB_ID": 77,
+        "MASTER_PORT": port})
+
+
+def case_variables_pals(folder):
+    port = free_ports(1)[0]
+    by_variables(folder, lambda rank: {
+        "PALS_RANKID": rank, "PMI_SIZE": NODES, "PMI_LOCAL_SIZE": NODES, "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port})
+
+
+def case_variables_kubernetes_job(folder):
+    port = free_ports(1)[0]
+    by_variables(folder, lambda rank: {
+        "JOB_COMPLETION_INDEX": rank, "WORLD_SIZE": NODES, "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port})
+
+
+def case_agent_has_the_port(folder):
+    """What torchrun's agent does: its store listens on MASTER_PORT itself."""
+    with socket.socket() as store:
+        store.bind(("127.0.0.1", 0))
+        store.listen()
+        by_variables(folder, lambda rank: {
+            "RANK": rank, "WORLD_SIZE": NODES, "LOCAL_WORLD_SIZE": NODES,
+            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": store.getsockname()[1],
+            "TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RUN_ID": "none"})
+
+
+# Killed, and started again by the same command.
+
+
+def restarted(folder, is_ready, *options):
+    port = free_ports(1)[0]
+    group = Group(folder)
+
+    def start(rank):
+        # As the pods of examples/cluster/kubernetes.yaml do.
+        saved = (folder / "out" / f"node-{rank}" / "checkpoint").exists()
+        return group.start(example("out", "--probability", 0.2, *options,
+                                   *["--resume"] * saved, images=16_000),
+                           RANK=rank, WORLD_SIZE=NODES, LOCAL_WORLD_SIZE=NODES,
+                           MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+
+    nodes = [start(rank) for rank in range(NODES)]
+    group.begin(lambda: is_ready(folder / "out" / "node-2"))
+    nodes[2].send_signal(signal.SIGKILL)
+    nodes[2].wait()
+    group.all = [one for one in group.all if one[0] is not nodes[2]]
+    start(2)
+    group.train()
+    nodes = summaries(folder / "out")
+    weight = sum(one["weight"] for one in nodes)
+    # What the killed one held is gone; nothing comes twice.
+    expect(0.2 < weight <= 1 + 1e-12, f"the weights add up to {weight!r}")
+    expect(nodes[2]["steps"] > 0 and nodes[2]["weight"] > 0, "who came back has not taken part")
+
+
+def has_begun(folder):
+    return (folder / "metrics.jsonl").exists()
+
+
+def case_restarted_before_a_checkpoint(folder):
+    restarted(folder, has_begun)
+
+
+def case_restarted_after_a_checkpoint(folder):
+    restarted(folder, lambda node: (node / "checkpoint").exists(), "--checkpoint-every", 800)
+
+
+def case_restarted_after_a_start_that_met_nobody(folder):
+    port = free_ports(1)[0]
+    command = example("out", "--nodes", 2, "--rank", 1, "--contact", f"127.0.0.1:{port}",
+                      "--checkpoint-every", 400)
+    alone = Group(folder)
+    alone.start([*command, "--gather-seconds", "1"])
+    (status, text), = alone.wait()
+    expect(status not in (0, None) and "others within" in text, f"status {status}: {text[-300:]}")
+    group = Group(folder)
+    group.start(command)
+    group.start(example("out", "--nodes", 2, "--rank", 0, "--listen", f"127.0.0.1:{port}"))
+    group.train()
+    expect(abs(sum(one["weight"] for one in summaries(folder / "out", 2)) - 1) < 1e-12,
+           "weight is missing")
+
+
+# What is wrong is said, with a status.
+
+
+def refused(folder, commands, *texts, **variables):
+    """All end with a status, and among what they print is each of these texts."""
+    group = Group(folder)
+    for command in commands:
+        group.start(command, **variables)
+    ended = group.wait(60)
+    for number, (status, text) in enumerate(ended):
+        expect(status not in (0, None), f"process {number} ended with {status}: {text[-300:]}")
+    printed = "".join(text for _, text in ended)
+    for text in texts:
+        expect(text in printed, f"nobody said \"{text}\": {printed[-900:]}")
+
+
+def case_wrong_nobody_to_meet(folder):
+    refused(folder, [example("out", "--nodes", 4)], "this process would be alone", "RANK")
+
+
+def case_wrong_no_address(folder):
+    refused(folder, [example("out", "--nodes", 2)], "MASTER_ADDR is not set", PMI_RANK=1,
+            PMI_SIZE=2)
+
+
+def founders(port, *options_of_each):
+    for rank, options in enumerate(options_of_each):
+        place = ("--contact", f"127.0.0.1:{port}") if rank else ("--listen", f"127.0.0.1:{port}")
+        yield example("out", "--rank", rank, *place, "--gather-seconds", 3, *options)
+
+
+def case_wrong_world_size(folder):
+    refused(folder, founders(free_ports(1)[0], ("--nodes", 2), ("--nodes", 3)),
+            "its world size is 3, here it is 2")
+
+
+def case_wrong_rules(folder):
+    refused(folder, founders(free_ports(1)[0], ("--nodes", 2, "--rule", "sync"),
+                             ("--nodes", 2, "--rule", "persyn", "--tau", 1)),
+            "its rule is persyn(tau 1", "here it is sync")
+
+
+def case_wrong_run(folder):
+    """Another job with this one's port is refused, and this one trains on."""
+    port = free_ports(1)[0]
+
+    def start(group, job, rank):
+        group.start(example(job, "--gather-seconds", 20 if job == "a" else 3, images=8000),
+                    SLURM_PROCID=rank, SLURM_STEP_NUM_TASKS=2, SLURM_STEP_ID=0,
+                    SLURM_STEP_NUM_NODES=1, SLURM_STEP_NODELIST="localhost",
+                    SLURM_JOB_ID=1 if job == "a" else 2, MASTER_PORT=port)
+
+    group, other = Group(folder), Group(folder / "other")
+    other.folder.mkdir()
+    start(group, "a", 0)
+    start(group, "a", 1)
+    group.begin(lambda: has_begun(folder / "a" / "node-1"))
+    start(other, "b", 1)
+    (status, text), = other.wait(60)
+    expect(status not in (0, None), f"another job was let in, and ended with {status}")
+    expect("is of run" in text, f"it does not name the run: {text[-400:]}")
+    group.train()
+    expect(abs(sum(one["weight"] for one in summaries(folder / "a", 2)) - 1) < 1e-12,
+           "the other job has changed the weights of this one")
+
+
+def case_wrong_key_mode(folder):
+    key = folder / "run.key"
+    key.write_text("0f" * 32 + "\n")
+    key.chmod(0o644)
+    refused(folder, [example("out", "--nodes", 1, "--rank", 0, "--shared-key", key)],
+            "defaultMode: 0400", "chmod 600")
+
+
+NEEDS = {"torchrun": "torchrun", "torchrun_standalone": "torchrun", "openmpi": "mpirun.openmpi",
+         "mpich": "mpirun.mpich", "srun": "srun"}
+CASES = {name.removeprefix("case_"): case for name, case in list(globals().items())
+         if name.startswith("case_")}
+
+
+def has_launcher(name):
+    if name not in NEEDS or shutil.which(NEEDS[name]):
+        return name != "srun" or subprocess.run(["sinfo"], capture_output=True).returncode == 0
+    return False
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="*", metavar="CASE")
+    parser.add_argument("--list", action="store_true", help="print the names of all cases")
+    args = parser.parse_args()
+    if args.list:
+        print("\n".join(CASES))
+        return
+    unknown = [name for name in args.cases if name not in CASES]
+    if unknown:
+        parser.error(f"no case is called {', '.join(unknown)}: see --list")
+    passed = failed = 0
+    for name in args.cases or CASES:
+        if not has_launcher(name):
+            if args.cases:
+                failed += 1
+            say(f"{name}: {NEEDS[name]} is not here")
+            continue
+        try:
+            with tempfile.TemporaryDirectory(prefix="gossamer-launch-") as folder:
+                CASES[name](Path(folder))
+        except Failure as failure:
+            failed += 1
+            say(f"{name}: FAILED: {failure}")
+        else:
+            passed += 1
+            say(f"{name}: passed")
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
