@@ -184,6 +184,9 @@ def check_command(command):
     text = sources(path)
     if name == "examples/run.sh":
         example = arguments.pop(0) if arguments and not arguments[0].startswith("-") else "cifar10"
+        if example == "report":
+            yield from check_options(arguments, text_of(ROOT / "examples/report/report.py"), example)
+            return
         return (yield from check_example(example, arguments, text))
     if name == "examples/launch.sh":
         if len(arguments) < 3 or arguments[0] != "-n":
