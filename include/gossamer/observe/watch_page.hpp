@@ -4,6 +4,7 @@
 
 namespace gossamer::observe {
 
+/// HTML. It loads watch.css and watch.js, and shows nothing of a run by itself.
 inline constexpr const char* watch_page = R"HTML(<!doctype html>
 <html lang="en">
 <head>
@@ -72,6 +73,7 @@ inline constexpr const char* watch_page = R"HTML(<!doctype html>
 </html>
 )HTML";
 
+/// CSS, of the report of finished runs (examples/report), too.
 inline constexpr const char* watch_style = R"CSS(:root {
   --ground: #fbfbfa; --panel: #ffffff; --ink: #1d1f21; --soft: #5c6168; --line: #dcdee1;
   --compute: #2767b1; --exchange: #d9822b; --wait: #c3c8ce; --peer: #3a8f84; --bad: #b3261e;
