@@ -77,6 +77,8 @@ class Run:
         edges = [[self.random.randrange(max(self.here, 1)), self.random.randrange(self.nodes),
                   self.random.randrange(1, 9), 10**6] for _ in range(min(1000, 6 * self.nodes))]
         times = range(0, 10 * self.step + 200, 5)
+        if self.here < self.nodes:
+            nodes[4]["id"] = 3043066900  # a newcomer's
         return {
             "version": "0.0.0", "running": True, "elapsed": 1234.5 + self.step, "wall": 1.0,
             "virtual": False, "age": 0.1,

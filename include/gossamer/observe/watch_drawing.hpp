@@ -22,6 +22,9 @@ function canvas(element, height) {
   return [c, w, h];
 }
 
+// A node's number; of those that newcomers draw, which are long, the end.
+const tag = id => id < 1e5 ? String(id) : "…" + String(id).slice(-4);
+
 let places = [];
 function graph() {
   const [c, w, h] = canvas($("graph"));
@@ -74,7 +77,7 @@ function graph() {
       c.fillStyle = gone.has(s) ? wrong : color("ink");
       c.textAlign = "center"; c.textBaseline = "middle";
       const out = p.r + 12;
-      c.fillText(p.node.id, p.x + out * Math.cos(p.turn), p.y + out * Math.sin(p.turn));
+      c.fillText(tag(p.node.id), p.x + out * Math.cos(p.turn), p.y + out * Math.sin(p.turn));
     }
   }
   const one = at.get(chosen)?.node;
@@ -88,7 +91,7 @@ function graph() {
 }
 
 function drawLanes() {
-  const n = now.nodes.length, row = n <= 24 ? 18 : n <= 60 ? 12 : 6, label = 30;
+  const n = now.nodes.length, row = n <= 24 ? 18 : n <= 60 ? 12 : 6, label = 40;
   const [c, w] = canvas($("lanes"), Math.max(1, n * row));
   const wide = (w - label) / cells, inks = ["compute", "exchange", "wait", "wait"].map(color);
   const soft = color("soft"), peer = color("peer");
@@ -98,7 +101,7 @@ function drawLanes() {
   now.nodes.forEach((node, i) => {
     const y = i * row, h = row - (row > 8 ? 3 : 1), lane = lanes.get(node.id);
     c.fillStyle = node.id === chosen ? color("chosen") : soft;
-    if (row >= 12 || i % 2 === 0) c.fillText(node.id, label - 6, y + h / 2 + 1);
+    if (row >= 12 || i % 2 === 0) c.fillText(tag(node.id), label - 6, y + h / 2 + 1);
     lane.forEach((cell, k) => {
       const x = label + (cells - lane.length + k) * wide;
       if (cell.stale) {

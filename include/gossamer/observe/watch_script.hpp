@@ -103,7 +103,7 @@ function tiles() {
     ["loss", short(loss)],
     ["messages", short(all.sent)], ["messages / s", short(speed("sent"))],
     ["bytes / s", short(speed("bytes"))], ["returned", short(all.returned)],
-    ["age of merged", all.merged ? short(all.merge_age) + " steps" : "–"]];
+    ["age of merged", all.merged ? short(+all.merge_age.toPrecision(2)) + " steps" : "–"]];
   const list = $("totals");
   while (list.children.length < values.length) {
     const tile = make("div");
