@@ -91,7 +91,7 @@ function graph() {
 }
 
 function drawLanes() {
-  const n = now.nodes.length, row = n <= 24 ? 18 : n <= 60 ? 12 : 6, label = 40;
+  const n = now.nodes.length, row = n <= 24 ? 18 : n <= 60 ? 12 : 6, label = 48;
   const [c, w] = canvas($("lanes"), Math.max(1, n * row));
   const wide = (w - label) / cells, inks = ["compute", "exchange", "wait", "wait"].map(color);
   const soft = color("soft"), peer = color("peer");
