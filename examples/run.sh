@@ -9,6 +9,8 @@
 #   ./examples/run.sh cifar10 --download [--data DIR] [ARGS...]
 #                                         fetches the data set first, unless it is there, to DIR or
 #                                         a cache; examples/cifar10/download.sh can use a mirror
+#   ./examples/run.sh report RUN... [--out FILE]
+#                                         one HTML file of finished runs; needs python3 only
 #
 # The first call compiles for a few minutes, the next ones start at once.
 set -euo pipefail
@@ -21,6 +23,10 @@ if [[ ${1-} == --help || ${1-} == -h ]]; then
   echo
   echo "EXAMPLE is one of: ${examples[*]}"
   exit 0
+fi
+
+if [[ ${1-} == report ]]; then
+  exec python3 -B "$root/examples/report/report.py" "${@:2}"
 fi
 
 example=cifar10

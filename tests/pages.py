@@ -9,6 +9,7 @@ Of each page:
                this repository that exists, and options that the program's source has
     names      a C++ name with :: in backticks, or in a block of C++, exists in include/
     code       a block after the line <!-- FILE --> stands in that file, word for word
+    metrics    observe/README.md has the name of each metric in observe/metrics.hpp, and no other
 
 Prints each mistake as FILE:LINE: what; the status is 1 if there is one.
 """
@@ -184,6 +185,9 @@ def check_command(command):
     text = sources(path)
     if name == "examples/run.sh":
         example = arguments.pop(0) if arguments and not arguments[0].startswith("-") else "cifar10"
+        if example == "report":
+            text = text_of(ROOT / "examples/report/report.py")
+            return (yield from check_options(arguments, text, example))
         return (yield from check_example(example, arguments, text))
     if name == "examples/launch.sh":
         if len(arguments) < 3 or arguments[0] != "-n":
@@ -278,12 +282,24 @@ def check_code(page):
             yield first, f"{marker} has not these lines"
 
 
+def check_metrics(page):
+    if page.path != ROOT / "include/gossamer/observe/README.md":
+        return
+    pattern = r"gossamer_[a-z_]*[a-z]"
+    there = set(re.findall(f'"({pattern})"', text_of(page.path.with_name("metrics.hpp"))))
+    named = list(page.find(f"`({pattern})`"))
+    yield from ((1, f"the metric {name} is not here") for name in
+                sorted(there - {name for _, name in named}))
+    yield from ((number, f"there is no metric {name}") for number, name in named
+                if name not in there)
+
+
 def main(names):
     pages = [Path(name).resolve() for name in names] or sorted(tracked("*.md"))
     mistakes = 0
     for path in pages:
         page = page_of(path)
-        for check in (check_links, check_commands, check_names, check_code):
+        for check in (check_links, check_commands, check_names, check_code, check_metrics):
             for number, mistake in check(page):
                 print(f"{path.relative_to(ROOT)}:{number}: {mistake}")
                 mistakes += 1

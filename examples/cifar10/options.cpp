@@ -5,6 +5,7 @@
 #include <gossamer/rule/registry.hpp>
 #include <gossamer/simulation/cluster_file.hpp>
 #include <gossamer/topology/graphml.hpp>
+#include <gossamer/transport/tcp/host_port.hpp>
 #include <gossamer/version.hpp>
 #include <shared/validators.hpp>
 
@@ -194,6 +195,10 @@ void add_records(CLI::App& app, Options& o) {
       "File for when each step of this process's node on TCP or MPI begins, and how long it has "
       "waited for a core until then",
       {}, false);
+  add("--watch", o.watch,
+      "[ADDRESS:]PORT of a live page of the run; of node N on TCP or MPI, PORT + N. Where others "
+      "reach it, the environment's GOSSAMER_WATCH_TOKEN says what a viewer must know",
+      {}, false);
   add.flag("--resume", o.resume, "Go on from the checkpoint in --out");
   add.flag("--quiet", o.quiet, "No progress, only the table at the end");
 }
@@ -226,6 +231,14 @@ void complete(Options& o, bool wants_nodes) {
   }
   if (!o.cluster.empty()) o.nodes = gossamer::ClusterFile::read(o.cluster).world().nodes();
   if (o.transport == "tcp") o.nodes = o.process.find_place(o.nodes, wants_nodes);
+  if (!o.watch.empty()) {
+    if (o.watch.find(':') == std::string::npos) o.watch = "127.0.0.1:" + o.watch;
+    try {
+      (void)gossamer::transport::HostPort::parse(o.watch);
+    } catch (const gossamer::ConfigError& error) {
+      refuse_if(true, std::string("--watch: ") + error.what());
+    }
+  }
   (void)o.make_rule();
   refuse_if(o.resume && o.transport == "tcp" && !o.process.has_place,
             "--resume: needs --rank N, the number of the node (its folder is node-N in --out)");

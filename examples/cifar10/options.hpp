@@ -74,6 +74,7 @@ struct Options {
   std::uint64_t checkpoint_every = 0;  // images; 0: no checkpoints
   std::filesystem::path trace;         // of the simulated transport; empty: none
   std::filesystem::path step_log;      // of a node in a process of its own; empty: none
+  std::string watch;                   // address and port of the live page; empty: none
   bool resume = false;
   bool quiet = false;
 

@@ -3,6 +3,8 @@
 #include <cifar10/training.hpp>
 #include <gossamer/node/checkpoint.hpp>
 #include <gossamer/observe/digest.hpp>
+#include <gossamer/observe/watch.hpp>
+#include <gossamer/transport/tcp/host_port.hpp>
 #include <shared/process_group.hpp>
 #include <shared/run_folder.hpp>
 
@@ -10,6 +12,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <iomanip>
 #include <iostream>
 #include <limits>
@@ -33,6 +36,32 @@ std::filesystem::path folder_of(const Options& options) {
   const auto folder = options.out.empty() ? examples::folder_named_by_time() : options.out;
   return options.is_process() ? folder / ("node-" + std::to_string(options.process.number))
                               : folder;
+}
+
+/// The live page; null if none is wanted.
+std::shared_ptr<gossamer::observe::Callback> make_watch(const Options& options) {
+  if (options.watch.empty()) return nullptr;
+  auto place = gossamer::transport::HostPort::parse(options.watch);
+  if (options.is_process() && place.port > 0) {  // those of one machine each have their own
+    const std::uint32_t port = place.port + options.process.number;
+    if (port > 65'535) {
+      throw gossamer::ConfigError("--watch: there is no port " + std::to_string(port) +
+                                  " for node " + std::to_string(options.process.number));
+    }
+    place.port = static_cast<std::uint16_t>(port);
+  }
+  gossamer::observe::WatchState::About about;
+  const auto described = options.description();
+  for (const auto& [name, value] : described.items()) {
+    about.emplace_back(name, value.is_string() ? value.get<std::string>() : value.dump());
+  }
+  const char* token = std::getenv("GOSSAMER_WATCH_TOKEN");
+  auto watch = std::make_shared<gossamer::observe::Watch>(gossamer::observe::WatchOptions()
+                                                              .listen(place.text())
+                                                              .token(token != nullptr ? token : "")
+                                                              .about(std::move(about)));
+  std::cout << "live page: " << watch->url() << std::endl;
+  return watch;
 }
 
 /// What the progress line goes towards.
@@ -78,6 +107,7 @@ Training::Training(const Options& options, const Dataset& dataset)
       trace_(options.trace.empty()
                  ? nullptr
                  : std::make_shared<gossamer::observe::SimulatedTrace>(options.trace)),
+      watch_(make_watch(options)),
       group_(
           make_group(options_, told(), dataset.train, [this] { return signals_.received() != 0; })),
       mean_(make_network(options)),
@@ -94,6 +124,7 @@ gossamer::NodeOptions Training::told() const {
   node.callback(recorder_);
   if (!options_.quiet) node.callback(progress_);
   if (trace_) node.callback(trace_);
+  if (watch_) node.callback(watch_);
   return node;
 }
 

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: MIT
+/// What a live page shows of a group: gathered from callbacks, told as JSON.
+#pragma once
+
+#include <gossamer/observe/callback.hpp>
+#include <gossamer/observe/connections.hpp>
+#include <gossamer/observe/curve.hpp>
+#include <gossamer/observe/group_state.hpp>
+#include <gossamer/observe/json_text.hpp>
+#include <gossamer/version.hpp>
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace gossamer::observe {
+
+/// Keeps of a group what a viewer wants to see: its nodes and what each does, whom messages went
+/// to, curves, and what has happened to nodes. Of peers in other processes it knows what they let
+/// this one know, and how long it has not changed.
+///
+/// Memory   bounded: the last messages and events, a curve's points (`Curve`), a line per node.
+/// Cost     a lock for each step, wait, message and merge; a copy of the group's state every tick.
+/// Threads  any may ask; a lock is held while the state is copied, not while it is written down.
+class WatchState : public Callback {
+ public:
+  static constexpr std::size_t most_messages = 1024;
+  static constexpr std::size_t most_events = 200;
+  static constexpr std::size_t most_curves = 24;
+
+  using About = std::vector<std::pair<std::string, std::string>>;
+  /// `about`: the rule and its options, and whatever else a viewer wants to know of the run.
+  explicit WatchState(About about = {}) : about_(std::move(about)) {}
+
+  void on_start(Time now, PeerId node, std::uint64_t incarnation, double weight) override {
+    const std::lock_guard lock(mutex_);
+    if (incarnation > 1) {
+      happened(now, node, "returned");
+    } else if (weight == 0) {
+      happened(now, node, "joined");
+    } else {
+      standing_[node] = "started";  // all of them do: no event
+    }
+    enter(now, node, Doing::rest);
+  }
+  void on_end(Time now, PeerId node, End how) override {
+    const std::lock_guard lock(mutex_);
+    const char* what = how == End::crashed ? "crashed" : "failed";
+    happened(now, node, how == End::left ? "left" : what);
+    enter(now, node, Doing::gone);
+  }
+  void on_leaving(Time now, PeerId node) override {
+    const std::lock_guard lock(mutex_);
+    happened(now, node, "leaving");
+  }
+  void on_peer_joined(Time now, PeerId, PeerId peer) override {
+    const std::lock_guard lock(mutex_);
+    const auto known = standing_.find(peer);
+    if (known == standing_.end()) return happened(now, peer, "joined");
+    const std::string& last = known->second;
+    if (last == "suspected" || last == "lost" || last == "left") happened(now, peer, "returned");
+  }
+  void on_peer_left(Time now, PeerId, const transport::PeerLeft& gone) override {
+    const std::lock_guard lock(mutex_);
+    const auto known = standing_.find(gone.peer);
+    const bool is_over =
+        known != standing_.end() &&
+        (known->second == "crashed" || known->second == "failed" || known->second == "lost");
+    if (is_over) return;
+    const char* otherwise = gone.reason == transport::Reason::left ? "left" : "finished";
+    happened(now, gone.peer, gone.reason == transport::Reason::lost ? "suspected" : otherwise);
+  }
+
+  void on_step(Time now, PeerId node) override { locked_enter(now, node, Doing::compute); }
+  void on_step_end(Time now, PeerId node, const Counters&) override {
+    locked_enter(now, node, Doing::exchange);
+  }
+  void on_wait(Time now, PeerId node, Wait) override { locked_enter(now, node, Doing::wait); }
+  void on_rest(Time now, PeerId node) override { locked_enter(now, node, Doing::rest); }
+  void on_send(Time, const transport::Message& message) override {
+    const std::lock_guard lock(mutex_);
+    messages_.push_back({message.from, message.to, message.bytes()});
+    if (messages_.size() > most_messages) messages_.pop_front();
+  }
+
+  void on_run_begin(Time now, const GroupState& state) override { keep(now, state, true); }
+  void on_tick(Time now, const GroupState& state) override { keep(now, state, true); }
+  void on_run_end(Time now, const GroupState& state) override { keep(now, state, false); }
+  void on_evaluation(Time now, const Evaluation& found, const GroupState& state) override {
+    keep(now, state, is_running());
+    const std::lock_guard lock(mutex_);
+    for (const auto& [name, value] : found) {
+      if (curves_.size() >= most_curves && !curves_.contains(name)) continue;
+      const double number = std::visit([](auto one) { return static_cast<double>(one); }, value);
+      Curve& curve = curves_[name];
+      if (curve.wants()) curve.add(state.elapsed.count(), number);
+    }
+  }
+
+  /// All of it, as an object on one line. Times are seconds, those of events from the first that
+  /// was told; `age`: since a peer's numbers have
+  /// changed, or since this process was told of its own nodes.
+  [[nodiscard]] std::string json() const {
+    const Snapshot seen = snapshot();
+    JsonText json;
+    json.open('{').member("version", GOSSAMER_VERSION).key("about").open('[');
+    for (const auto& [name, value] : about_) {
+      json.open('[').value(name).value(value).close(']');
+    }
+    json.close(']').member("running", seen.running);
+    if (seen.state) {
+      const GroupState& group = *seen.state;
+      json.member("elapsed", group.elapsed.count()).member("wall", group.wall.count());
+      json.member("virtual", group.is_virtual).member("age", seconds(Clock::now() - seen.told));
+      json.key("totals").open('{');
+      add_counters(json, group.totals);
+      json.close('}').key("nodes").open('[');
+      add_nodes(json, seen);
+      json.close(']');
+    }
+    add_messages(json, seen);
+    add_curves_and_events(json, seen);
+    return json.close('}').take();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  enum class Doing : std::size_t { compute, exchange, wait, rest, gone };
+  static constexpr std::array<const char*, 5> words{"compute", "exchange", "wait", "rest", "gone"};
+
+  /// What a node that lives here does, since when, and for how long it has done each.
+  struct Lane {
+    Doing doing = Doing::rest;
+    Time since{0};
+    std::array<Time, words.size()> spent{};
+  };
+  struct Sent {
+    PeerId from;
+    PeerId to;
+    std::size_t bytes;
+  };
+  struct Happening {
+    double seconds;
+    PeerId node;
+    std::string what;
+  };
+  /// When a peer's numbers changed last.
+  struct Seen {
+    std::uint64_t steps = 0;
+    std::uint64_t messages = 0;
+    Clock::time_point when;
+  };
+  struct Snapshot {
+    std::shared_ptr<const GroupState> state;
+    Clock::time_point told;
+    Time now{0};
+    bool running = false;
+    std::unordered_map<PeerId, Lane> lanes;
+    std::map<PeerId, Seen> peers;
+    std::deque<Sent> messages;
+    std::map<std::string, Curve> curves;
+    std::deque<Happening> events;
+    std::map<PeerId, std::string> standing;
+  };
+
+  static double seconds(std::chrono::nanoseconds time) {
+    return static_cast<double>(time.count()) / 1e9;
+  }
+
+  // Under the lock.
+
+  void enter(Time now, PeerId node, Doing doing) {
+    if (!begin_) begin_ = now;
+    Lane& lane = lanes_.try_emplace(node, Lane{Doing::rest, now, {}}).first->second;
+    if (now > lane.since) lane.spent[static_cast<std::size_t>(lane.doing)] += now - lane.since;
+    lane.doing = doing;
+    lane.since = now;
+  }
+  /// All nodes of a process tell of the same thing: it is kept once.
+  void happened(Time now, PeerId node, const char* what) {
+    std::string& standing = standing_[node];
+    if (standing == what) return;
+    standing = what;
+    if (!begin_) begin_ = now;
+    events_.push_back({seconds(now - *begin_), node, what});
+    if (events_.size() > most_events) events_.pop_front();
+  }
+  void look_at(Time now, const transport::PeerView& peer) {
+    Seen& seen = peers_[peer.peer];
+    const std::uint64_t messages = peer.status.messages_sent + peer.status.messages_merged;
+    if (seen.when == Clock::time_point() || seen.steps != peer.status.steps ||
+        seen.messages != messages) {
+      seen = {peer.status.steps, messages, Clock::now()};
+    }
+    const std::string state = state_of(peer);
+    if (state == "lost") happened(now, peer.peer, "lost");
+  }
+
+  void locked_enter(Time now, PeerId node, Doing doing) {
+    const std::lock_guard lock(mutex_);
+    enter(now, node, doing);
+  }
+  [[nodiscard]] bool is_running() const {
+    const std::lock_guard lock(mutex_);
+    return running_;
+  }
+
+  void keep(Time now, const GroupState& state, bool running) {
+    auto copy = std::make_shared<const GroupState>(state);
+    const std::lock_guard lock(mutex_);
+    state_.swap(copy);
+    told_ = Clock::now();
+    now_ = now;
+    running_ = running;
+    if (state.connections) {
+      for (const auto& peer : state.connections->peers) look_at(now, peer);
+    }
+    const Counters& all = state.totals;
+    if (all.steps <= loss_from_.steps) return;
+    Curve& loss = curves_["train_loss"];
+    if (!loss.wants()) return;
+    loss.add(state.elapsed.count(), (all.loss_sum - loss_from_.loss_sum) /
+                                        static_cast<double>(all.steps - loss_from_.steps));
+    loss_from_ = all;
+  }
+
+  [[nodiscard]] Snapshot snapshot() const {
+    const std::lock_guard lock(mutex_);
+    return {state_, told_, now_, running_, lanes_, peers_, messages_, curves_, events_, standing_};
+  }
+
+  // As JSON.
+
+  static void add_counters(JsonText& json, const Counters& counters) {
+    json.member("steps", counters.steps).member("samples", counters.samples);
+    json.member("weight", counters.weight).member("loss_sum", counters.loss_sum);
+    json.member("sent", counters.messages_sent).member("merged", counters.messages_merged);
+    json.member("returned", counters.messages_returned).member("bytes", counters.bytes_sent);
+    json.member("merge_age", counters.mean_age());
+  }
+
+  static void add_nodes(JsonText& json, const Snapshot& seen) {
+    for (const GroupState::Node& node : seen.state->nodes) {
+      json.open('{').member("id", node.id).member("here", true);
+      const auto lane = seen.lanes.find(node.id);
+      if (lane != seen.lanes.end()) add_lane(json, lane->second, seen.now);
+      add_counters(json, node.counters);
+      json.close('}');
+    }
+    if (seen.state->connections) {
+      for (const auto& peer : seen.state->connections->peers) add_peer(json, peer, seen);
+    }
+    if (seen.state->connections) return;
+    for (const auto& [id, lane] : seen.lanes) {  // those that are no more
+      if (lane.doing != Doing::gone) continue;
+      const auto standing = seen.standing.find(id);
+      const std::string state = standing != seen.standing.end() ? standing->second : "gone";
+      json.open('{').member("id", id).member("here", true).member("state", state).close('}');
+    }
+  }
+  static void add_lane(JsonText& json, const Lane& lane, Time now) {
+    json.member("state", words[static_cast<std::size_t>(lane.doing)]).key("spent").open('[');
+    for (std::size_t i = 0; i < 4; ++i) {
+      Time spent = lane.spent[i];
+      if (i == static_cast<std::size_t>(lane.doing) && now > lane.since) spent += now - lane.since;
+      json.value(seconds(spent));
+    }
+    json.close(']');
+  }
+  static void add_peer(JsonText& json, const transport::PeerView& peer, const Snapshot& seen) {
+    json.open('{').member("id", peer.peer).member("here", false);
+    std::string state = state_of(peer);
+    const auto standing = seen.standing.find(peer.peer);
+    if (standing != seen.standing.end() && peer.presence == transport::wire::Presence::live) {
+      if (standing->second == "suspected") state = "suspected";
+      if (standing->second == "finished") state = "finished";
+    }
+    json.member("state", state).member("address", peer.address);
+    const auto when = seen.peers.find(peer.peer);
+    if (when != seen.peers.end()) json.member("age", seconds(Clock::now() - when->second.when));
+    json.member("round_trip", seconds(peer.round_trip));
+    json.member("to_it", peer.traffic.bytes_sent).member("from_it", peer.traffic.bytes_received);
+    add_counters(json, peer.status);
+    json.close('}');
+  }
+
+  /// The last messages, added up by sender and receiver: [from, to, messages, bytes].
+  static void add_messages(JsonText& json, const Snapshot& seen) {
+    std::map<std::pair<PeerId, PeerId>, std::pair<std::uint64_t, std::uint64_t>> edges;
+    for (const Sent& sent : seen.messages) {
+      auto& [count, bytes] = edges[{sent.from, sent.to}];
+      ++count;
+      bytes += sent.bytes;
+    }
+    json.key("edges").open('[');
+    for (const auto& [ends, sum] : edges) {
+      json.open('[').value(ends.first).value(ends.second);
+      json.value(sum.first).value(sum.second).close(']');
+    }
+    json.close(']');
+  }
+
+  static void add_curves_and_events(JsonText& json, const Snapshot& seen) {
+    json.key("curves").open('{');
+    for (const auto& [name, curve] : seen.curves) {
+      json.key(name).open('[');
+      for (const auto& point : curve.points()) {
+        json.open('[').value(point.time).value(point.value).close(']');
+      }
+      json.close(']');
+    }
+    json.close('}').key("events").open('[');
+    for (const Happening& one : seen.events) {
+      json.open('[').value(one.seconds).value(one.node).value(one.what).close(']');
+    }
+    json.close(']');
+  }
+
+  const About about_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const GroupState> state_;
+  Clock::time_point told_;
+  Time now_{0};
+  std::optional<Time> begin_;  // the first that was told
+  bool running_ = false;
+  Counters loss_from_;  // where the last point of the loss ends
+  std::unordered_map<PeerId, Lane> lanes_;
+  std::map<PeerId, Seen> peers_;
+  std::deque<Sent> messages_;
+  std::map<std::string, Curve> curves_;
+  std::deque<Happening> events_;
+  std::map<PeerId, std::string> standing_;  // the last that happened to each
+};
+
+}  // namespace gossamer::observe
