@@ -36,14 +36,18 @@ struct TcpConnection {
     wakeup.expires_at(asio::steady_timer::time_point::max());
   }
 
-  /// Bytes in the kernel's hands: that have come and were not read, that the peer does not have.
+  /// Bytes in the kernel's hands: that have come and were not read, that the peer does not have;
+  /// and how many of all that were written the peer does have.
   struct Queues {
     std::size_t in = 0;
     std::size_t out = 0;
+    std::int64_t taken = 0;
   };
   [[nodiscard]] Queues look_at_queues() {
     std::error_code gone;
-    return {stream.socket().available(gone), unsent_bytes(stream.socket())};
+    const std::size_t out = unsent_bytes(stream.socket());
+    return {stream.socket().available(gone), out,
+            static_cast<std::int64_t>(stream.written()) - static_cast<std::int64_t>(out)};
   }
 
   LineId id;

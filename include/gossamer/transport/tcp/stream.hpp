@@ -106,7 +106,11 @@ class Stream {
   auto async_write(const ConstBuffers& buffers, Token&& token) {
     return asio::async_initiate<Token, void(std::error_code, std::size_t)>(
         [this](auto handler, const ConstBuffers& from) {
-          constexpr stream_operations::Whole until;
+          const auto until = [this, before = written_](const std::error_code& error,
+                                                       std::size_t done) {
+            written_ = before + done;
+            return stream_operations::Whole()(error, done);
+          };
           if (session_) return asio::async_write(secured_, from, until, std::move(handler));
           asio::async_write(socket_, from, until, std::move(handler));
         },
@@ -138,6 +142,9 @@ class Stream {
     std::error_code ignored;
     socket_.close(ignored);
   }
+
+  /// Bytes of buffers that the system has taken, also within a write that is outstanding.
+  [[nodiscard]] std::uint64_t written() const noexcept { return written_; }
 
   /// Whether its bytes are protected by TLS, or will be after the handshake.
   [[nodiscard]] bool is_secured() const noexcept { return context_ != nullptr; }
@@ -212,7 +219,8 @@ class Stream {
   Socket socket_;
   Secured secured_{this};
   stream_operations::Watermark watermark_;
-  std::size_t to_come_ = 0;  // bytes that the read needs at least
+  std::size_t to_come_ = 0;    // bytes that the read needs at least
+  std::uint64_t written_ = 0;  // bytes of buffers
   std::shared_ptr<const TlsContext> context_;
   std::unique_ptr<TlsSession> session_;
   std::string peer_;

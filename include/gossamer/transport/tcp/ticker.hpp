@@ -45,7 +45,7 @@ class TcpTicker {
     for (const auto& [id, c] : s_.connections) {
       const auto queues = c->look_at_queues();
       if (queues.in > c->queues.in) member.heard(id, s_.monitor.now());
-      if (queues.out < c->queues.out) {
+      if (queues.taken > c->queues.taken) {  // while a queue is filled up again, too
         c->wrote = s_.monitor.now();
         if (c->queues.out > more_than_pings) s_.monitor.move();
       }
