@@ -112,8 +112,8 @@ TEST_CASE("Modules on threads of their own train at once, the first as if it wer
   constexpr std::uint64_t steps = 600;
   std::vector<std::unique_ptr<Block>> blocks;
   for (std::uint64_t place = 0; place < 3; ++place) blocks.push_back(make_block(place));
-  ActivationBuffer one(capacity);
-  ActivationBuffer two(capacity);
+  ActivationBuffer one(capacity, /*max_reuse=*/3);  // so what is left at the end is used
+  ActivationBuffer two(capacity, /*max_reuse=*/3);
   std::thread first([&] { train(*blocks[0], reader(steps), &one, steps); });
   std::thread second([&] {
     train(
