@@ -138,14 +138,14 @@ class A2Cid2 : public Rule {
 
   void on_messages(RuleContext& context, std::span<const Message> messages) override {
     for (const Message& message : messages) {
-      const bool is_usable = momentum_.start(context) && message.payload;
+      const bool has_model = momentum_.start(context);
       if (message.kind == ElasticExchange::request) {
-        if (is_usable && is_free_for(context, message.from)) {
+        if (has_model && message.payload && is_free_for(context, message.from)) {
           answer(context, message);
         } else {
           exchange_.refuse(context, message);
         }
-      } else if (message.kind == ElasticExchange::answer && is_usable) {
+      } else if (message.kind == ElasticExchange::answer && message.payload && momentum_.exists()) {
         flow(context);
         exchange_.on_reply(context, message);
         momentum_.add(context, *message.payload, -strength(message));

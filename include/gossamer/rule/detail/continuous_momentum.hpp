@@ -26,6 +26,8 @@ class ContinuousMomentum {
     if (!vector_.exists()) reset(context);
     return true;
   }
+  /// Also of a node that goes, and has no weight any more.
+  [[nodiscard]] bool exists() const { return vector_.exists(); }
   void reset(RuleContext& context) {
     vector_.get(context).copy_from(context.model().flat());
     last_step_ = context.step();
