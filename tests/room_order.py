@@ -28,7 +28,7 @@ ROOMS = [
     ["node"],
     ["launch"],
     ["simulation"],
-    ["observe", "optim"],
+    ["observe", "optim", "pipeline"],
     ["distributed", "gossamer"],
 ]
 RANK = {name: rank for rank, names in enumerate(ROOMS) for name in names}

@@ -126,7 +126,7 @@ void add_gossip(CLI::App& app, Options& o) {
       within(1, 4096), false);
   add("--alpha", o.alpha,
       "Strength of a pull of elastic_gossip (default: 0.5), easgd (0.9 / workers), "
-      "leader_sgd (0.1)",
+      "leader_sgd (0.1), gasloc (0.5)",
       within(0, 1), false);
   add("--drop", o.drop,
       "Probability that a worker of easgd or dynamic_easgd fails to "

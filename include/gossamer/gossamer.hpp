@@ -19,18 +19,22 @@
 #include <gossamer/model/snapshot.hpp>
 
 // rule/: how two models meet
+#include <gossamer/rule/a2cid2.hpp>
 #include <gossamer/rule/ad_psgd.hpp>
+#include <gossamer/rule/async_diloco.hpp>
 #include <gossamer/rule/d_psgd.hpp>
 #include <gossamer/rule/downpour.hpp>
 #include <gossamer/rule/dynamic_weighting.hpp>
 #include <gossamer/rule/easgd.hpp>
 #include <gossamer/rule/elastic_gossip.hpp>
+#include <gossamer/rule/gasloc.hpp>
 #include <gossamer/rule/gosgd.hpp>
 #include <gossamer/rule/gosgd_pull.hpp>
 #include <gossamer/rule/gossip_pga.hpp>
 #include <gossamer/rule/gossiping_sgd.hpp>
 #include <gossamer/rule/leader_sgd.hpp>
 #include <gossamer/rule/ledger_gossip.hpp>
+#include <gossamer/rule/noloco.hpp>
 #include <gossamer/rule/none.hpp>
 #include <gossamer/rule/persyn.hpp>
 #include <gossamer/rule/post_local.hpp>

@@ -38,6 +38,11 @@ TEST_CASE("What all nodes must set alike is in a rule's agreement, and nothing e
        false},
       {"ledger_gossip", O().codec("sign"), O().codec("int8"), false},
       {"ledger_gossip", O().graph("ring"), O().graph("hypercube"), false},
+      {"a2cid2", O().graph("two_way_ring"), O().graph("hypercube"), false},
+      {"noloco", O().period(4), O().period(5), true},
+      {"gasloc", O().period(4), O().period(5), true},
+      {"gasloc", O().alpha(0.2), O().alpha(0.3), false},
+      {"async_diloco", O().period(4), O().period(5), true},
       {"easgd", O().period(4), O().period(5), true},
       {"easgd_sync", O().period(4), O().period(5), false},
       {"easgd", O().alpha(0.1), O().alpha(0.2), false}};

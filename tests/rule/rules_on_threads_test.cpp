@@ -3,10 +3,13 @@
 /// node.
 #include <gossamer/error.hpp>
 #include <gossamer/node/thread_group.hpp>
+#include <gossamer/rule/a2cid2.hpp>
 #include <gossamer/rule/ad_psgd.hpp>
 #include <gossamer/rule/d_psgd.hpp>
+#include <gossamer/rule/gasloc.hpp>
 #include <gossamer/rule/gossip_pga.hpp>
 #include <gossamer/rule/gossiping_sgd.hpp>
+#include <gossamer/rule/noloco.hpp>
 #include <gossamer/rule/none.hpp>
 #include <gossamer/rule/post_local.hpp>
 #include <gossamer/rule/push_sum.hpp>
@@ -39,6 +42,10 @@ std::vector<AnyRule> rules() {
           rule::DPsgd(),
           rule::DPsgd(topology::Complete(), rule::Mixing::after_gradient),
           rule::AdPsgd(),
+          rule::A2Cid2(),
+          rule::A2Cid2().clock(rule::A2Cid2::Clock::time),
+          rule::NoLoCo(rule::NoLoCoOptions().tau(3)),
+          rule::GasLoc(rule::GasLocOptions().tau(2).peers(2).gamma(0.3)),
           rule::GossipingPull(0.5),
           rule::GossipingPush(0.5),
           rule::SlowMo(rule::None(), 3),

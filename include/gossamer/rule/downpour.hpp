@@ -3,7 +3,7 @@
 #pragma once
 
 #include <gossamer/error.hpp>
-#include <gossamer/model/pull.hpp>
+#include <gossamer/model/vectors.hpp>
 #include <gossamer/rule/batch_norm_buffers.hpp>
 #include <gossamer/rule/one_request.hpp>
 #include <gossamer/rule/parameter_server.hpp>
@@ -57,7 +57,7 @@ class Downpour : public Rule {
     if (ParameterServer::is(context)) return false;
     if (request_.open()) return false;
     if (context.peers().empty()) return true;
-    const bool due = once_(context) && context.step() % tau_ == 0;
+    const bool due = once_(context) && is_due(context);
     if (fetched_ && !due) return true;
     push(context);
     return false;
@@ -98,6 +98,14 @@ class Downpour : public Rule {
     centre_.checkpoint(archive);
   }
 
+ protected:
+  /// Whether a worker sends before the step that comes; asked once per step.
+  virtual bool is_due(RuleContext& context) { return context.step() % tau_ == 0; }
+  /// At the centre: what a worker's steps do to its x.
+  virtual void add_steps(RuleContext& context, const model::Flat& d) {
+    model::add(context.model().flat(), d);
+  }
+
  private:
   enum Kind : std::uint32_t { variable = 1, steps = 2, handover = 3 };
 
@@ -125,12 +133,12 @@ class Downpour : public Rule {
     context.send(std::move(answer));
   }
 
-  static void take_in(RuleContext& context, const model::Flat& d) {
+  void take_in(RuleContext& context, const model::Flat& d) {
     const double part = 1 / static_cast<double>(ParameterServer::workers(context));
     const auto nearer = [&](const model::Slot& slot) {
       return slot.view(context.model().flat()).lerp(slot.view(d), part);
     };
-    with_statistics(context, nearer, [&] { model::add(context.model().flat(), d); });
+    with_statistics(context, nearer, [&] { add_steps(context, d); });
     context.model().on_merged();
   }
 

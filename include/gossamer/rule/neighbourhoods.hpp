@@ -58,6 +58,8 @@ class Neighbourhoods {
     return known->second;
   }
 
+  [[nodiscard]] const topology::Graph& graph() const noexcept { return *graph_; }
+
   /// The same text for graphs whose edges among `looked_at` places are the same, in each of the
   /// first turns.
   [[nodiscard]] std::string agreement() const {

@@ -4,18 +4,22 @@
 
 #include <gossamer/codec/registry.hpp>
 #include <gossamer/error.hpp>
+#include <gossamer/rule/a2cid2.hpp>
 #include <gossamer/rule/ad_psgd.hpp>
+#include <gossamer/rule/async_diloco.hpp>
 #include <gossamer/rule/d_psgd.hpp>
 #include <gossamer/rule/downpour.hpp>
 #include <gossamer/rule/dynamic_weighting.hpp>
 #include <gossamer/rule/easgd.hpp>
 #include <gossamer/rule/elastic_gossip.hpp>
+#include <gossamer/rule/gasloc.hpp>
 #include <gossamer/rule/gosgd.hpp>
 #include <gossamer/rule/gosgd_pull.hpp>
 #include <gossamer/rule/gossip_pga.hpp>
 #include <gossamer/rule/gossiping_sgd.hpp>
 #include <gossamer/rule/leader_sgd.hpp>
 #include <gossamer/rule/ledger_gossip.hpp>
+#include <gossamer/rule/noloco.hpp>
 #include <gossamer/rule/none.hpp>
 #include <gossamer/rule/persyn.hpp>
 #include <gossamer/rule/post_local.hpp>
@@ -145,6 +149,16 @@ inline constexpr Entry rules[] = {
      .needs = "nothing",
      .make = [](const RegistryOptions& o) -> AnyRule { return AdPsgd(o.when(), o.whom()); },
      .by_choice = true},
+    {.name = "a2cid2",
+     .paper = "arXiv:2306.08289",
+     .conserves = "sum of x and its momentum copy",
+     .needs = "nothing; one more vector",
+     .make = [](const RegistryOptions& o) -> AnyRule {
+       return A2Cid2(o.when(), o.two_way_graph("a2cid2"));
+     },
+     .by_schedule = true,
+     .by_graph = true,
+     .needs_two_way_graph = true},
     {.name = "gossiping_pull",
      .paper = "arXiv:1611.04581",
      .conserves = "nothing",
@@ -228,6 +242,31 @@ inline constexpr Entry rules[] = {
      .make = [](const RegistryOptions& o) -> AnyRule { return Downpour(o.steps_between()); },
      .by_period = true,
      .needs_centre = true},
+    {.name = "async_diloco",
+     .paper = "arXiv:2401.09135",
+     .conserves = "nothing",
+     .needs = "a centre; workers wait for it",
+     .make = [](const RegistryOptions& o) -> AnyRule {
+       return AsyncDiloco(AsyncDilocoOptions().tau(o.steps_between()));
+     },
+     .by_period = true,
+     .needs_centre = true},
+    {.name = "noloco",
+     .paper = "arXiv:2506.10911",
+     .conserves = "nothing; its pulls the sum of slow x",
+     .needs = "nothing; two more vectors",
+     .make = [](const RegistryOptions& o) -> AnyRule {
+       return NoLoCo(NoLoCoOptions().tau(o.steps_between()).seed(o.seed()));
+     },
+     .by_period = true},
+    {.name = "gasloc",
+     .paper = "arXiv:2606.11081, from a sheet of its equations",
+     .conserves = "sum of x",
+     .needs = "nothing; two more vectors",
+     .make = [](const RegistryOptions& o) -> AnyRule {
+       return GasLoc(GasLocOptions().tau(o.steps_between()).alpha(o.alpha()).seed(o.seed()));
+     },
+     .by_period = true},
     {.name = "leader_sgd",
      .paper = "arXiv:1905.10395",
      .conserves = "nothing",

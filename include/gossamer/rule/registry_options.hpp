@@ -33,11 +33,12 @@ struct RegistryOptions {
   TORCH_ARG(std::string, graph) = "";
   /// How many nodes a graph is looked at with, to see whether a rule can use it; 0: not known.
   TORCH_ARG(std::uint32_t, nodes) = 0;
-  /// Of random graphs and permutations, the same on all nodes.
+  /// Of random graphs, permutations and matchings, the same on all nodes.
   TORCH_ARG(std::uint64_t, seed) = 0;
   /// Chunks in which `sync` and `persyn` average, each on a node of its own: see `AllReduce`.
   TORCH_ARG(std::uint32_t, chunks) = 1;
-  /// Strength of a pull of `elastic_gossip`, `easgd` and `leader_sgd`; 0: the rule's own.
+  /// Strength of a pull of `elastic_gossip`, `easgd`, `gasloc` and `leader_sgd`; 0: the rule's
+  /// own.
   TORCH_ARG(double, alpha) = 0;
   /// See `EasgdOptions`.
   TORCH_ARG(double, drop) = 0;
