@@ -152,7 +152,10 @@ void add_gossip(CLI::App& app, Options& o) {
   add.flag("--keep-momentum", o.keep_momentum,
            "Keep the nodes' own momentum when slowmo averages, instead of resetting it");
   add("--codec", o.codec,
-      "How ledger_gossip writes differences: sign, two_bits, int8, top_k:0.01 ...");
+      "Messages in few bits, of rules that can: sign, two_bits, int4, int8, top_k:0.01 ... "
+      "(default: "
+      "sign for ledger_gossip and choco_sgd, whole vectors for others)",
+      {}, false);
   add("--sync-steps", o.sync_steps, "Steps of post_local before nodes go local", within(0, 1e12));
   add("--buffers", o.buffers, "BatchNorm statistics when models meet",
       one_of({"average", "local", "reset"}));
@@ -333,6 +336,7 @@ nlohmann::ordered_json Options::description() const {
   if (channels_last) text["channels_last"] = true;
   if (optimizer != "sgd") text["optimizer"] = optimizer;
   if (alpha > 0) text["alpha"] = alpha;
+  if (!codec.empty()) text["codec"] = codec;
   if (drop > 0) text["drop"] = drop;
   if (overlap > 0) text["overlap"] = overlap;
   if (gossamer::rule::entry_of(in_library(rule)).by_period) {

@@ -55,7 +55,7 @@ struct Options {
   std::string graph;            // of rules that go by rounds; empty: the rule's own
   std::uint32_t peers = 1;      // of the exponential graph
   std::uint64_t staleness = 1;  // of osgp
-  std::string codec = "sign";   // of ledger_gossip
+  std::string codec;            // empty: the rule's own
   std::string base = "none";    // of slowmo
   double slow_rate = 1;         // of slowmo
   double beta = 0.5;            // of slowmo

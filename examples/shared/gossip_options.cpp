@@ -14,7 +14,7 @@ namespace examples {
 
 gossamer::rule::AnyRule GossipOptions::make_rule() const {
   return gossamer::rule::from_name(
-      rule, gossamer::rule::RegistryOptions().probability(probability).seed(seed));
+      rule, gossamer::rule::RegistryOptions().probability(probability).codec(codec).seed(seed));
 }
 
 gossamer::SimulatedGroupOptions GossipOptions::simulation() const {
@@ -26,6 +26,7 @@ nlohmann::ordered_json GossipOptions::description() const {
   nlohmann::ordered_json text = {{"rule", rule},     {"transport", transport},
                                  {"nodes", nodes},   {"probability", probability},
                                  {"shares", shares}, {"seed", seed}};
+  if (!codec.empty()) text["codec"] = codec;
   if (!cluster.empty()) {
     std::ifstream in(cluster, std::ios::binary);
     text["cluster"] = std::string(std::istreambuf_iterator<char>(in), {});
@@ -52,6 +53,7 @@ void GossipOptions::add_to(CLI::App& app, const std::vector<std::string>& rules)
   add("--rule", rule, "How nodes meet", one_of(rules));
   add("--probability", probability, "Probability of an exchange after a step (p)",
       positive() & within(0, 1));
+  add("--codec", codec, "Messages in few bits, of rules that can: sign, int4, int8 ...", {}, false);
   add("--out", out, "Run folder (default: runs/ and the time)", {}, false);
   add.flag("--quiet", quiet, "No progress, only the table at the end");
 }
@@ -68,11 +70,12 @@ std::optional<int> parse(CLI::App& app, GossipOptions& options, int argc, char**
   } catch (const CLI::ParseError& error) {
     return refuse(error.what());
   }
-  if (options.cluster.empty()) return std::nullopt;
-  if (options.transport != "simulated") {
+  if (!options.cluster.empty() && options.transport != "simulated") {
     return refuse("--cluster: needs --transport simulated, got --transport " + options.transport);
   }
   try {
+    (void)options.make_rule();
+    if (options.cluster.empty()) return std::nullopt;
     options.nodes = options.simulation().world().nodes();
   } catch (const gossamer::ConfigError& error) {
     return refuse(error.what());

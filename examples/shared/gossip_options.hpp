@@ -26,6 +26,7 @@ struct GossipOptions {
   std::filesystem::path cluster;  ///< of the simulated transport; empty: equal nodes
   std::string rule = "gosgd";
   double probability = 1;
+  std::string codec;          ///< empty: the rule's own
   std::filesystem::path out;  ///< empty: runs/TIME
   bool quiet = false;
 

@@ -60,7 +60,7 @@ TEST_CASE("Every rule that is known can be named, and trains a group", "[rule][r
     CHECK(has_centre == entry.needs_centre);
     CHECK((group.totals().messages_sent > 0) == (entry.name != "none"));
   }
-  CHECK(gossamer::rule::known().size() == 26);
+  CHECK(gossamer::rule::known().size() == 27);
 }
 
 TEST_CASE("A rule's own name makes it again", "[rule][registry]") {
@@ -102,6 +102,31 @@ TEST_CASE("The table of rules is right about what each of them needs", "[rule][r
     CHECK(made_with(RegistryOptions().graph("moebius")) == !entry.by_graph);
     CHECK(made_with(RegistryOptions().graph("exponential")) == !entry.needs_two_way_graph);
     CHECK(made_with(RegistryOptions().graph("torus")));
+    auto in_code = RegistryOptions().codec("int4");
+    CHECK(made_with(in_code.base("gosgd")) == entry.by_codec);
+    CHECK_FALSE(made_with(RegistryOptions().codec("morse")));
+  }
+}
+
+TEST_CASE("Every rule that takes a codec trains a group in code", "[rule][registry]") {
+  for (const Entry& entry : gossamer::rule::known()) {
+    if (!entry.by_codec) continue;
+    CAPTURE(entry.name);
+    const auto in_code = [&](const char* codec) {
+      auto options = short_periods();
+      return from_name(entry.name, options.base("gosgd").codec(codec));
+    };
+    CHECK_THAT(in_code("int4")->agreement(), tests::contains("codec int4"));
+    CHECK(in_code("int8")->agreement() != in_code("int4")->agreement());
+    gossamer::SimulatedGroup<Halves> group(
+        gossamer::SimulatedGroupOptions(5).node(gossamer::NodeOptions().seed(tests::seed)),
+        in_code("int4"));
+    group.run(gossamer::StopCondition().steps(20));
+    CHECK(group.total_weight() == tests::Approx(1).margin(tests::weight_tolerance));
+    CHECK(group.totals().messages_sent > 0);
+    for (std::size_t i = 1; i < group.size(); ++i) {
+      CHECK(group[i].model().front().max().item<double>() < 1);
+    }
   }
 }
 
@@ -124,6 +149,9 @@ TEST_CASE("A rule that cannot work is refused when it is made", "[rule][registry
         "RegistryOptions: needs a period, or a probability above 0, got 0");
   CHECK(refused("osgp", RegistryOptions().staleness(0)) ==
         "osgp: staleness must be at least 1, got 0");
+  CHECK_THAT(refused("d_psgd", RegistryOptions().codec("sign")),
+             tests::contains("rule d_psgd sends no codes, so it takes no codec, got sign; those "
+                             "that do: persyn, gosgd, push_sum, "));
   CHECK(refused("gosgd", RegistryOptions().probability(2)) ==
         "Bernoulli: probability must lie in [0, 1], got 2");
 }

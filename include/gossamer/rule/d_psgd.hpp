@@ -75,7 +75,7 @@ class DPsgd : public Rule {
     for (const Message& message : messages) {
       if (rounds_.on_message(context, message)) continue;
       rounds_.note(message);
-      if (message.payload) inbox_.push_back(message);
+      if (message.has_content()) inbox_.push_back(message);
     }
     try_mix(context);
   }
@@ -93,6 +93,20 @@ class DPsgd : public Rule {
     archive("last_round", round_);
   }
 
+ protected:
+  // What a rule that mixes something else than models does in another way.
+
+  /// What this node's neighbours mix, in a new round.
+  virtual model::Snapshot own(RuleContext& context) { return context.snapshot(); }
+  /// Puts that into a message to one of them.
+  virtual void write(const model::Snapshot& own, Message& message) { message.payload = own; }
+  /// What a message says, of which there is one by peer and round, in their order.
+  virtual const model::Flat* read(RuleContext& /*context*/, const Message& message) {
+    return message.payload ? &*message.payload : nullptr;
+  }
+  /// By how much of W a round moves x.
+  [[nodiscard]] virtual double step_size() const { return 1; }
+
  private:
   /// A message of parameters has its sender's number of neighbours in its kind.
   static constexpr std::uint32_t first_kind = Rounds::first_free;
@@ -106,10 +120,12 @@ class DPsgd : public Rule {
     }
     round_ = round;
     neighbours_ = near.to;
-    if (!neighbours_.empty()) own_ = context.snapshot();
+    if (!neighbours_.empty()) own_ = own(context);
     const auto kind = first_kind + static_cast<std::uint32_t>(neighbours_.size());
     for (const PeerId peer : neighbours_) {
-      context.send({.to = peer, .kind = kind, .round = round, .payload = own_});
+      Message message{.to = peer, .kind = kind, .round = round, .payload = {}};
+      write(own_, message);
+      context.send(std::move(message));
       rounds_.sent(peer, round);
     }
     rounds_.expect(context, round, neighbours_);
@@ -120,15 +136,18 @@ class DPsgd : public Rule {
   /// numbers.
   void try_mix(RuleContext& context) {
     if (!own_ || !rounds_.all_there(round_)) return;
-    std::sort(inbox_.begin(), inbox_.end(),
-              [](const Message& a, const Message& b) { return a.from < b.from; });
+    std::sort(inbox_.begin(), inbox_.end(), [](const Message& a, const Message& b) {
+      return std::pair(a.round, a.from) < std::pair(b.round, b.from);
+    });
     model::Snapshot difference = context.blank();
     for (const Message& message : inbox_) {
-      if (message.round != round_ || !is_neighbour(message.from)) continue;
-      const std::uint32_t theirs = message.kind - first_kind;
-      const auto most = std::max<std::uint64_t>(theirs, neighbours_.size());
-      model::difference(difference.writable(), *message.payload, *own_);
-      model::add(context.model().flat(), *difference, 1 / (1 + static_cast<double>(most)));
+      if (message.round > round_) break;
+      const model::Flat* const theirs = read(context, message);
+      if (theirs == nullptr || message.round != round_ || !is_neighbour(message.from)) continue;
+      const auto degree = std::max<std::uint64_t>(message.kind - first_kind, neighbours_.size());
+      model::difference(difference.writable(), *theirs, *own_);
+      model::add(context.model().flat(), *difference,
+                 step_size() / (1 + static_cast<double>(degree)));
     }
     std::erase_if(inbox_, [this](const Message& message) { return message.round <= round_; });
     own_ = {};

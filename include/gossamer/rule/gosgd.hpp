@@ -41,7 +41,7 @@ class GoSgd : public Rule {
 
   void after_step(RuleContext& context) override {
     if (!when_(context) || !context.may_send()) return;
-    if (const auto peer = whom_(context)) context.send(split(context, *peer, 0.5));
+    if (const auto peer = whom_(context)) push(context, *peer);
   }
 
   void on_messages(RuleContext& context, std::span<const Message> messages) override {
@@ -51,6 +51,10 @@ class GoSgd : public Rule {
   void on_returned(RuleContext& context, const Message& message) override {
     merge(context, {&message, 1});
   }
+
+ protected:
+  /// A push; `CodedPush` writes it in few bits.
+  virtual void push(RuleContext& context, PeerId to) { context.send(split(context, to, 0.5)); }
 
  private:
   schedule::Any when_;

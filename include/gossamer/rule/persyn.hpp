@@ -2,7 +2,9 @@
 /// PerSyn: all nodes take the mean of their parameters every tau steps.
 #pragma once
 
+#include <gossamer/codec/codec.hpp>
 #include <gossamer/rule/all_reduce.hpp>
+#include <gossamer/rule/detail/coded_average.hpp>
 #include <gossamer/rule/rule.hpp>
 
 #include <c10/util/StringUtil.h>
@@ -10,6 +12,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 
 namespace gossamer::rule {
 
@@ -20,7 +23,7 @@ namespace gossamer::rule {
 /// The mean is taken before the next step, with all messages that belong to it; training stands
 /// still meanwhile. Momentum buffers stay local.
 ///
-/// Invariant  sum of x.
+/// Invariant  sum of x; in code, with what the mean's code has left out, see `CodedAverage`.
 /// Cost       2 (M - 1) vectors per tau steps over the group, through one node or, in `parts`,
 ///            evenly; every node waits for the slowest.
 /// Threads    distinct objects: safe; one object from two threads: unsafe.
@@ -37,13 +40,20 @@ class PerSyn : public Rule {
   /// Into how many pieces the parameters are cut, each reduced by another node; >= 1, on all nodes
   /// the same. 1 is right within one process, the number of nodes on a network: see `AllReduce`.
   PerSyn& chunks(std::uint32_t parts) {
-    average_ = AllReduce(parts, "PerSyn");
+    average_.cut(parts, "PerSyn");
+    return *this;
+  }
+  /// Models and means are sent as codes of differences to the last mean, with error feedback both
+  /// ways; the first one is in full. In one chunk; all nodes need the same.
+  PerSyn& codec(codec::AnyCodec codec) {
+    average_.set_codec(std::move(codec), "PerSyn");
     return *this;
   }
 
   [[nodiscard]] std::string name() const override { return "persyn"; }
   [[nodiscard]] std::string agreement() const override {
-    return c10::str(name(), "(tau ", tau_, ", chunks ", average_.chunks(), ")");
+    return c10::str(name(), "(tau ", tau_, ", chunks ", average_.chunks(), average_.agreement(),
+                    ")");
   }
   [[nodiscard]] bool is_synchronous() const override { return true; }
 
@@ -70,20 +80,24 @@ class PerSyn : public Rule {
     average_.on_peer_left(context, gone);
     take(context);
   }
-  void checkpoint(Archive& archive) override { archive("averaged", averaged_); }
+  void checkpoint(Archive& archive) override {
+    archive("averaged", averaged_);
+    average_.checkpoint(archive);
+  }
 
  private:
   /// Puts the mean in place as soon as it is there.
   void take(RuleContext& context) {
     if (average_.waiting() || average_.round() <= averaged_) return;
     context.model().flat().copy_from(average_.result());
+    average_.end(context);
     context.model().on_merged();
     averaged_ = average_.round();
   }
 
   std::uint64_t tau_;
   std::uint64_t averaged_ = 0;  // the last round whose mean is in place
-  AllReduce average_;
+  detail::CodedAverage average_;
 };
 
 }  // namespace gossamer::rule

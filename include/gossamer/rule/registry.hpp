@@ -7,6 +7,8 @@
 #include <gossamer/rule/a2cid2.hpp>
 #include <gossamer/rule/ad_psgd.hpp>
 #include <gossamer/rule/async_diloco.hpp>
+#include <gossamer/rule/choco_sgd.hpp>
+#include <gossamer/rule/coded_push.hpp>
 #include <gossamer/rule/d_psgd.hpp>
 #include <gossamer/rule/downpour.hpp>
 #include <gossamer/rule/dynamic_weighting.hpp>
@@ -53,6 +55,7 @@ struct Entry {
   bool by_schedule = false;  ///< `schedule` alone
   bool by_period = false;    ///< `period`
   bool by_graph = false;     ///< `graph`
+  bool by_codec = false;     ///< `codec`
 
   // What a program must have for it.
   bool needs_gradient_node = false;  ///< `GradientNode`: it acts between gradient and apply
@@ -61,23 +64,39 @@ struct Entry {
 };
 
 inline AnyRule from_name(std::string_view name, const RegistryOptions& options = {});
+inline const Entry& entry_of(std::string_view name);
 
 namespace detail {
+
+/// With the codec, if one is named.
+template <class Rule>
+AnyRule coded(Rule rule, const RegistryOptions& o) {
+  if (!o.codec().empty()) rule.codec(codec::from_name(o.codec()));
+  return rule;
+}
+template <class Rule>
+AnyRule coded_push(Rule rule, const RegistryOptions& o) {
+  if (o.codec().empty()) return rule;
+  return CodedPush<Rule>(std::move(rule), codec::from_name(o.codec()));
+}
 
 inline EasgdOptions centred(const RegistryOptions& o) {
   return EasgdOptions().tau(o.steps_between()).alpha(o.alpha()).drop(o.drop());
 }
 inline AnyRule ledger_gossip(const RegistryOptions& o) {
   LedgerGossip rule(o.when());
-  rule.codec(codec::from_name(o.codec()));
   if (!o.graph().empty()) rule.graph(o.any_graph(o.graph()));
-  return rule;
+  return coded(std::move(rule), o);
 }
 inline AnyRule slowmo(const RegistryOptions& o) {
   if (o.base().starts_with("slowmo")) {
     throw ConfigError("slowmo: base must be another rule, got " + o.base());
   }
-  return SlowMo(from_name(o.base(), o), o.steps_between(), o.slow_rate(), o.beta());
+  RegistryOptions own = o;
+  const bool codes =
+      !o.codec().empty() && entry_of(o.base().substr(0, o.base().find('('))).by_codec;
+  if (!codes) own.codec("");
+  return coded(SlowMo(from_name(o.base(), own), o.steps_between(), o.slow_rate(), o.beta()), o);
 }
 
 /// In the order in which they are listed. A new rule is one header and an entry here.
@@ -98,15 +117,19 @@ inline constexpr Entry rules[] = {
      .conserves = "sum of x",
      .needs = "waits for all, every tau steps",
      .make = [](const RegistryOptions& o) -> AnyRule {
-       return PerSyn(o.steps_between()).chunks(o.chunks());
+       if (o.codec().empty()) return PerSyn(o.steps_between()).chunks(o.chunks());
+       return detail::coded(PerSyn(o.steps_between()), o);
      },
-     .by_period = true},
+     .by_period = true,
+     .by_codec = true},
     {.name = "gosgd",
      .paper = "arXiv:1804.01852",
      .conserves = "weights, weighted sum of x",
      .needs = "nothing",
-     .make = [](const RegistryOptions& o) -> AnyRule { return GoSgd(o.when(), o.whom()); },
-     .by_choice = true},
+     .make =
+         [](const RegistryOptions& o) { return detail::coded_push(GoSgd(o.when(), o.whom()), o); },
+     .by_choice = true,
+     .by_codec = true},
     {.name = "gosgd_pull",
      .paper = "GoSGD slides 2017 (pull form)",
      .conserves = "weights, weighted sum of x",
@@ -117,8 +140,12 @@ inline constexpr Entry rules[] = {
      .paper = "Kempe et al. 2003; arXiv:1811.10792",
      .conserves = "weights, weighted sum of x",
      .needs = "nothing",
-     .make = [](const RegistryOptions& o) -> AnyRule { return PushSum(o.when(), o.whom()); },
-     .by_choice = true},
+     .make =
+         [](const RegistryOptions& o) {
+           return detail::coded_push(PushSum(o.when(), o.whom()), o);
+         },
+     .by_choice = true,
+     .by_codec = true},
     {.name = "sgp",
      .paper = "arXiv:1811.10792",
      .conserves = "weights, weighted sum of x",
@@ -143,12 +170,24 @@ inline constexpr Entry rules[] = {
      .make = [](const RegistryOptions& o) -> AnyRule { return DPsgd(o.two_way_graph("d_psgd")); },
      .by_graph = true,
      .needs_two_way_graph = true},
+    {.name = "choco_sgd",
+     .paper = "arXiv:1902.00340",
+     .conserves = "sum of x",
+     .needs = "waits for neighbours, every step",
+     .make = [](const RegistryOptions& o) -> AnyRule {
+       return ChocoSgd(codec::from_name(o.codec().empty() ? "sign" : o.codec()),
+                       o.alpha() > 0 ? o.alpha() : 0.4, o.two_way_graph("choco_sgd"));
+     },
+     .by_graph = true,
+     .by_codec = true,
+     .needs_two_way_graph = true},
     {.name = "ad_psgd",
      .paper = "arXiv:1710.06952",
      .conserves = "sum of x",
      .needs = "nothing",
-     .make = [](const RegistryOptions& o) -> AnyRule { return AdPsgd(o.when(), o.whom()); },
-     .by_choice = true},
+     .make = [](const RegistryOptions& o) { return detail::coded(AdPsgd(o.when(), o.whom()), o); },
+     .by_choice = true,
+     .by_codec = true},
     {.name = "a2cid2",
      .paper = "arXiv:2306.08289",
      .conserves = "sum of x and its momentum copy",
@@ -177,13 +216,15 @@ inline constexpr Entry rules[] = {
      .needs = "nothing; a vector per neighbour",
      .make = detail::ledger_gossip,
      .by_schedule = true,
-     .by_graph = true},
+     .by_graph = true,
+     .by_codec = true},
     {.name = "slowmo",
      .paper = "arXiv:1910.00643 around another rule",
      .conserves = "what the other does, between averages",
      .needs = "waits for all, every tau steps",
      .make = detail::slowmo,
-     .by_period = true},
+     .by_period = true,
+     .by_codec = true},
     {.name = "post_local",
      .paper = "arXiv:1808.07217",
      .conserves = "sum of x",
@@ -209,24 +250,28 @@ inline constexpr Entry rules[] = {
      .conserves = "sum of x",
      .needs = "nothing",
      .make = [](const RegistryOptions& o) -> AnyRule {
-       return ElasticGossip(o.when(), o.whom(), o.alpha() > 0 ? o.alpha() : 0.5);
+       return detail::coded(ElasticGossip(o.when(), o.whom(), o.alpha() > 0 ? o.alpha() : 0.5), o);
      },
-     .by_choice = true},
+     .by_choice = true,
+     .by_codec = true},
     {.name = "easgd",
      .paper = "arXiv:1412.6651; EAMSGD with Nesterov's momentum",
      .conserves = "sum of x and the centre",
      .needs = "a centre, which takes no steps",
-     .make = [](const RegistryOptions& o) -> AnyRule { return Easgd(detail::centred(o)); },
+     .make = [](const RegistryOptions& o) { return detail::coded(Easgd(detail::centred(o)), o); },
      .by_period = true,
+     .by_codec = true,
      .needs_centre = true},
     {.name = "easgd_sync",
      .paper = "arXiv:1412.6651 (synchronous)",
      .conserves = "sum of x and the centre",
      .needs = "a centre; workers wait for all",
-     .make = [](const RegistryOptions& o) -> AnyRule {
-       return Easgd(detail::centred(o).synchronous(true));
-     },
+     .make =
+         [](const RegistryOptions& o) {
+           return detail::coded(Easgd(detail::centred(o).synchronous(true)), o);
+         },
      .by_period = true,
+     .by_codec = true,
      .needs_centre = true},
     {.name = "dynamic_easgd",
      .paper = "after arXiv:2409.09242, from memory",
@@ -294,16 +339,32 @@ inline const Entry& entry_of(std::string_view name) {
   throw ConfigError(c10::str("rule must be one of ", all, ", got ", name));
 }
 
+namespace detail {
+
+inline AnyRule make(const Entry& entry, const RegistryOptions& options) {
+  if (entry.by_codec || options.codec().empty()) return entry.make(options);
+  std::string all;
+  for (const Entry& one : known()) {
+    if (one.by_codec) all += c10::str(all.empty() ? "" : ", ", one.name);
+  }
+  throw ConfigError(c10::str("rule ", entry.name, " sends no codes, so it takes no codec, got ",
+                             options.codec(), "; those that do: ", all));
+}
+
+}  // namespace detail
+
 /// The rule of that name, or of "NAME(OF)": `slowmo(sgp)` is SlowMo around SGP, and with a rule
 /// that chooses peers `gosgd(two_choices)` is GoSGD with that topology. Records have `balanced` for
 /// the latter, and `permuted` for `gosgd(permutation)`: these are understood, too. Throws
 /// ConfigError for a name that is not known, and lists those that are; for options that cannot
-/// work, and for a graph that the rule cannot use.
+/// work, for a graph that the rule cannot use, and for a codec if it takes none.
 inline AnyRule from_name(std::string_view name, const RegistryOptions& options) {
   if (name == "balanced") return from_name("gosgd(two_choices)", options);
   if (name == "permuted") return from_name("gosgd(permutation)", options);
   const std::size_t open = name.find('(');
-  if (open == std::string_view::npos || name.back() != ')') return entry_of(name).make(options);
+  if (open == std::string_view::npos || name.back() != ')') {
+    return detail::make(entry_of(name), options);
+  }
   const Entry& entry = entry_of(name.substr(0, open));
   const std::string of(name.substr(open + 1, name.size() - open - 2));
   RegistryOptions own = options;
@@ -314,7 +375,7 @@ inline AnyRule from_name(std::string_view name, const RegistryOptions& options) 
   } else {
     throw ConfigError(c10::str("rule ", entry.name, " takes nothing in brackets, got ", name));
   }
-  return entry.make(own);
+  return detail::make(entry, own);
 }
 
 }  // namespace gossamer::rule

@@ -37,8 +37,8 @@ struct RegistryOptions {
   TORCH_ARG(std::uint64_t, seed) = 0;
   /// Chunks in which `sync` and `persyn` average, each on a node of its own: see `AllReduce`.
   TORCH_ARG(std::uint32_t, chunks) = 1;
-  /// Strength of a pull of `elastic_gossip`, `easgd`, `gasloc` and `leader_sgd`; 0: the rule's
-  /// own.
+  /// Strength of a pull of `elastic_gossip`, `easgd`, `gasloc` and `leader_sgd`, and the step size
+  /// (gamma) of `choco_sgd`; 0: the rule's own.
   TORCH_ARG(double, alpha) = 0;
   /// See `EasgdOptions`.
   TORCH_ARG(double, drop) = 0;
@@ -50,8 +50,9 @@ struct RegistryOptions {
   TORCH_ARG(double, beta) = 0.5;
   /// Synchronous steps of `post_local`.
   TORCH_ARG(std::uint64_t, sync_steps) = 1000;
-  /// How `ledger_gossip` writes differences: see `codec::all`.
-  TORCH_ARG(std::string, codec) = "sign";
+  /// How rules that can do so write models and differences: see `codec::all`. Empty: signs where
+  /// there is nothing but codes, else whole vectors.
+  TORCH_ARG(std::string, codec) = "";
   /// What `topology` and `graph` may name.
   TORCH_ARG(std::vector<topology::Entry>, topologies) = topology::known();
 

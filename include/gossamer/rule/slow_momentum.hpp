@@ -2,10 +2,11 @@
 /// SlowMo: any rule, and every tau steps an exact average with momentum of its own.
 #pragma once
 
+#include <gossamer/codec/codec.hpp>
 #include <gossamer/error.hpp>
 #include <gossamer/model/mix.hpp>
 #include <gossamer/model/vectors.hpp>
-#include <gossamer/rule/all_reduce.hpp>
+#include <gossamer/rule/detail/coded_average.hpp>
 #include <gossamer/rule/kept_flat.hpp>
 #include <gossamer/rule/merge.hpp>
 #include <gossamer/rule/rule.hpp>
@@ -69,6 +70,11 @@ class SlowMo : public Rule {
     averages_ = yes;
     return *this;
   }
+  /// The averages are sent in code, as `PerSyn`'s; the base has messages of its own.
+  SlowMo& codec(codec::AnyCodec codec) {
+    average_.set_codec(std::move(codec), "SlowMo");
+    return *this;
+  }
   /// The learning rate of the tau steps that end with step number `step`; constant if not set.
   SlowMo& learning_rate(std::function<double(std::uint64_t step)> eta) {
     eta_ = std::move(eta);
@@ -83,7 +89,7 @@ class SlowMo : public Rule {
   [[nodiscard]] std::string name() const override { return name_; }
   [[nodiscard]] std::string agreement() const override {
     return c10::str(name_, "(", base_->agreement(), ", tau ", tau_, ", alpha ", alpha_, ", beta ",
-                    beta_, averages_ ? ")" : ", no average)");
+                    beta_, averages_ ? average_.agreement() : ", no average", ")");
   }
   [[nodiscard]] std::size_t message_bytes(const model::FlatModel& model) const override {
     return base_->message_bytes(model);
@@ -181,6 +187,7 @@ class SlowMo : public Rule {
     archive.within("base", [&] { base_->checkpoint(archive); });
     archive("done", done_);
     archive("last_eta", last_eta_);
+    average_.checkpoint(archive);
     begin_.checkpoint(archive, "begin");
     momentum_.checkpoint(archive, "momentum");
   }
@@ -218,6 +225,7 @@ class SlowMo : public Rule {
     model.copy_buffers(*next, mean);
     model.flat().copy_from(*next);
     begin.copy_from(*next);
+    if (averages_) average_.end(context);
     done_ = round;
     on_replaced(context);
     model.on_merged();
@@ -236,7 +244,7 @@ class SlowMo : public Rule {
   double last_eta_ = 0;
   KeptFlat begin_;
   KeptFlat momentum_;
-  AllReduce average_;
+  detail::CodedAverage average_;
 };
 
 }  // namespace gossamer::rule

@@ -39,6 +39,7 @@ struct NodeSlot {
   bool watched = false;  // and is going to ask whether they are there
   bool wants_leave = false;
   bool failed = false;
+  transport::Time turned{-1};  // when its last turn was
   transport::Time thaws{0};
   transport::Time busy{0};  // with its disk, beside the next step
 

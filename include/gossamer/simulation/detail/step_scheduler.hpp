@@ -93,8 +93,7 @@ class StepScheduler {
     if (!member.is_live() || member.planned) return;
     // Whoever would join or leave tries again after a pause, should all that it says come back.
     const bool insists = member.role == Role::leaves || member.node->is_joining();
-    const Time pause = insists ? options_.world().resend_after() : Time(0);
-    plan_turn(id, std::max(world_.now() + pause, member.thaws));
+    wake_after(id, insists ? options_.world().resend_after() : Time(0));
   }
 
   void plan(Time when, Tag tag, std::uint32_t value, std::uint32_t ticket) {
@@ -144,6 +143,9 @@ class StepScheduler {
     return until.steps(std::nullopt);
   }
 
+  void wake_after(PeerId id, Time pause) {
+    plan_turn(id, std::max(world_.now() + pause, members_[id].thaws));
+  }
   void plan_turn(PeerId id, Time when) {
     members_[id].planned = true;
     plan(when, tag_turn, id, members_[id].ticket);
@@ -158,6 +160,7 @@ class StepScheduler {
     world_.release(id);
     member.waits = false;
     last_turn_ = world_.now();
+    const bool insists = std::exchange(member.turned, last_turn_) == last_turn_;
     std::optional<Time> next;
     try {
       next = turn(id, member);
@@ -169,6 +172,10 @@ class StepScheduler {
     world_.dealt_with(id);
     if (next) {
       plan_turn(id, *next);
+    } else if (world_.has_event(id) && insists) {
+      // What it says comes back at once, and it says it again: there is room when others have had
+      // their turn, and no time passes until then.
+      wake_after(id, options_.world().resend_after());
     } else if (world_.has_event(id)) {
       wake(id);
     }
