@@ -106,6 +106,7 @@ TEST_CASE("A frame is read as it was written", "[transport][wire][parse]") {
   CHECK(body.frame.delivered == 4);
   CHECK(body.frame.seen == 9);
   CHECK(body.frame.wanted == 8);
+  CHECK(body.frame.withdrawn == 3);
   CHECK(body.frame.sequence == 8);
   CHECK(body.finished);
   CHECK_FALSE(body.finished_seen);
@@ -152,7 +153,7 @@ TEST_CASE("A header that breaks a rule is refused, with the value", "[transport]
   bad = good;
   put(bad, 4, std::uint16_t{9});
   CHECK(error_of(bad).rule == WireRule::version);
-  CHECK_THAT(error_of(bad).text(), tests::contains("version 9") && tests::contains("version 4"));
+  CHECK_THAT(error_of(bad).text(), tests::contains("version 9") && tests::contains("version 5"));
 
   for (const int kind : {0, 8, 255}) {
     bad = good;
