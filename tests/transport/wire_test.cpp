@@ -132,7 +132,7 @@ TEST_CASE("A frame is read as it was written", "[transport][wire][parse]") {
 TEST_CASE("A frame has the bytes that the format says, on every machine",
           "[transport][wire][parse]") {
   const Bytes bytes = frame_of(Model{0x0102030405060708, "hi"});
-  const std::vector<int> expected{'G',  'S',  'M',  'R',  4,    0,  2, 0, 0x88, 0x77, 0x66,
+  const std::vector<int> expected{'G',  'S',  'M',  'R',  5,    0,  2, 0, 0x88, 0x77, 0x66,
                                   0x55, 0x44, 0x33, 0x22, 0x11, 14, 0, 0, 0,    0,    0,
                                   0,    0,    0,    0,    0,    0,  0, 0, 0,    0};
   for (std::size_t i = 0; i < expected.size(); ++i)
