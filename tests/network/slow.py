@@ -60,12 +60,21 @@ class Frames:
             self.frames += 1
 
 
+def small_socket():
+    """One in which few bytes wait."""
+    made = socket.socket()
+    for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+        made.setsockopt(socket.SOL_SOCKET, option, 2 * PIECE)
+    made.setblocking(False)
+    return made
+
+
 class SlowLinks:
     """Proxies, each from a port to a port; all that goes one way shares `rate` bytes per second."""
 
     def __init__(self, pairs, rate):
         self.rate, self.stopped, self.counters = rate, False, []
-        self.free_at = [0.0, 0.0]
+        self.free_at, self.tasks = [0.0, 0.0], set()
         self.loop = asyncio.new_event_loop()
         ready = threading.Event()
 
@@ -80,42 +89,43 @@ class SlowLinks:
         ready.wait()
 
     async def listen(self, way, port, target):
-        listener = socket.socket()
+        listener = small_socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2 * PIECE)
         listener.bind(("127.0.0.1", port))
         listener.listen(100)
 
-        async def serve(reader, writer):
+        async def serve(here):
+            there = small_socket()
             try:
-                there, back = await asyncio.open_connection("127.0.0.1", target, limit=PIECE)
+                await self.loop.sock_connect(there, ("127.0.0.1", target))
+                await asyncio.gather(self.pump(here, there, way), self.pump(there, here, 1 - way))
             except OSError:
-                return writer.close()
-            for one in (writer, back):
-                one.transport.set_write_buffer_limits(PIECE)
-                one.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF,
-                                                        2 * PIECE)
-            await asyncio.gather(self.pump(reader, back, way), self.pump(there, writer, 1 - way))
+                pass
+            finally:
+                here.close()
+                there.close()
 
-        await asyncio.start_server(serve, sock=listener, limit=PIECE)
+        async def accept():
+            while True:
+                here, _ = await self.loop.sock_accept(listener)
+                here.setblocking(False)
+                self.tasks.add(self.loop.create_task(serve(here)))
 
-    async def pump(self, reader, writer, way):
+        self.tasks.add(self.loop.create_task(accept()))
+
+    async def pump(self, source, sink, way):
+        """From a socket to another, with little between: what is read here was taken, to them."""
         frames = Frames()
         self.counters.append(frames)
-        try:
-            while data := await reader.read(PIECE):
-                now = time.monotonic()
-                self.free_at[way] = max(self.free_at[way], now) + len(data) / self.rate
-                await asyncio.sleep(self.free_at[way] - now)
-                while self.stopped:
-                    await asyncio.sleep(0.05)
-                frames.feed(data)
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass
-        finally:
-            writer.close()
+        while data := await self.loop.sock_recv(source, PIECE):
+            now = time.monotonic()
+            self.free_at[way] = max(self.free_at[way], now) + len(data) / self.rate
+            await asyncio.sleep(self.free_at[way] - now)
+            while self.stopped:
+                await asyncio.sleep(0.05)
+            frames.feed(data)
+            await self.loop.sock_sendall(sink, data)
+        sink.shutdown(socket.SHUT_WR)
 
     def payload(self):
         return sum(one.payload for one in self.counters)

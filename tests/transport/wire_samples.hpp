@@ -53,6 +53,7 @@ inline DeliveryBody sample_delivery() {
   body.frame.delivered = 4;
   body.frame.seen = 9;
   body.frame.wanted = 8;
+  body.frame.withdrawn = 3;
   body.frame.sequence = 8;
   body.frame.offer = Message{.kind = 6,
                              .round = 99,

@@ -52,13 +52,17 @@ class Hash {
   }
   void part(const SessionSide& side) { all(side.incarnation, side.epoch); }
   void part(const DeliveryOutgoing& out) {
-    const auto& [queue, bytes, confirmed, granted, offered, written, carried, seen, wanted] = out;
-    all(queue.size(), bytes, confirmed, granted, offered, written, carried, seen, wanted);
+    const auto& [queue, bytes, confirmed, granted, offered, written, carried, seen, wanted,
+                 withdrawn] = out;
+    all(queue.size(), bytes, confirmed, granted, offered, written, carried, seen, wanted,
+        withdrawn);
     for (std::size_t i = 0; i < queue.size(); ++i) add(queue[i].round);
   }
   void part(const DeliveryIncoming& in) {
-    const auto& [announced, asked, held, messages, bytes, accepted, granted, polled] = in;
-    all(announced.size(), asked, held.size(), messages, bytes, accepted, granted, polled);
+    const auto& [announced, asked, held, messages, bytes, accepted, granted, polled, withdrawn] =
+        in;
+    all(announced.size(), asked, held.size(), messages, bytes, accepted, granted, polled,
+        withdrawn);
     for (std::size_t i = 0; i < held.size(); ++i) add(held[i].round);
   }
   void part(Reason reason) { all(reason); }
@@ -77,7 +81,7 @@ inline std::uint64_t hash_of(const DeliveryFrame& frame) {
   hash.part(frame.reported);
   hash.all(frame.open, frame.asks, frame.leaving, frame.leaving_seen, frame.reported_delivered);
   hash.all(frame.accepted, frame.granted, frame.delivered, frame.sequence);
-  hash.all(frame.seen, frame.wanted, frame.later);
+  hash.all(frame.seen, frame.wanted, frame.withdrawn, frame.later);
   hash.add(frame.offer ? frame.offer->round + 1U : 0U);
   return hash.value();
 }
@@ -89,7 +93,8 @@ struct Bounds {
   std::array<unsigned, 2> suspicions = {1, 1};
   std::array<unsigned, 2> crashes = {0, 0};
   std::array<unsigned, 2> leaves = {0, 0};
-  bool asks = false;        // offers come without their content first
+  std::array<unsigned, 2> withdrawals = {0, 0};  // of room that the other one has not used
+  bool asks = false;                             // offers come without their content first
   bool forgeries = false;   // in each state, frames whose counters are too high
   bool may_refuse = false;  // a frame that a node wrote, if it is changed in that way
   unsigned heal_every = 1;  // a state in so many is healed, to see what comes of it
@@ -105,6 +110,7 @@ enum class Action {
   forge,
   poll,
   suspect,
+  withdraw,
   crash,
   restart,
   leave,
@@ -117,9 +123,9 @@ struct Step {
 
   [[nodiscard]] std::string text() const {
     static constexpr std::array names = {
-        "sends", "writes",   "writes again", "'s frame arrives", "'s frame arrives forged",
-        "polls", "suspects", "crashes",      "restarts",         "leaves",
-        "closes"};
+        "sends",  "writes",   "writes again",    "'s frame arrives", "'s frame arrives forged",
+        "polls",  "suspects", "takes room back", "crashes",          "restarts",
+        "leaves", "closes"};
     return std::string(node == 0 ? "A " : "B ") + names[static_cast<std::size_t>(action)] + " " +
            std::to_string(frame);
   }
@@ -167,6 +173,7 @@ class TwoNodes {
         }
         if (!queue_of(*side.node).events.empty()) may(Action::poll, x);
         if (left_.suspicions[x] > 0 && side.node->is_open(1 - x)) may(Action::suspect, x);
+        if (left_.withdrawals[x] > 0 && session_of(x).has_room()) may(Action::withdraw, x);
         if (left_.crashes[x] > 0) may(Action::crash, x);
         if (left_.leaves[x] > 0) may(Action::leave, x);
         if (side.node->may_close()) may(Action::close, x);
@@ -195,6 +202,10 @@ class TwoNodes {
     if (action == Action::forge) forge(x, i / 5, i % 5);
     if (action == Action::poll) poll(x);
     if (action == Action::suspect) suspect(x);
+    if (action == Action::withdraw) {
+      --left_.withdrawals[x];
+      sides_[x].node->take_room_back(1 - x);
+    }
     if (action == Action::crash) crash(x);
     if (action == Action::restart) restart(x);
     if (action == Action::leave) leave(x);
@@ -234,7 +245,7 @@ class TwoNodes {
     for (PeerId x = 0; x < 2; ++x) {
       const Side& side = sides_[x];
       hash.all(left_.messages[x], left_.suspicions[x], left_.crashes[x], left_.leaves[x],
-               side.incarnation, side.closed, side.node.has_value());
+               left_.withdrawals[x], side.incarnation, side.closed, side.node.has_value());
       std::uint64_t frames = 0;  // in any order
       for (const Written& written : side.net) frames += written.hash;
       hash.all(frames, side.net.size());

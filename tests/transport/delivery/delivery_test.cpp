@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// How messages change hands: examples, refusals, every interleaving of two nodes.
+#include <gossamer/codec/coded_pool.hpp>
 #include <gossamer/error.hpp>
 #include <gossamer/generator.hpp>
 #include <gossamer/model/snapshot.hpp>
@@ -326,6 +327,127 @@ TEST_CASE("All peers share one budget, and whoever has waited longest is asked f
   peers[1].send(std::move(large));
   carry_all(peers[1], node);
   CHECK(node.session(1).incoming() == 2);
+}
+
+TEST_CASE(
+    "Room that a peer does not use goes to those who wait, and what it brings after all is asked "
+    "for again",
+    "[transport][delivery]") {
+  SnapshotPool pool(Flat({torch::zeros({10'000})}));
+  Delivery node(9, 1, {.budget = 1, .budget_messages = 1});
+  std::vector<Delivery> peers;
+  for (PeerId id = 0; id < 3; ++id) {
+    peers.emplace_back(id, 1);
+    node.add(id);
+    peers[id].add(9);
+    carry_all(peers[id], node);
+  }
+  const auto offer = [&](PeerId id) {
+    Message large = message(0.125, 0, 9);
+    large.payload = pool.take();
+    peers[id].send(std::move(large));
+    carry(peers[id], node);
+  };
+  const auto delivered = [&] {
+    std::vector<PeerId> from;
+    for (const Event& event : events_of(node))
+      from.push_back(std::get<Delivered>(event).message.from);
+    return from;
+  };
+  offer(0);
+  CHECK_FALSE(node.holds_up_others(0));  // nobody else wants any
+  carry(node, peers[0]);
+  const auto late = peers[0].next_frame(9);  // and is on its way for ever
+  REQUIRE(late);
+  REQUIRE(late->offer->has_content());
+  offer(1);
+  offer(2);
+  for (PeerId id : {1, 2}) carry_all(peers[id], node);
+  CHECK(delivered().empty());
+  CHECK(node.holds_up_others(0));
+  CHECK_FALSE(node.holds_up_others(1));
+
+  node.take_room_back(0);
+  CHECK(node.found_room() == std::vector<PeerId>{1});
+  for (PeerId id : {1, 2}) carry_all(peers[id], node);
+  CHECK(delivered() == std::vector<PeerId>{1});
+  for (PeerId id : {1, 2}) carry_all(peers[id], node);
+  CHECK(node.receive(0, *late).fate == FrameFate::taken);  // there is no room: it is dropped
+  CHECK(node.session(0).held() == 0);
+  carry(node, peers[0]);
+  while (auto frame = peers[0].next_frame(9)) CHECK_FALSE(frame->offer);  // nor is it sent again
+  CHECK(delivered() == std::vector<PeerId>{2});
+  CHECK(node.found_room() == std::vector<PeerId>{2, 0});
+
+  // Over the same connection, now that it is wanted again; and once.
+  carry(node, peers[0]);
+  auto again = peers[0].next_frame(9);
+  REQUIRE(again);
+  REQUIRE(again->offer);
+  CHECK(again->offer->has_content());
+  peers[0].ask(9, true);
+  while (auto frame = peers[0].next_frame(9)) CHECK_FALSE(frame->offer);
+  node.receive(0, std::move(*again));
+  for (PeerId id : {0, 1, 2}) carry_all(peers[id], node);
+  CHECK(delivered() == std::vector<PeerId>{0});
+  for (PeerId id : {0, 1, 2}) {
+    carry_all(peers[id], node);
+    CHECK(peers[id].under_way() == 0);
+  }
+}
+
+TEST_CASE("An old frame does not bring back room that was taken", "[transport][delivery]") {
+  SnapshotPool pool(Flat({torch::zeros({10'000})}));
+  Pair pair({.budget = 1, .budget_messages = 1});
+  Message large = message(0.25);
+  large.payload = pool.take();
+  pair.a.send(std::move(large));
+  carry(pair.a, pair.b);
+  const auto wish = pair.b.next_frame(0);
+  REQUIRE(wish);
+  CHECK(wish->wanted == 1);
+  pair.b.take_room_back(0);  // and at once it is this peer's turn again
+  const auto again = pair.b.next_frame(0);
+  REQUIRE(again);
+  CHECK(again->withdrawn == 1);
+  auto without = *again;
+  without.wanted = 0;
+  pair.a.receive(1, without);
+  pair.a.receive(1, *wish);
+  CHECK_FALSE(pair.a.next_frame(1));
+  pair.a.receive(1, *again);
+  const auto content = pair.a.next_frame(1);
+  REQUIRE(content);
+  CHECK(content->offer->has_content());
+}
+
+TEST_CASE("Codes that are in doubt are on the budget as payloads are", "[transport][delivery]") {
+  gossamer::codec::CodedPool codes;
+  Pair pair({.doubt = 5000});
+  for (int i = 0; i < 3; ++i) {
+    Message coded = message(0.125);
+    coded.code = codes.take(4000);
+    pair.a.send(std::move(coded));
+  }
+  carry(pair.a, pair.b);
+  carry(pair.b, pair.a);  // all are granted, and nobody knows it
+  pair.b.declare_dead(0);
+  CHECK(codes.out() == 3);
+  pair.a.declare_dead(1);
+  CHECK(pair.a.ledger(1).in_doubt.weight() == 0.375);
+  CHECK(codes.out() == 1);
+  meet_again(pair.a, pair.b);
+  double weight = 0;
+  int stripped = 0;
+  for (const Event& event : events_of(pair.a)) {
+    const auto* returned = std::get_if<Returned>(&event);
+    if (returned == nullptr) continue;
+    weight += returned->message.weight;
+    stripped += returned->message.stripped ? 1 : 0;
+    CHECK(returned->message.stripped != returned->message.has_content());
+  }
+  CHECK(weight == 0.375);
+  CHECK(stripped == 2);
 }
 
 TEST_CASE("A peer that is gone costs no models: what is in doubt comes home without its numbers",
@@ -794,6 +916,19 @@ TEST_CASE("No interleaving of two nodes loses a message or uses one twice",
        {.messages = {1, 0}, .suspicions = {0, 1}, .asks = true, .heal_every = 4, .frames = 1}},
       {"the receiver leaves after it has asked",
        {.messages = {1, 0}, .suspicions = {0, 0}, .leaves = {0, 1}, .asks = true, .frames = 1}},
+      {"the receiver takes room back",
+       {.messages = {1, 0},
+        .suspicions = {0, 0},
+        .withdrawals = {0, 2},
+        .asks = true,
+        .frames = 2}},
+      {"the receiver takes room back, and the sender suspects",
+       {.messages = {1, 0},
+        .suspicions = {1, 0},
+        .withdrawals = {0, 1},
+        .asks = true,
+        .heal_every = 4,
+        .frames = 1}},
       {"a frame is forged",
        {.messages = {1, 0}, .suspicions = {1, 0}, .forgeries = true, .frames = 1}},
   };

@@ -34,8 +34,7 @@ template struct Reveal<SessionRest, &Session::mine_, &Session::last_mine_, &Sess
                        &Session::reported_, &Session::reported_delivered_, &Session::known_,
                        &Session::open_, &Session::heard_, &Session::asks_, &Session::peer_leaves_,
                        &Session::leaving_seen_, &Session::forgotten_, &Session::gone_,
-                       &Session::news_, &Session::incarnation_, &Session::waits_for_room_,
-                       &Session::doubt_>;
+                       &Session::news_, &Session::incarnation_, &Session::doubt_>;
 struct DeliveryParts {
   friend auto members_of(DeliveryParts);
 };

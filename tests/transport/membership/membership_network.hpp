@@ -130,6 +130,7 @@ class Network {
 
   std::uint64_t frames = 0;
   std::uint64_t entries = 0;  // of members, in all of these
+  std::uint64_t dropped = 0;  // contents that had no place where they came
 
  private:
   struct End {
@@ -218,7 +219,14 @@ class Network {
     if (found == pipes_.end() || found->second.broken || apart(found->second)) return;
     const std::size_t at = found->second.ends[to % 2].place;
     if (!places_[at].member) return;
-    places_[at].member->received(to, std::move(body), now_);
+    Membership& member = *places_[at].member;
+    if (auto* delivery = std::get_if<wire::DeliveryBody>(&body);
+        delivery != nullptr && delivery->payload &&
+        !member.expects(to, delivery->frame, delivery->payload_bytes())) {
+      delivery->drop_offer();  // as whoever reads it from a socket does
+      ++dropped;
+    }
+    member.received(to, std::move(body), now_);
     flush(at);
   }
 

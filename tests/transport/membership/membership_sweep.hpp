@@ -26,7 +26,10 @@ namespace tests::members {
 class Sweep {
  public:
   explicit Sweep(std::uint64_t seed)
-      : random_(seed, 3), network_(seed), pool_(gossamer::model::Flat({torch::zeros({2})})) {}
+      : random_(seed, 3),
+        is_narrow_(seed % 2 == 0),
+        network_(seed),
+        pool_(gossamer::model::Flat({torch::zeros({2})})) {}
 
   /// The first promise that did not hold; empty if all did.
   std::string run() {
@@ -51,6 +54,7 @@ class Sweep {
   std::size_t delivered = 0;
   std::size_t returned = 0;
   std::size_t deaths = 0;
+  [[nodiscard]] std::uint64_t dropped() const { return network_.dropped; }
 
  private:
   struct Life {
@@ -73,6 +77,10 @@ class Sweep {
     MembershipOptions options = options_of(number);
     options.incarnation = ++incarnations_;
     options.limits.messages = 3;
+    if (is_narrow_) {  // offers are asked for, and there is room for one
+      options.limits.eager = 0;
+      options.limits.budget = options.limits.budget_messages = 1;
+    }
     for (std::size_t i = 0; i < network_.size(); ++i) {
       if (network_.is_running(i)) options.contacts.push_back(Network::address(i));
     }
@@ -211,6 +219,7 @@ class Sweep {
   }
 
   Generator random_;
+  bool is_narrow_;
   Network network_;
   gossamer::model::SnapshotPool pool_;
   std::vector<Life> lives_;

@@ -74,6 +74,7 @@ class SimulatedDriver {
     NodeState& here = cluster_.place(side.from);
     side.peer_reason = packet.reason;
     const std::uint64_t seen = packet.frame.seen;
+    const std::uint64_t withdrawn = packet.frame.withdrawn;
     const Receipt receipt = here.delivery->receive(side.to, std::move(packet.frame));
     if (receipt.fate == FrameFate::refused) ++carrier_.traffic().refused;
     if (side.linked) {
@@ -81,6 +82,10 @@ class SimulatedDriver {
       if (receipt.fate == FrameFate::taken && link.is_open()) {
         begin_session(side, link.epoch());
         side.peer_seen = std::max(side.peer_seen, seen);
+        if (withdrawn > side.withdrawn) {  // what was on its way then crosses once more
+          side.withdrawn = withdrawn;
+          side.content_sequence = 0;
+        }
       }
       side.speed.accepted(link.epoch(), link.accepted(), clock_.now());
     }
@@ -113,6 +118,7 @@ class SimulatedDriver {
     }
     if (carrier_.is_arriving(at)) side.patient_since = clock_.now();  // any byte is a sign of life
     Delivery& delivery = *cluster_.place(side.from).delivery;
+    share_room(delivery, at);
     // A leaver does not give up those who live, else they would never know what it gives back.
     const bool stays = cluster_.is_leaving(side.from) && cluster_.is_live(side.to);
     if (side.known && !stays && clock_.now() - side.patient_since >= options_.dead_after()) {
@@ -137,10 +143,27 @@ class SimulatedDriver {
   }
 
  private:
+  /// Room for messages goes to others if the peer that has it brings nothing for long; each time it
+  /// is given more time, for its link may be slower than that.
+  void share_room(Delivery& delivery, std::uint32_t at) {
+    Side& side = cluster_.side(at);
+    const Session& link = cluster_.link(side);
+    const auto times = std::min<std::uint64_t>(link.withdrawn(), 16);
+    const Time patience = options_.dead_after() / 2 * (std::int64_t{1} << times);
+    if (carrier_.is_arriving(at) || side.progress != link.progress() ||
+        !delivery.holds_up_others(side.to)) {
+      side.brought = clock_.now();
+    } else if (clock_.now() - side.brought >= patience) {
+      delivery.take_room_back(side.to);
+      side.brought = clock_.now();
+      ++carrier_.traffic().withdrawals;
+    }
+  }
+
   static void begin_session(Side& side, std::uint64_t epoch) {
     if (side.content_epoch == epoch) return;
     side.content_epoch = epoch;
-    side.content_sequence = side.peer_seen = 0;
+    side.content_sequence = side.peer_seen = side.withdrawn = 0;
   }
   /// Over a connection that holds, content is sent once.
   void watch_for_repetitions(Side& side, const DeliveryFrame& frame) {
@@ -172,6 +195,7 @@ class SimulatedDriver {
         side.probed || here.delivery->waits_for(side.to) || calm_.must_say_finished(side);
     if (waits && !side.waiting) {
       side.tries = 0;
+      side.brought = clock_.now();
       side.patient_since = std::max(clock_.now(), side.arrives);
     }
     side.waiting = waits;

@@ -54,6 +54,7 @@ struct SimulatedSide {
   std::size_t pending = 0;  // what will still become an event, here or there
 
   Time patient_since{0};       // since when it has heard nothing
+  Time brought{0};             // when content came last, or none was awaited
   std::uint64_t progress = 0;  // how far the link was when the time-out was set
   Time began{0};               // since when it has been sending without a pause,
   Time arrives{0};             // the last frame that was sent: when its last byte is there
@@ -61,7 +62,8 @@ struct SimulatedSide {
 
   std::uint64_t content_epoch = 0;     // the session in which content was sent,
   std::uint64_t content_sequence = 0;  // up to this message, since all was said again,
-  std::uint64_t peer_seen = 0;         // and up to which the peer knows of offers
+  std::uint64_t peer_seen = 0;         // and up to which the peer knows of offers;
+  std::uint64_t withdrawn = 0;         // how often the peer had given its room to others
 
   SpeedGauge speed;
   SimulatedLink link;

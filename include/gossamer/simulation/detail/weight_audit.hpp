@@ -14,6 +14,7 @@ struct SimulatedTraffic {
   std::uint64_t duplicates = 0;   ///< frames that came twice
   std::uint64_t late = 0;         ///< frames that others could overtake
   std::uint64_t resends = 0;      ///< time-outs after which something was said again
+  std::uint64_t withdrawals = 0;  ///< room that went to others, since its peer brought nothing
   std::uint64_t repetitions = 0;  ///< contents that were sent again without such a reason: 0
   std::uint64_t suspicions =
       0;                      ///< time-outs after which a peer was taken for dead, right or wrong

@@ -125,6 +125,22 @@ class Delivery {
     if (Session* session = find(peer)) session->end_session(queue_);
     share();
   }
+  /// Whether others wait for room that the peer was given and has not used.
+  [[nodiscard]] bool holds_up_others(PeerId peer) const {
+    const Session* session = find(peer);
+    const std::size_t waiting = queue_.waiting.size();
+    return session != nullptr && session->has_room() && waiting > 0 &&
+           (waiting > 1 || queue_.waiting[0] != peer);
+  }
+  /// Gives that room to those who wait; the peer waits behind them. For one that brings nothing for
+  /// long: what it has on its way is dropped, and crosses once more when there is room again.
+  void take_room_back(PeerId peer) {
+    Session* session = find(peer);
+    if (session == nullptr || !session->has_room()) return;
+    session->take_room_back(queue_);
+    queue_.wait_last(peer);
+    share();
+  }
   /// Peers that there is something to say to, since others have made room for them.
   std::vector<PeerId> found_room() { return std::exchange(found_room_, {}); }
 
@@ -240,7 +256,6 @@ class Delivery {
       const bool is_served = session.make_room(queue_, true);
       if (session.progress() != before) found_room_.push_back(peer);
       if (!is_served) break;
-      session.has_waited();
       queue_.waiting.pop();
     }
     while (queue_.doubtful > queue_.limits.doubt && !queue_.doubted.empty()) {

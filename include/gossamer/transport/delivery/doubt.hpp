@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// The payloads of messages that are in doubt with one peer, which may stay so for ever.
+/// The content of messages that are in doubt with one peer, which may stay so for ever.
 #pragma once
 
 #include <gossamer/transport/delivery/event_queue.hpp>
@@ -16,15 +16,15 @@ class Doubt {
  public:
   /// All that is in the queue is in doubt from now on.
   void begin(EventQueue& node, PeerId peer, const DeliveryOutgoing& out) {
-    set(node, out.payload_bytes());
+    set(node, out.content_bytes());
     if (bytes_ > 0 && !std::exchange(listed_, true)) node.doubted.push(peer);
   }
   /// Nothing is any more.
   void end(EventQueue& node) { set(node, 0); }
-  /// Drops the oldest payload; false if there is none, and this peer is listed no longer.
+  /// Drops the oldest content; false if there is none, and this peer is listed no longer.
   bool drop(EventQueue& node, DeliveryOutgoing& out) {
     listed_ = bytes_ > 0;
-    if (listed_) set(node, bytes_ - out.drop_payload());
+    if (listed_) set(node, bytes_ - out.drop_content());
     return listed_;
   }
   [[nodiscard]] std::size_t bytes() const { return bytes_; }

@@ -65,6 +65,21 @@ struct EventQueue {
     return taken == 0 || taken + bytes <= std::max(limits.budget, limits.budget_messages * bytes);
   }
 
+  /// The peer's next offer has no room: it waits behind those who do.
+  void wait(PeerId peer) {
+    for (std::size_t i = 0; i < waiting.size(); ++i) {
+      if (waiting[i] == peer) return;
+    }
+    waiting.push(peer);
+  }
+  /// It waits behind all others, whether it has waited before or not.
+  void wait_last(PeerId peer) {
+    for (std::size_t i = waiting.size(); i > 0; --i) {
+      if (const PeerId one = waiting.pop(); one != peer) waiting.push(one);
+    }
+    waiting.push(peer);
+  }
+
   void deliver(PeerId peer, std::uint64_t epoch, Message message) {
     events.push({Delivered{std::move(message)}, peer, epoch});
   }

@@ -57,6 +57,7 @@ struct DeliveryFrame {
   std::uint64_t delivered = 0;  ///< the receiver's messages up to this one have reached the rule
   std::uint64_t seen = 0;       ///< the receiver's offers up to this one are known here,
   std::uint64_t wanted = 0;     ///< and for the content of those up to this one there is room
+  std::uint64_t withdrawn = 0;  ///< how often such room was taken back: `wanted` grows between
   std::uint64_t sequence = 0;   ///< number of the offer: 1, 2, ...; 0 without one
   /// `Message::bytes()` of an offer whose content stays behind until it is wanted; 0: it is whole.
   std::uint64_t later = 0;

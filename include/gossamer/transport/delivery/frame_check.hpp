@@ -27,7 +27,7 @@ struct FrameCheck {
     }
     const std::uint64_t most =
         std::max({frame.accepted, frame.granted, frame.delivered, frame.seen, frame.wanted,
-                  frame.sequence, std::uint64_t{frame.offer.has_value()}});
+                  frame.withdrawn, frame.sequence, std::uint64_t{frame.offer.has_value()}});
     return !frame.open && most > 0 ? refuse(FrameRule::hello, most, 0) : Receipt{};
   }
 

@@ -23,10 +23,11 @@ struct DeliveryOutgoing {
   std::uint64_t confirmed = 0;
   std::uint64_t granted = 0;
   std::uint64_t offered = 0;
-  std::uint64_t written = 0;  ///< the last that was written since the last resend,
-  std::uint64_t carried = 0;  ///< and the last of these whose content was
-  std::uint64_t seen = 0;     ///< what the peer knows of,
-  std::uint64_t wanted = 0;   ///< and has room for
+  std::uint64_t written = 0;    ///< the last that was written since the last resend,
+  std::uint64_t carried = 0;    ///< and the last of these whose content was
+  std::uint64_t seen = 0;       ///< what the peer knows of,
+  std::uint64_t wanted = 0;     ///< and has room for;
+  std::uint64_t withdrawn = 0;  ///< how often it has taken such room back
 
   /// Messages that are granted and not confirmed: the first ones in the queue.
   [[nodiscard]] std::size_t in_their_hands() const {
@@ -62,10 +63,17 @@ struct DeliveryOutgoing {
     written = std::max(written, granted);
     carried = std::max(carried, granted);
   }
-  /// What the peer knows of and has no room for, it has dropped, if it came with its content.
-  void hear(std::uint64_t newest_seen, std::uint64_t newest_wanted) {
-    seen = std::max(seen, newest_seen);
-    wanted = std::max(wanted, newest_wanted);
+  /// What the peer knows of and has no room for, it has dropped, if it came with its content; and
+  /// so it does with what it has asked for, once it has taken the room back.
+  void hear(const DeliveryFrame& frame) {
+    seen = std::max(seen, frame.seen);
+    if (frame.withdrawn > withdrawn) {
+      withdrawn = frame.withdrawn;
+      wanted = frame.wanted;
+      carried = granted;
+    } else if (frame.withdrawn == withdrawn) {
+      wanted = std::max(wanted, frame.wanted);
+    }
     if (seen > wanted) carried = std::min(carried, std::max(wanted, granted));
   }
   /// What was under way is lost with its connection.
@@ -103,26 +111,28 @@ struct DeliveryOutgoing {
     frame.offer = frame.later == 0 ? message : message.without_content();
   }
 
-  [[nodiscard]] std::size_t payload_bytes() const {
-    std::size_t sum = 0;
-    for (std::size_t i = 0; i < queue.size(); ++i) sum += queue[i].payload.bytes(queue[i].chunk);
-    return sum;
+  /// Of payloads and codes.
+  [[nodiscard]] std::size_t content_bytes() const {
+    return bytes - queue.size() * Message::header_bytes;
   }
-  /// Lets go of the oldest one's, and says how long it was.
-  std::size_t drop_payload() {
+  /// Lets go of the oldest content, and says how long it was.
+  std::size_t drop_content() {
     std::size_t dropped = 0;
     for (std::size_t i = 0; i < queue.size() && dropped == 0; ++i) {
       Message& message = queue[i];
-      dropped = message.payload.bytes(message.chunk);
+      dropped = message.bytes() - Message::header_bytes;
       if (dropped == 0) continue;
       message.payload = {};
+      message.code = {};
       message.stripped = true;
     }
     bytes -= dropped;
     return dropped;
   }
 
-  void restart() { confirmed = granted = offered = written = carried = seen = wanted = 0; }
+  void restart() {
+    confirmed = granted = offered = written = carried = seen = wanted = withdrawn = 0;
+  }
 };
 
 /// Messages from the peer. Always polled <= granted <= accepted <= wanted() <= seen().
@@ -135,6 +145,7 @@ struct DeliveryIncoming {
   std::uint64_t accepted = 0;
   std::uint64_t granted = 0;
   std::uint64_t polled = 0;
+  std::uint64_t withdrawn = 0;  ///< how often room that was not used yet was given to others
 
   [[nodiscard]] std::uint64_t seen() const { return accepted + announced.size(); }
   [[nodiscard]] std::uint64_t wanted() const { return accepted + asked; }
@@ -147,6 +158,11 @@ struct DeliveryIncoming {
     node.taken += size;
     ++asked;
     return true;
+  }
+  /// The room for those that were asked for goes to others.
+  void withdraw(EventQueue& node) {
+    for (; asked > 0; --asked) node.taken -= announced[asked - 1];
+    ++withdrawn;
   }
   /// The oldest of those that were asked for is here, and takes its place.
   void push(EventQueue& node, Message message) {
@@ -173,7 +189,7 @@ struct DeliveryIncoming {
     announced.shrink(0);
   }
 
-  void restart() { accepted = granted = polled = 0; }
+  void restart() { accepted = granted = polled = withdrawn = 0; }
 };
 
 }  // namespace gossamer::transport

@@ -82,6 +82,7 @@ class Session {
       frame.delivered = in_.polled;  // not what is held, and may yet be given up
       frame.seen = in_.seen();
       frame.wanted = in_.wanted();
+      frame.withdrawn = in_.withdrawn;
     }
     if (offers) out_.write_next(frame, load, queue.limits.eager);
     asks_ = dirty_ = false;
@@ -107,7 +108,10 @@ class Session {
     }
     return true;
   }
-  void has_waited() { waits_for_room_ = false; }
+  void take_room_back(EventQueue& queue) {
+    in_.withdraw(queue);
+    dirty_ = true;
+  }
   bool drop_doubtful(EventQueue& queue) { return doubt_.drop(queue, out_); }
 
   /// The peer seems dead: news of it, what is its sender's is returned, and the session is over.
@@ -150,10 +154,9 @@ class Session {
   void polled(EventQueue& queue, const Queued& queued) {
     if (const auto* delivered = delivered_in(queued)) {
       in_.unload(queue, *delivered);
-      if (of_session(queued)) {
-        ++in_.polled;
-        dirty_ = true;
-      }
+      const bool is_new = of_session(queued);
+      in_.polled += is_new ? 1 : 0;
+      dirty_ = dirty_ || is_new;
     } else if (!std::holds_alternative<Returned>(queued.event)) {
       --news_;
     }
@@ -170,14 +173,16 @@ class Session {
 
   [[nodiscard]] bool is_open() const { return open_; }
   [[nodiscard]] bool waits(const EventQueue& queue) const {
-    if (forgotten_) return false;
-    if (!open_) return gone_ != Reason::left;
+    if (!open_ || forgotten_) return !forgotten_ && gone_ != Reason::left;
     return !out_.queue.empty() || !in_.held.empty() || in_.asked > 0 ||
            (queue.leaving && !leaving_seen_);
   }
   [[nodiscard]] bool is_known() const { return known_; }
   /// The peer's incarnation that was met last; 0: none yet.
   [[nodiscard]] std::uint64_t incarnation() const { return incarnation_; }
+  /// Whether the peer has room here that it has not used, and how often such was taken back.
+  [[nodiscard]] bool has_room() const { return in_.asked > 0; }
+  [[nodiscard]] std::uint64_t withdrawn() const { return in_.withdrawn; }
   /// This node's number of the session, and how many of its messages the peer has accepted in it.
   [[nodiscard]] std::uint64_t epoch() const { return mine_.epoch; }
   [[nodiscard]] std::uint64_t accepted() const { return out_.granted; }
@@ -225,8 +230,7 @@ class Session {
     present  ///< of the session that is open
   };
 
-  /// A peer that comes and goes faster than the node polls must wait: memory is bounded.
-  static constexpr unsigned most_news = 16;
+  static constexpr unsigned most_news = 16;  // who comes and goes faster than that must wait
 
   [[nodiscard]] static const Message* delivered_in(const Queued& queued) {
     const auto* delivered = std::get_if<Delivered>(&queued.event);
@@ -341,16 +345,14 @@ class Session {
         out_.grant(frame.accepted);
         dirty_ = true;
       }
-      out_.hear(frame.seen, frame.wanted);
+      out_.hear(frame);
       confirm(frame.delivered);
       if (frame.leaving) say_farewell(queue);
     }
     if (queue.leaving) return;
     deliver(queue, frame.granted);
     if (frame.offer) take_offer(queue, frame);
-    if (!make_room(queue, queue.waiting.empty()) && !std::exchange(waits_for_room_, true)) {
-      queue.waiting.push(peer_);
-    }
+    if (!make_room(queue, queue.waiting.empty())) queue.wait(peer_);
   }
 
   void take_offer(EventQueue& queue, DeliveryFrame& frame) {
@@ -372,15 +374,14 @@ class Session {
 
   PeerId peer_;
   Reason gone_ = Reason::lost;
-  bool known_ = false;           // the node has it among its peers
-  bool open_ = false;            // a session is open here
-  bool heard_ = false;           // and at the peer
-  bool dirty_ = true;            // there is something to say
-  bool asks_ = false;            // and an answer is wanted
-  bool peer_leaves_ = false;     // it takes no more messages
-  bool leaving_seen_ = false;    // it knows that this node leaves
-  bool forgotten_ = false;       // this incarnation of the peer is not heard
-  bool waits_for_room_ = false;  // among those who wait for room in the budget
+  bool known_ = false;         // the node has it among its peers
+  bool open_ = false;          // a session is open here
+  bool heard_ = false;         // and at the peer
+  bool dirty_ = true;          // there is something to say
+  bool asks_ = false;          // and an answer is wanted
+  bool peer_leaves_ = false;   // it takes no more messages
+  bool leaving_seen_ = false;  // it knows that this node leaves
+  bool forgotten_ = false;     // this incarnation of the peer is not heard
   Doubt doubt_;
   unsigned news_ = 0;     // PeerJoined and PeerLeft that were not polled
   SessionSide mine_;      // of the session that is open, or will be

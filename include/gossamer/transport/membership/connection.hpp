@@ -81,6 +81,7 @@ struct KnownPeer {
   bool met = false;               ///< it was, at some time
   bool left = false;              ///< it has said its last word
   Time heard{0};
+  Time brought{0};     ///< when content came last, or none was awaited
   Time round_trip{0};  ///< the last one that was measured; 0: none
   SpeedGauge speed;
 

@@ -135,8 +135,9 @@ class FailureDetector {
       if (progress != peer.progress) {
         peer.progress = progress;
         peer.tries = 0;
-        peer.moved = now;
+        peer.moved = peer.brought = now;
       }
+      share_room(id, peer, now);
       if (line == nullptr) continue;
       const bool waits = m_.delivery.waits_for(id) || m_.must_say_finished(peer);
       const Time pause = std::min(
@@ -154,6 +155,20 @@ class FailureDetector {
   }
 
  private:
+  /// Room for messages goes to others if the peer that has it brings nothing for long; each time it
+  /// is given more time, for its link may be slower than that.
+  void share_room(PeerId id, KnownPeer& peer, Time now) {
+    const auto times = std::min<std::uint64_t>(m_.inner(id).withdrawn(), 16);
+    const Time patience = m_.options.timers.dead_after / 2 * (std::int64_t{1} << times);
+    if (!m_.delivery.holds_up_others(id)) {
+      peer.brought = now;
+    } else if (now - peer.brought >= patience) {
+      m_.delivery.take_room_back(id);
+      peer.brought = now;
+      m_.mark_dirty(id);
+    }
+  }
+
   static std::string in_seconds(Time time) {
     return c10::str(std::chrono::duration<double>(time).count());
   }

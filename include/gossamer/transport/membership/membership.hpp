@@ -69,6 +69,13 @@ class Membership : public MembershipCalls {
   void heard(LineId id, Time now) {
     if (Connection* line = m_.line(id)) hear(*line, now);
   }
+  /// Bytes of what a message brings have come.
+  void brought(LineId id, Time now) {
+    heard(id, now);
+    const Connection* line = m_.line(id);
+    KnownPeer* peer = line != nullptr ? m_.link(line->hello.node) : nullptr;
+    if (peer != nullptr && peer->line == id) peer->brought = now;
+  }
   /// What came is not a frame: it is refused. `who` is the peer as far as it is known.
   void malformed(LineId id, const wire::WireError& error, const std::string& who) {
     Connection* line = m_.line(id);

@@ -61,6 +61,7 @@ struct TcpConnection {
   bool stranger = true;         // and was not let in: what it sends may not take memory
   bool malformed = false;       // or one that makes none
   bool judged = false;          // whether that was an attempt that failed is known
+  bool brings = false;          // the bytes that come are what a message brings
   bool writing = false;         // something is being written,
   Time wrote{0};                // and this is when the peer last took some of it
   Queues queues;                // as they were looked at last

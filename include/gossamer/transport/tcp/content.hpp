@@ -29,6 +29,15 @@ namespace gossamer::transport {
 class TcpContent {
  public:
   [[nodiscard]] bool is_under_way() const { return rest_ > 0; }
+  /// Whether somebody waits for it, and the frame that it is of.
+  [[nodiscard]] bool is_kept() const { return is_kept_; }
+  [[nodiscard]] const wire::DeliveryBody& body() const { return body_; }
+  /// Nobody waits for it any more: its memory is free, and what comes of it is thrown away.
+  void let_go() {
+    places_.clear();
+    body_.frame.offer.reset();
+    is_kept_ = false;
+  }
 
   /// `body.in_pieces` bytes come for the snapshot, or for the code; for nobody if both are empty.
   void begin(wire::DeliveryBody body, model::Snapshot snapshot, codec::Coded code) {

@@ -59,7 +59,9 @@ class TcpReader {
       }
       auto* delivery = std::get_if<wire::DeliveryBody>(&body);
       if (delivery && (delivery->payload || delivery->code > 0 || delivery->in_pieces > 0)) {
+        c_->brings = true;
         const auto error = co_await read_content(*header, *delivery);
+        c_->brings = false;
         if (error) co_return co_await refuse(*error);
       }
       take(*header, std::move(body));
@@ -75,13 +77,18 @@ class TcpReader {
       const Time now = s_.monitor.now();
       if (now - heard_ < s_.options.timers().heartbeat / 4) return;
       heard_ = now;
-      s_.monitor.locked([&](Membership& member) { member.heard(c_->id, now); });
+      s_.monitor.locked([&](Membership& member) { member.brought(c_->id, now); });
     };
   }
 
   /// A part of the content that is under way; the last one brings the frame that it is of.
   asio::awaitable<Error> read_piece(wire::FrameHeader header) {
+    if (content_.is_kept() && !is_expected(content_.body().frame, content_.body().in_pieces)) {
+      content_.let_go();  // its room was given to others
+    }
+    c_->brings = true;
     Error error = co_await content_.read(input_, header.payload, progress());
+    c_->brings = false;
     if (error) co_return error;
     std::optional<wire::DeliveryBody> whole;
     if (!content_.is_under_way()) whole = content_.take(s_.options.refuse_non_finite());
@@ -94,7 +101,7 @@ class TcpReader {
     if (body.in_pieces > 0) co_return begin(body);
     if (header.payload > 0 && !is_expected(body.frame, header.payload)) {
       co_await input_.skip(header.payload, progress());
-      drop_offer(body);
+      body.drop_offer();
     } else if (body.payload) {
       model::Snapshot snapshot = s_.monitor.take_snapshot();
       const model::Chunk part = body.frame.offer->chunk;
@@ -140,13 +147,8 @@ class TcpReader {
                              snapshot.bytes(body.frame.offer->chunk)};
     }
     content_.begin(body, std::move(snapshot), std::move(code));
-    drop_offer(body);
+    body.drop_offer();
     return std::nullopt;
-  }
-  static void drop_offer(wire::DeliveryBody& body) {
-    body.frame.offer.reset();
-    body.frame.sequence = body.in_pieces = body.code = 0;
-    body.payload = false;
   }
   /// Whether content has a place here: its peer was let in, and it is small or was asked for.
   bool is_expected(const DeliveryFrame& frame, std::uint64_t bytes) {

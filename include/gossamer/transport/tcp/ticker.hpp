@@ -44,7 +44,9 @@ class TcpTicker {
     constexpr std::size_t more_than_pings = 4096;
     for (const auto& [id, c] : s_.connections) {
       const auto queues = c->look_at_queues();
-      if (queues.in > c->queues.in) member.heard(id, s_.monitor.now());
+      if (queues.in > c->queues.in) {
+        c->brings ? member.brought(id, s_.monitor.now()) : member.heard(id, s_.monitor.now());
+      }
       if (queues.taken > c->queues.taken) {  // while a queue is filled up again, too
         c->wrote = s_.monitor.now();
         if (c->queues.out > more_than_pings) s_.monitor.move();

@@ -32,6 +32,13 @@ struct DeliveryBody {
     return payload ? frame.offer->payload.bytes(frame.offer->chunk) : code;
   }
 
+  /// Leaves what the frame says besides: the offer's content has no place here.
+  void drop_offer() {
+    frame.offer.reset();
+    frame.sequence = in_pieces = code = 0;
+    payload = false;
+  }
+
   template <class Self, class Io>
   static void walk(Self& self, Io& io) {
     auto& frame = self.frame;
@@ -52,6 +59,7 @@ struct DeliveryBody {
     io(frame.delivered);
     io(frame.seen);
     io(frame.wanted);
+    io(frame.withdrawn);
     io(frame.sequence);
     Report::walk(self.report, io);
     bool offers = frame.offer.has_value();

@@ -48,7 +48,7 @@ constexpr std::size_t most_fields(Kind kind) {
 /// How every frame begins.
 inline constexpr std::array<char, 4> magic{'G', 'S', 'M', 'R'};
 /// Members with different ones refuse each other.
-inline constexpr std::uint16_t protocol_version = 4;
+inline constexpr std::uint16_t protocol_version = 5;
 /// Bytes of a payload that pass at a time, so that other frames need not wait for all of it. They
 /// stay in the cache.
 inline constexpr std::size_t piece_bytes = std::size_t{1} << 18U;
