@@ -10,6 +10,7 @@
 #include <functional>
 #include <iostream>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -50,10 +51,34 @@ Outcome sweep(
 std::vector<std::pair<std::string, MakeSubject>> sums() {
   using tests::sweep::ElasticSubject;
   using tests::sweep::LedgerSubject;
+  using tests::sweep::PushSubject;
   return {{"ledgers in integers", [] { return std::make_unique<LedgerSubject>(true); }},
           {"ledgers", [] { return std::make_unique<LedgerSubject>(false); }},
-          {"elastic gossip in code", [] { return std::make_unique<ElasticSubject>(); }}};
+          {"elastic gossip in code", [] { return std::make_unique<ElasticSubject>(); }},
+          {"gosgd in code", [] { return std::make_unique<PushSubject>(); }}};
 }
+
+/// Node 0 sends five messages after its first step, and again what comes back.
+class Insistent final : public gossamer::rule::Rule {
+ public:
+  explicit Insistent(std::shared_ptr<std::size_t> arrived) : arrived_(std::move(arrived)) {}
+  [[nodiscard]] std::string name() const override { return "insistent"; }
+  void after_step(gossamer::rule::RuleContext& context) override {
+    if (context.self() != 0 || context.step() != 1) return;
+    for (int i = 0; i < 5; ++i) context.send({.to = 1, .payload = {}});
+  }
+  void on_messages(gossamer::rule::RuleContext& /*context*/,
+                   std::span<const gossamer::rule::Message> messages) override {
+    *arrived_ += messages.size();
+  }
+  void on_returned(gossamer::rule::RuleContext& context,
+                   const gossamer::rule::Message& message) override {
+    context.send(message);
+  }
+
+ private:
+  std::shared_ptr<std::size_t> arrived_;
+};
 
 std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
   const char* text = std::getenv(variable);
@@ -65,6 +90,20 @@ std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
 TEST_CASE("A model that is long on its way costs its bytes once, and nobody is suspected",
           "[transport][simulated][delivery]") {
   CHECK(tests::sweep::cross_slow_link() == "");
+}
+
+TEST_CASE("What a node at rest says again and again finds room in time",
+          "[transport][simulated][delivery]") {
+  using gossamer::transport::DeliveryLimits;
+  const auto arrived = std::make_shared<std::size_t>(0);
+  gossamer::SimulatedGroup<tests::sweep::Still> group(
+      gossamer::SimulatedGroupOptions(2).world(
+          gossamer::transport::SimulatedOptions(2).limits(DeliveryLimits{.messages = 1})),
+      Insistent(arrived));
+  group.begin(gossamer::StopCondition().steps(1));
+  while (*arrived < 5 && group.world().events() < 5000 && group.step()) {
+  }
+  CHECK(*arrived == 5);
 }
 
 TEST_CASE("No schedule of faults loses or doubles weight", "[transport][simulated][delivery]") {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-/// Rules that conserve the sum of all models whatever the code, for the sweep of faults.
+/// Rules that conserve a sum of all models whatever the code, for the sweep of faults.
 #pragma once
 
 #include <gossamer/codec/coded.hpp>
+#include <gossamer/codec/int4.hpp>
 #include <gossamer/codec/sign.hpp>
 #include <gossamer/codec/two_bits.hpp>
 #include <gossamer/model/flat_model.hpp>
+#include <gossamer/rule/coded_push.hpp>
 #include <gossamer/rule/elastic_gossip.hpp>
 #include <gossamer/rule/ledger_gossip.hpp>
 #include <gossamer/topology/complete.hpp>
@@ -15,6 +17,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <utility>
@@ -159,6 +162,48 @@ class ElasticSubject final : public SumSubject {
     return coded(message, -1);
   }
   [[nodiscard]] double tolerance() const override { return 1e-12; }
+};
+
+/// GoSGD in code: what a push says is known to its sender, for as long as it is under way.
+class PushSubject final : public Subject {
+ public:
+  [[nodiscard]] Time end() const override { return 9s; }
+
+  [[nodiscard]] gossamer::rule::AnyRule rule() const override {
+    return Watched(gossamer::rule::CodedGoSgd(gossamer::rule::GoSgd(0.4), gossamer::codec::Int4()),
+                   said_);
+  }
+  [[nodiscard]] Mass of_message(const Message& message) const override {
+    using Kind = gossamer::rule::detail::PushLinks::Kind;
+    if (!message.code) return Subject::of_message(message);
+    const bool is_back = message.kind == Kind::bounced;
+    const auto& said = said_->at(is_back ? std::pair(message.to, message.from)
+                                         : std::pair(message.from, message.to));
+    return mass_of(message.weight, said.data());
+  }
+
+ private:
+  using Said = std::map<std::pair<PeerId, PeerId>, std::array<double, 2>>;
+
+  class Watched final : public gossamer::rule::CodedGoSgd {
+   public:
+    using Rule = gossamer::rule::CodedGoSgd;
+    Watched(Rule rule, std::shared_ptr<Said> said)
+        : Rule(std::move(rule)), said_(std::move(said)) {}
+
+   protected:
+    void push(gossamer::rule::RuleContext& context, PeerId to) override {
+      Rule::push(context, to);
+      const auto q = on_its_way(context, to);
+      const double* numbers = q.segments()[0].data_ptr<double>();
+      (*said_)[{context.self(), to}] = {numbers[0], numbers[1]};
+    }
+
+   private:
+    std::shared_ptr<Said> said_;
+  };
+
+  std::shared_ptr<Said> said_ = std::make_shared<Said>();
 };
 
 }  // namespace tests::sweep
