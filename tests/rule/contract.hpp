@@ -33,12 +33,16 @@ class Forgetful final : public gossamer::rule::Rule {
   }
 };
 
-/// All rules of the registry, so that they meet often, and the forgetful one.
+/// All rules of the registry, in code, too, so that they meet often, and the forgetful one.
 inline std::vector<AnyRule> all_rules() {
   const auto options =
       gossamer::rule::RegistryOptions().probability(0.5).period(2).sync_steps(2).nodes(3);
   std::vector<AnyRule> rules{Forgetful()};
-  for (const auto& entry : gossamer::rule::known()) rules.push_back(entry.make(options));
+  for (const auto& entry : gossamer::rule::known()) {
+    rules.push_back(entry.make(options));
+    auto coded = options;
+    if (entry.by_codec) rules.push_back(entry.make(coded.codec("int4")));
+  }
   for (const char* base : {"gosgd", "sgp"}) {
     auto around = options;
     rules.push_back(gossamer::rule::from_name("slowmo", around.base(base)));
