@@ -135,6 +135,14 @@ class Session {
     forgotten_ = true;
   }
 
+  /// See `Delivery::recall()`.
+  bool recall(EventQueue& queue) {
+    return out_.recall([&](Message message) {
+      flows_.sent.add(0);  // for what stands in its place
+      give_back(queue, std::move(message), Reason::queue_full);
+    });
+  }
+
   /// Nothing more is accepted or handed to the rule. `give_up()` comes first, for what waits.
   void leave(EventQueue& queue) {
     in_.granted = in_.polled;  // the rest is the peer's again
@@ -268,6 +276,7 @@ class Session {
 
   void give_back(EventQueue& queue, Message message, Reason reason) {
     flows_.returned.add(message.weight);
+    if (message.kind == Message::recalled) return;  // what it stands for has come back already
     queue.give_back(std::move(message), reason);
   }
 
