@@ -122,6 +122,7 @@ class Gossip {
   bool leave() {
     if (ended_) return *ended_;
     ended_ = false;
+    if (engine_.transport().recall()) receive();
     engine_.leave();
     engine_.finish();
     const bool gone = drain([this] {

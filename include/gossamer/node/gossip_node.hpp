@@ -151,7 +151,10 @@ class GossipNode {
 
   /// Starts no more exchanges, hands the weight over if the node is leaving, and tells the others.
   void begin_finish() {
-    if (leaving_) engine_.leave();
+    if (leaving_) {
+      if (engine_.transport().recall()) receive();
+      engine_.leave();
+    }
     engine_.finish();
   }
 

@@ -45,6 +45,9 @@ struct Message {
     return model_bytes + 4096;
   }
 
+  /// The kind of what stands in the place of a message that was recalled; no node sees it.
+  static constexpr std::uint32_t recalled = 0xfffffff0U;
+
   /// Whether it says anything of a model.
   [[nodiscard]] bool has_content() const { return static_cast<bool>(payload) || code; }
 

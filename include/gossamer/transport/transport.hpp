@@ -64,6 +64,9 @@ class Transport {
   [[nodiscard]] virtual WorkDone work_done() const = 0;
   /// This node starts no more exchanges, but still answers; the others see PeerLeft.
   virtual void finish() = 0;
+  /// Of a node that is about to leave: what it has sent and has not begun to cross comes back, so
+  /// that it need not wait until all that has crossed a slow link. True if there is any.
+  virtual bool recall() { return false; }
   /// True once every live peer has finished and nothing is under way to anybody: from then on no
   /// event comes.
   virtual bool settled() = 0;

@@ -52,9 +52,9 @@ class Hash {
   }
   void part(const SessionSide& side) { all(side.incarnation, side.epoch); }
   void part(const DeliveryOutgoing& out) {
-    const auto& [queue, bytes, confirmed, granted, offered, written, carried, seen, wanted,
+    const auto& [queue, bytes, confirmed, granted, offered, written, carried, crossed, seen, wanted,
                  withdrawn] = out;
-    all(queue.size(), bytes, confirmed, granted, offered, written, carried, seen, wanted,
+    all(queue.size(), bytes, confirmed, granted, offered, written, carried, crossed, seen, wanted,
         withdrawn);
     for (std::size_t i = 0; i < queue.size(); ++i) add(queue[i].round);
   }

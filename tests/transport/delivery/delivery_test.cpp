@@ -255,6 +255,87 @@ TEST_CASE("A large message waits until it is wanted, and crosses once while a co
   CHECK(events_of(pair.b).size() == 1);
 }
 
+/// Messages of 40,000 bytes, with these weights.
+std::vector<Message> large_messages(SnapshotPool& pool, const std::vector<double>& weights) {
+  std::vector<Message> all;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    all.push_back(message(weights[i], i + 1));
+    all.back().payload = pool.take();
+  }
+  return all;
+}
+double weight_of(const std::vector<Event>& events) {
+  double sum = 0;
+  for (const Event& event : events) {
+    if (const auto* delivered = std::get_if<Delivered>(&event)) sum += delivered->message.weight;
+    if (const auto* returned = std::get_if<Returned>(&event)) sum += returned->message.weight;
+  }
+  return sum;
+}
+
+TEST_CASE("What has not begun to cross can be recalled, and what has goes on",
+          "[transport][delivery]") {
+  SnapshotPool pool(Flat({torch::zeros({10'000})}));
+  Pair pair;
+  CHECK_FALSE(pair.a.recall());
+  for (Message& one : large_messages(pool, {0.5, 0.25, 0.125})) pair.a.send(std::move(one));
+  carry(pair.a, pair.b);  // the offers
+  carry(pair.b, pair.a);
+  auto content = pair.a.next_frame(1);  // of the first
+  REQUIRE(content);
+  REQUIRE(content->offer->has_content());
+  CHECK(pair.a.recall());
+  CHECK_FALSE(pair.a.recall());
+  const auto back = events_of(pair.a);
+  CHECK(back.size() == 2);
+  CHECK(weight_of(back) == 0.375);
+  CHECK(pool.out() == 3);  // one is on its way, and two are in these events
+  pair.a.send(message(0.375, 4));
+  CHECK(pair.b.receive(0, std::move(*content)).fate == FrameFate::taken);
+  carry_all(pair.a, pair.b);
+  const auto come = events_of(pair.b);
+  REQUIRE(come.size() == 2);  // and nothing for those that came back
+  CHECK(std::get<Delivered>(come[1]).message.round == 4);
+  CHECK(weight_of(come) == 0.875);
+  carry_all(pair.a, pair.b);
+  CHECK(pair.a.under_way() + pair.b.under_way() == 0);
+  CHECK(pair.a.ledger(1).surplus() == 0.875);
+  CHECK(pair.a.ledger(1).sent.count() == 6);
+}
+
+TEST_CASE("What may have crossed on a connection that broke cannot be recalled",
+          "[transport][delivery]") {
+  SnapshotPool pool(Flat({torch::zeros({10'000})}));
+  Pair pair;
+  for (Message& one : large_messages(pool, {0.5, 0.25})) pair.a.send(std::move(one));
+  carry(pair.a, pair.b);
+  carry(pair.b, pair.a);
+  auto content = pair.a.next_frame(1);
+  REQUIRE(content->offer->has_content());
+  pair.b.receive(0, std::move(*content));  // and the answer is lost
+  pair.a.resend(1);
+  pair.b.resend(0);
+  CHECK(pair.a.recall());
+  CHECK(weight_of(events_of(pair.a)) == 0.25);
+  carry_all(pair.a, pair.b);
+  CHECK(weight_of(events_of(pair.b)) == 0.5);
+}
+
+TEST_CASE("What was recalled does not come back once more from a peer that dies",
+          "[transport][delivery]") {
+  SnapshotPool pool(Flat({torch::zeros({10'000})}));
+  Pair pair;
+  for (Message& one : large_messages(pool, {0.5, 0.25})) pair.a.send(std::move(one));
+  carry(pair.a, pair.b);
+  CHECK(pair.a.recall());
+  CHECK(weight_of(events_of(pair.a)) == 0.75);
+  pair.a.declare_dead(1);
+  const auto events = events_of(pair.a);
+  REQUIRE(events.size() == 1);
+  CHECK(std::holds_alternative<PeerLeft>(events[0]));
+  CHECK(pool.out() == 0);
+}
+
 TEST_CASE("A small message behind a large one keeps its turn", "[transport][delivery]") {
   SnapshotPool pool(Flat({torch::zeros({10'000})}));
   Pair pair;

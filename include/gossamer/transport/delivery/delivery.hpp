@@ -155,6 +155,14 @@ class Delivery {
     share();
   }
 
+  /// What has been sent to anybody, and whose content has not begun to cross, is returned at once:
+  /// in its place something empty crosses, when its turn comes. True if there is any. O(messages).
+  bool recall() {
+    bool any = false;
+    sessions_.for_each([&](Session& session) { any = session.recall(queue_) || any; });
+    return any;
+  }
+
   /// Begins to leave, after the node has handed its weight over. What it has not polled of the open
   /// sessions is its senders' again, and nothing more is accepted; what it has sent goes on.
   /// Carry frames until `may_close()`, and poll: what is returned, or came from a peer that is
@@ -179,16 +187,21 @@ class Delivery {
     return may;
   }
 
-  /// Whether `poll()` has an event.
+  /// Whether `poll()` has an event, but for what was recalled by its sender.
   [[nodiscard]] bool has_event() const { return !queue_.events.empty(); }
 
   /// The next event for the node. For a Delivered this is the moment that its sender is told.
   std::optional<Event> poll() {
-    if (queue_.events.empty()) return std::nullopt;
-    auto queued = queue_.events.pop();
-    if (Session* session = find(queued.peer)) session->polled(queue_, queued);
-    share();
-    return std::move(queued.event);
+    while (!queue_.events.empty()) {
+      auto queued = queue_.events.pop();
+      if (Session* session = find(queued.peer)) session->polled(queue_, queued);
+      share();
+      const Message* delivered = queued.delivered();
+      if (delivered == nullptr || delivered->kind != Message::recalled) {
+        return std::move(queued.event);
+      }
+    }
+    return std::nullopt;
   }
 
   /// Whether a session with the peer is open here.

@@ -50,6 +50,12 @@ struct EventQueue {
     Event event;
     PeerId peer = 0;
     std::uint64_t epoch = 0;  ///< this node's side of the session in which it was delivered
+
+    /// The message of a Delivered; else null.
+    [[nodiscard]] const Message* delivered() const {
+      const auto* one = std::get_if<Delivered>(&event);
+      return one != nullptr ? &one->message : nullptr;
+    }
   };
 
   PeerId self = 0;

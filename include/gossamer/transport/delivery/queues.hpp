@@ -25,6 +25,7 @@ struct DeliveryOutgoing {
   std::uint64_t offered = 0;
   std::uint64_t written = 0;    ///< the last that was written since the last resend,
   std::uint64_t carried = 0;    ///< and the last of these whose content was
+  std::uint64_t crossed = 0;    ///< the last whose content was ever written, on any connection
   std::uint64_t seen = 0;       ///< what the peer knows of,
   std::uint64_t wanted = 0;     ///< and has room for;
   std::uint64_t withdrawn = 0;  ///< how often it has taken such room back
@@ -55,6 +56,23 @@ struct DeliveryOutgoing {
       give_back(std::move(queue[i]));
     }
     queue.shrink(first);
+  }
+
+  /// Takes those whose content has not begun to cross out of the queue, and leaves something empty
+  /// in their places: the peer may know of them already. True if there were any.
+  template <class GiveBack>
+  bool recall(GiveBack give_back) {
+    bool any = false;
+    const std::uint64_t first = std::max(crossed, confirmed) - confirmed;
+    for (auto i = static_cast<std::size_t>(first); i < queue.size(); ++i) {
+      Message& message = queue[i];
+      if (message.kind == Message::recalled) continue;
+      Message empty{.from = message.from, .to = message.to, .kind = Message::recalled};
+      bytes -= message.bytes() - empty.bytes();
+      give_back(std::exchange(message, std::move(empty)));
+      any = true;
+    }
+    return any;
   }
 
   /// The peer holds all up to that one.
@@ -108,6 +126,7 @@ struct DeliveryOutgoing {
         frame.later = message.bytes();
       }
     }
+    if (frame.later == 0) crossed = std::max(crossed, frame.sequence);
     frame.offer = frame.later == 0 ? message : message.without_content();
   }
 
@@ -131,7 +150,7 @@ struct DeliveryOutgoing {
   }
 
   void restart() {
-    confirmed = granted = offered = written = carried = seen = wanted = withdrawn = 0;
+    confirmed = granted = offered = written = carried = crossed = seen = wanted = withdrawn = 0;
   }
 };
 

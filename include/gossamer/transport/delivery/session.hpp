@@ -139,6 +139,14 @@ class Session {
     forgotten_ = true;
   }
 
+  /// See `Delivery::recall()`.
+  bool recall(EventQueue& queue) {
+    return out_.recall([&](Message message) {
+      flows_.sent.add(0);  // for what stands in its place
+      give_back(queue, std::move(message), Reason::queue_full);
+    });
+  }
+
   /// Nothing more is accepted or handed to the rule. `give_up()` comes first, for what waits.
   void leave(EventQueue& queue) {
     in_.granted = in_.polled;  // the rest is the peer's again
@@ -152,7 +160,7 @@ class Session {
 
   /// The node takes an event of this link.
   void polled(EventQueue& queue, const Queued& queued) {
-    if (const auto* delivered = delivered_in(queued)) {
+    if (const Message* delivered = queued.delivered()) {
       in_.unload(queue, *delivered);
       const bool is_new = of_session(queued);
       in_.polled += is_new ? 1 : 0;
@@ -163,7 +171,7 @@ class Session {
   }
   /// Takes an event back if its message is the sender's as long as the node has not polled it.
   bool give_up(EventQueue& queue, const Queued& queued) {
-    const Message* delivered = delivered_in(queued);
+    const Message* delivered = queued.delivered();
     if (delivered == nullptr || !of_session(queued)) return false;
     in_.unload(queue, *delivered);
     flows_.delivered.take(delivered->weight);
@@ -222,20 +230,11 @@ class Session {
   [[nodiscard]] const Flows& past() const { return past_; }
 
  private:
-  /// What a frame is to a link.
-  enum class Meaning {
-    old,     ///< of a session or an incarnation that is over
-    news,    ///< the peer has a new side, and does not know mine
-    opens,   ///< the peer knows my present side: the session begins
-    present  ///< of the session that is open
-  };
-
+  /// What a frame is: of a session or incarnation that is over; from a new side of the peer that
+  /// does not know mine; knowing mine, so that a session begins; of the session that is open.
+  enum class Meaning { old, news, opens, present };
   static constexpr unsigned most_news = 16;  // who comes and goes faster than that must wait
 
-  [[nodiscard]] static const Message* delivered_in(const Queued& queued) {
-    const auto* delivered = std::get_if<Delivered>(&queued.event);
-    return delivered != nullptr ? &delivered->message : nullptr;
-  }
   [[nodiscard]] bool of_session(const Queued& queued) const {
     return open_ && queued.epoch == mine_.epoch;
   }
@@ -272,6 +271,7 @@ class Session {
 
   void give_back(EventQueue& queue, Message message, Reason reason) {
     flows_.returned.add(message.weight);
+    if (message.kind == Message::recalled) return;  // what it stands for has come back already
     queue.give_back(std::move(message), reason);
   }
 

@@ -112,6 +112,12 @@ class MembershipCalls : public MembershipObserver {
     return totals;
   }
 
+  /// See `Transport::recall()`.
+  bool recall() {
+    if (!m_.delivery.recall()) return false;
+    for (const auto& [id, peer] : m_.links) m_.mark_dirty(id);
+    return true;
+  }
   void finish() {
     if (std::exchange(m_.finished, true)) return;
     for (auto& [id, peer] : m_.links) {

@@ -111,6 +111,9 @@ class PeerTransport : public Transport {
   void finish() override {
     endpoint_->with([](Membership& member) { member.finish(); });
   }
+  bool recall() override {
+    return endpoint_->with([](Membership& member) { return member.recall(); });
+  }
   bool settled() override {
     return early_.empty() && endpoint_->with([](Membership& member) { return member.settled(); });
   }
