@@ -94,6 +94,7 @@ struct Bounds {
   std::array<unsigned, 2> crashes = {0, 0};
   std::array<unsigned, 2> leaves = {0, 0};
   std::array<unsigned, 2> withdrawals = {0, 0};  // of room that the other one has not used
+  std::array<unsigned, 2> recalls = {0, 0};      // of what has not begun to cross
   bool asks = false;                             // offers come without their content first
   bool forgeries = false;   // in each state, frames whose counters are too high
   bool may_refuse = false;  // a frame that a node wrote, if it is changed in that way
@@ -111,6 +112,7 @@ enum class Action {
   poll,
   suspect,
   withdraw,
+  recall,
   crash,
   restart,
   leave,
@@ -123,9 +125,9 @@ struct Step {
 
   [[nodiscard]] std::string text() const {
     static constexpr std::array names = {
-        "sends",  "writes",   "writes again",    "'s frame arrives", "'s frame arrives forged",
-        "polls",  "suspects", "takes room back", "crashes",          "restarts",
-        "leaves", "closes"};
+        "sends",    "writes",   "writes again",    "'s frame arrives", "'s frame arrives forged",
+        "polls",    "suspects", "takes room back", "recalls",          "crashes",
+        "restarts", "leaves",   "closes"};
     return std::string(node == 0 ? "A " : "B ") + names[static_cast<std::size_t>(action)] + " " +
            std::to_string(frame);
   }
@@ -174,6 +176,7 @@ class TwoNodes {
         if (!queue_of(*side.node).events.empty()) may(Action::poll, x);
         if (left_.suspicions[x] > 0 && side.node->is_open(1 - x)) may(Action::suspect, x);
         if (left_.withdrawals[x] > 0 && session_of(x).has_room()) may(Action::withdraw, x);
+        if (left_.recalls[x] > 0 && out_of(x).queue.size() > 0) may(Action::recall, x);
         if (left_.crashes[x] > 0) may(Action::crash, x);
         if (left_.leaves[x] > 0) may(Action::leave, x);
         if (side.node->may_close()) may(Action::close, x);
@@ -205,6 +208,10 @@ class TwoNodes {
     if (action == Action::withdraw) {
       --left_.withdrawals[x];
       sides_[x].node->take_room_back(1 - x);
+    }
+    if (action == Action::recall) {
+      --left_.recalls[x];
+      sides_[x].node->recall();
     }
     if (action == Action::crash) crash(x);
     if (action == Action::restart) restart(x);
@@ -245,7 +252,8 @@ class TwoNodes {
     for (PeerId x = 0; x < 2; ++x) {
       const Side& side = sides_[x];
       hash.all(left_.messages[x], left_.suspicions[x], left_.crashes[x], left_.leaves[x],
-               left_.withdrawals[x], side.incarnation, side.closed, side.node.has_value());
+               left_.withdrawals[x], left_.recalls[x], side.incarnation, side.closed,
+               side.node.has_value());
       std::uint64_t frames = 0;  // in any order
       for (const Written& written : side.net) frames += written.hash;
       hash.all(frames, side.net.size());
@@ -359,7 +367,9 @@ class TwoNodes {
         side.weight += returned->message.weight;
         ++fates_[returned->message.round].returned;
         if (returned->message.from != x) fail("a message was returned to the wrong node");
-        if (side.peer_known && returned->reason != Reason::lost) fail("Returned before PeerLeft");
+        const bool is_recalled = returned->reason == Reason::queue_full;  // no queue here is full
+        if (side.peer_known && returned->reason != Reason::lost && !is_recalled)
+          fail("Returned before PeerLeft");
       } else if (std::holds_alternative<PeerJoined>(*event)) {
         if (side.peer_known) fail("PeerJoined twice");
         side.peer_known = true;
@@ -416,12 +426,18 @@ class TwoNodes {
     }
   }
 
+  /// What stands in the place of a recalled message is nobody's.
+  [[nodiscard]] static bool stands_for(const Message& message, std::uint32_t name) {
+    return message.kind != Message::recalled && message.round == name;
+  }
+
   // Where a message is in its sender's queue.
   enum class Place { nowhere, own, granted };
   [[nodiscard]] Place place(PeerId x, std::uint32_t name) const {
     const auto& out = out_of(x);
     for (std::size_t i = 0; i < out.queue.size(); ++i) {
-      if (out.queue[i].round == name) return i < out.in_their_hands() ? Place::granted : Place::own;
+      if (stands_for(out.queue[i], name))
+        return i < out.in_their_hands() ? Place::granted : Place::own;
     }
     return Place::nowhere;
   }
@@ -430,7 +446,7 @@ class TwoNodes {
     const auto& events = queue_of(*sides_[x].node).events;
     for (std::size_t i = 0; i < events.size(); ++i) {
       const auto* found = std::get_if<Wanted>(&events[i].event);
-      if (found != nullptr && found->message.round == name) return true;
+      if (found != nullptr && stands_for(found->message, name)) return true;
     }
     return false;
   }
@@ -442,6 +458,7 @@ class TwoNodes {
       const auto& out = out_of(x);
       const bool open = sides_[x].node->is_open(1 - x);
       for (std::size_t i = 0; open && i < std::min(out.in_their_hands(), out.queue.size()); ++i) {
+        if (out.queue[i].kind == Message::recalled) continue;
         auto& granted_to = fates_[out.queue[i].round].granted_to;
         if (granted_to == 0) granted_to = peer_of(session_of(x)).incarnation;
       }
