@@ -86,8 +86,9 @@ TEST_CASE("A mean in code leaves nothing out for good", "[rule][coded_average]")
   Generator order(tests::seed, 96);
   train(bench, 60, &order);
   bench.gradient = nullptr;
-  train(bench, 400, &order);
-  CHECK(apart(bench) < 1e-6);
+  const double before = apart(bench);
+  train(bench, 4400, &order);  // signs of few numbers say what is left out slowly
+  CHECK(apart(bench) < 1e-4 * before);
   for (std::size_t j = 0; j < size; ++j) {
     CHECK(sum(bench, j) == tests::Approx(expected[j]).margin(1e-5));
   }
