@@ -115,7 +115,7 @@ class A2Cid2 : public Rule {
   }
   /// By how many times the payload of an answer the x~ of its receiver goes down: 2 alpha~.
   [[nodiscard]] static double strength(const Message& answer) {
-    const float factor = std::bit_cast<float>(static_cast<std::uint32_t>(answer.round >> 32U));
+    const auto factor = std::bit_cast<float>(static_cast<std::uint32_t>(answer.round >> 32U));
     return std::isfinite(factor) ? factor : 0;
   }
 

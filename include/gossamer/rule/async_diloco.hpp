@@ -14,7 +14,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
-#include <utility>
 
 namespace gossamer::rule {
 
@@ -68,7 +67,7 @@ struct AsyncDilocoOptions {
 class AsyncDiloco : public Downpour {
  public:
   explicit AsyncDiloco(AsyncDilocoOptions options = {})
-      : Downpour(1), options_((options.check(), std::move(options))) {}
+      : Downpour(1), options_((options.check(), options)) {}
 
   [[nodiscard]] std::string name() const override { return "async_diloco"; }
   [[nodiscard]] std::string agreement() const override {
@@ -109,9 +108,9 @@ class AsyncDiloco : public Downpour {
     if (++exchanges_ < n) return;
     exchanges_ = 0;
     const model::Flat& momentum = momentum_.get(context);
-    for (at::Tensor segment : momentum.segments()) segment.mul_(options_.beta());
+    for (const at::Tensor& segment : momentum.segments()) segment.mul_(options_.beta());
     model::add(momentum, sum_.get(context), part);
-    for (at::Tensor segment : sum_.get(context).segments()) segment.zero_();
+    for (const at::Tensor& segment : sum_.get(context).segments()) segment.zero_();
     model::add(c, momentum, options_.rate() * options_.beta());
   }
 

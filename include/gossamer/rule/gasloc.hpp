@@ -86,7 +86,7 @@ class GasLoc : public Rule {
  public:
   enum Kind : std::uint32_t { request = 1, answer = 2, refusal = 3 };
 
-  explicit GasLoc(GasLocOptions options = {}) : options_((options.check(), std::move(options))) {}
+  explicit GasLoc(GasLocOptions options = {}) : options_((options.check(), options)) {}
 
   [[nodiscard]] std::string name() const override { return "gasloc"; }
   [[nodiscard]] std::string agreement() const override {

@@ -81,7 +81,7 @@ struct NoLoCoOptions {
 ///            a pipeline. Averaged buffers take the mean of both.
 class NoLoCo : public Rule {
  public:
-  explicit NoLoCo(NoLoCoOptions options = {}) : options_((options.check(), std::move(options))) {}
+  explicit NoLoCo(NoLoCoOptions options = {}) : options_((options.check(), options)) {}
 
   [[nodiscard]] std::string name() const override { return "noloco"; }
   [[nodiscard]] std::string agreement() const override {
