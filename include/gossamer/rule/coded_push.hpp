@@ -222,7 +222,7 @@ class CodedPush : public Base {
   KeptFlat scratch_;
 };
 
-using CodedGoSgd = CodedPush<GoSgd>;
-using CodedPushSum = CodedPush<PushSum>;
+using CodedGoSgd = CodedPush<GoSgd>;      ///< GoSGD in code
+using CodedPushSum = CodedPush<PushSum>;  ///< push-sum in code
 
 }  // namespace gossamer::rule
