@@ -86,7 +86,7 @@ class Decoupled {
   std::uint64_t steps_ = 0;
 };
 
-using ActivationBuffer = ReplayBuffer<Activations>;
+using ActivationBuffer = ReplayBuffer<Activations>;  ///< from a module to the next
 
 /// A module's whole work, on the thread that calls it: trains on what comes, at most `steps` times
 /// in all, and passes more on without training, until there is no more; then `to`, if there is one,
