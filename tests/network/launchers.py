@@ -152,41 +152,36 @@ def case_launch_script(folder):
 # By the variables of those that need more than one machine, or an account.
 
 
-def by_variables(folder, variables):
+def by_variables(folder, variables, port=None):
+    """`variables(rank)` beside the port at which rank 0 is to be met."""
+    port = port or free_ports(1)[0]
     group = Group(folder)
     for rank in reversed(range(NODES)):
-        group.start(example("out", "--probability", 0.2), **variables(rank))
+        group.start(example("out", "--probability", 0.2), MASTER_PORT=port, **variables(rank))
     group.train()
     check_one_group(folder / "out")
 
 
 def case_variables_plain(folder):
-    port = free_ports(1)[0]
     by_variables(folder, lambda rank: {
-        "RANK": rank, "WORLD_SIZE": NODES, "LOCAL_WORLD_SIZE": NODES, "MASTER_ADDR": "localhost",
-        "MASTER_PORT": port})
+        "RANK": rank, "WORLD_SIZE": NODES, "LOCAL_WORLD_SIZE": NODES, "MASTER_ADDR": "localhost"})
 
 
 def case_variables_slurm(folder):
-    port = free_ports(1)[0]
     by_variables(folder, lambda rank: {
         "SLURM_PROCID": rank, "SLURM_STEP_NUM_TASKS": NODES, "SLURM_STEP_ID": 0,
-        "SLURM_STEP_NUM_NODES": 1, "SLURM_STEP_NODELIST": "localhost", "SLURM_JOB_ID": 77,
-        "MASTER_PORT": port})
+        "SLURM_STEP_NUM_NODES": 1, "SLURM_STEP_NODELIST": "localhost", "SLURM_JOB_ID": 77})
 
 
 def case_variables_pals(folder):
-    port = free_ports(1)[0]
     by_variables(folder, lambda rank: {
-        "PALS_RANKID": rank, "PMI_SIZE": NODES, "PMI_LOCAL_SIZE": NODES, "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port})
+        "PALS_RANKID": rank, "PMI_SIZE": NODES, "PMI_LOCAL_SIZE": NODES,
+        "MASTER_ADDR": "127.0.0.1"})
 
 
 def case_variables_kubernetes_job(folder):
-    port = free_ports(1)[0]
     by_variables(folder, lambda rank: {
-        "JOB_COMPLETION_INDEX": rank, "WORLD_SIZE": NODES, "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port})
+        "JOB_COMPLETION_INDEX": rank, "WORLD_SIZE": NODES, "MASTER_ADDR": "127.0.0.1"})
 
 
 def case_agent_has_the_port(folder):
@@ -196,8 +191,8 @@ def case_agent_has_the_port(folder):
         store.listen()
         by_variables(folder, lambda rank: {
             "RANK": rank, "WORLD_SIZE": NODES, "LOCAL_WORLD_SIZE": NODES,
-            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": store.getsockname()[1],
-            "TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RUN_ID": "none"})
+            "MASTER_ADDR": "127.0.0.1", "TORCHELASTIC_USE_AGENT_STORE": "True",
+            "TORCHELASTIC_RUN_ID": "none"}, store.getsockname()[1])
 
 
 # Killed, and started again by the same command.
