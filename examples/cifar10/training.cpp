@@ -154,7 +154,7 @@ int Training::run() {
   const Json text = summary();
   recorder_->record().write_summary(text);
   print_table(text);
-  if (!error_.empty()) std::cerr << "cifar10: " << error_ << '\n';
+  if (!error_.empty()) std::cerr << "cifar10: " + error_ + '\n';  // whole: others may log
   if (trace_) trace_->close();
   if (!error_.empty()) return 1;
   return signals_.received() == 0 ? 0 : 128 + signals_.received();

@@ -80,7 +80,7 @@ class GossipRun {
     progress_->line().clear();
     print(summary);
     if (!error.empty()) {
-      std::cerr << job_.program << ": " << error << '\n';
+      std::cerr << job_.program + ": " + error + '\n';  // whole: others may log
       return 1;
     }
     return signals_.received() == 0 ? 0 : 128 + signals_.received();

@@ -152,8 +152,9 @@ int run(const Options& options) {
          {"refused", counts.refused},
          {"peers", gossamer::observe::peer_records(member.peers())}});
   if (member.weight_lost() > 0) {
-    std::cerr << "wanderer: weight " << member.weight_lost() << " of node " << node.id()
-              << " is lost\n";
+    // In one piece: the logger's thread writes into the same file.
+    std::cerr << "wanderer: weight " + std::to_string(member.weight_lost()) + " of node " +
+                     std::to_string(node.id()) + " is lost\n";
     return 3;
   }
   return 0;

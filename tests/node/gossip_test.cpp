@@ -272,24 +272,27 @@ TEST_CASE("A loop that leaves hands its weight over; one that finishes keeps it"
   const auto hub = ThreadHub::make(2);
   std::optional<Context> zero(context_of(hub, 0, rule_named("gosgd")));
   std::optional<Context> one(context_of(hub, 1, rule_named("gosgd")));
+  std::promise<void> listens;
   std::promise<void> gone;
   bool went_well = false;
   std::thread first([&] {
     Numbers model = numbers(0);
     Gossip gossip(std::move(*zero), model);
     gossip.step();
+    listens.get_future().wait();
     went_well = gossip.leave();
     went_well = gossip.leave() && went_well;  // once more changes nothing
     gone.set_value();
   });
   double weight = 0;
-  std::vector<std::pair<PeerId, Reason>> told;
+  std::vector<Reason> told;
   bool finished = false;
   gossamer::Counters all;
   std::thread second([&] {
     Numbers model = numbers(0);
     Gossip gossip(std::move(*one), model);
-    gossip.on_peer_left([&](PeerId peer, Reason reason) { told.emplace_back(peer, reason); });
+    gossip.on_peer_left([&](PeerId /*always 0*/, Reason reason) { told.push_back(reason); });
+    listens.set_value();
     auto end = gone.get_future();
     while (end.wait_for(std::chrono::microseconds(100)) != std::future_status::ready) {
       gossip.step(1);
@@ -304,8 +307,9 @@ TEST_CASE("A loop that leaves hands its weight over; one that finishes keeps it"
   CHECK(went_well);
   CHECK(weight == tests::Approx(1.0).margin(tests::weight_tolerance));
   CHECK(hub->counters(0).weight == 0);
-  REQUIRE(told.size() == 1);
-  CHECK(told[0].first == 0);
+  REQUIRE(told.size() == 2);
+  CHECK(told[0] == Reason::finished);
+  CHECK(told[1] == Reason::left);
   CHECK(finished);
   CHECK(all.steps == hub->work_done().steps);
   CHECK(all.weight == weight);

@@ -169,8 +169,9 @@ TEST_CASE("A rank whose node throws goes, and the others end in order", "[node][
     CHECK(text == "node 1: out of data");
   } else {
     member.run(StopCondition().duration(60s));  // until the news has come
-    REQUIRE_FALSE(member.node().gone.empty());
-    CHECK(member.node().gone.front() == Reason::lost);
+    // Who hears of it before this one does may have finished before, too.
+    const auto& gone = member.node().gone;
+    CHECK(std::count(gone.begin(), gone.end(), Reason::lost) == 1);
   }
 }
 
