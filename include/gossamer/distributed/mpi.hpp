@@ -46,10 +46,10 @@ struct MpiPlace {
     }
     const auto launched = launch::launch_from(options.variables());
     if (!launched || launched->size == 0 || launched->size == size) return;
-    throw ConfigError(c10::str(launched->launcher, " says that there are ", launched->size,
-                               " processes, MPI that there are ", size,
-                               ": start them with the mpirun of the MPI that the program was "
-                               "built with"));
+    throw ConfigError(c10::str("there are ", launched->size, " processes by ", launched->launcher,
+                               ", but ", size,
+                               " by MPI: start them with the mpirun of the MPI "
+                               "that the program was built with"));
   }
 };
 
