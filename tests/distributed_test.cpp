@@ -192,10 +192,10 @@ TEST_CASE("A contact and no rank make a newcomer; one with its rank comes back; 
 
 TEST_CASE("A wrong variable is refused by its name", "[distributed]") {
   CHECK(refused({{"GOSSAMER_TRANSPORT", "pigeon"}}) ==
-        "GOSSAMER_TRANSPORT must be tcp, is \"pigeon\"");
+        "GOSSAMER_TRANSPORT must be tcp or mpi, is \"pigeon\"");
   CHECK(refused({{"GOSSAMER_TRANSPORT", "mpi"}}) ==
-        "GOSSAMER_TRANSPORT must be tcp, is \"mpi\"; for MPI make an MpiGroup "
-        "(node/mpi_group.hpp)");
+        "GOSSAMER_TRANSPORT is mpi, but this program was built without MPI: include "
+        "<gossamer/distributed/mpi.hpp> in one of its files, and link gossamer::mpi");
   const std::string shape = "an address must be host:port, 10.0.0.1:4000 or [::1]:4000, got \"x\"";
   for (const char* name : {"GOSSAMER_LISTEN", "GOSSAMER_ADVERTISE", "GOSSAMER_CONTACT"}) {
     CHECK(refused({{name, "x"}}) == std::string(name) + ": " + shape);
@@ -217,14 +217,18 @@ TEST_CASE("A wrong variable is refused by its name", "[distributed]") {
 }
 
 TEST_CASE("What is set in code wins over a variable", "[distributed]") {
-  const VariableMap map{{"GOSSAMER_LISTEN", "nonsense"}};
-  const Context context = join_run(GoSgd(0.5), options_of(map).listen("127.0.0.1:0").run("mine"));
+  const VariableMap map{{"GOSSAMER_LISTEN", "nonsense"}, {"GOSSAMER_TRANSPORT", "nonsense"}};
+  const Context context =
+      join_run(GoSgd(0.5), options_of(map).transport("tcp").listen("127.0.0.1:0").run("mine"));
   CHECK(context.weight == 1);
   CHECK(context.transport->peers().empty());
   const VariableMap rank{{"RANK", "1"}, {"WORLD_SIZE", "2"}};
   CHECK(tests::message_of<ConfigError>([&] {
           (void)join_run(GoSgd(0.5), options_of(rank).rank(0).world_size(4));
         }).find("launch: node 0 is one of 4") == 0);
+  CHECK(tests::message_of<ConfigError>([&] {
+          (void)join_run(GoSgd(0.5), options_of(map).transport("udp"));
+        }) == "RunOptions::transport must be tcp or mpi, is \"udp\"");
 }
 
 TEST_CASE("Whoever asks is told of SIGTERM; whoever does not ask ends by it", "[distributed]") {

@@ -141,9 +141,9 @@ run_docs() {
 # Short forms of the trials in tests/network. How long gaps are is not checked: other things may run
 # beside this.
 run_network() {
-  need_packages "${build_packages[@]}" iproute2
+  need_packages "${build_packages[@]}" "${mpi_packages[@]}" iproute2
   configure release
-  build release cifar10 chaos_node
+  build release cifar10 chaos_node adopt_mnist
   local passed=0 failed=0
   local -a trial
   while read -ra trial; do
@@ -155,7 +155,7 @@ run_network() {
     fi
   done <<'END'
 books_test.py
-launchers.py openmpi launch_script variables_slurm agent_has_the_port restarted_after_a_checkpoint wrong_nobody_to_meet wrong_no_address wrong_world_size wrong_rules wrong_run wrong_key_mode
+launchers.py openmpi openmpi_over_mpi launch_script variables_slurm agent_has_the_port restarted_after_a_checkpoint wrong_nobody_to_meet wrong_no_address wrong_world_size wrong_rules wrong_run wrong_key_mode wrong_transport wrong_launcher_of_mpi
 churn.py --seconds 45
 cut.py --whole 5 --parted 12 --dead-after 5
 slow.py rate

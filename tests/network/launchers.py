@@ -17,9 +17,11 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from pathlib import Path
 
 from many_nodes import free_ports, program, say, wait_for
@@ -98,6 +100,42 @@ def check_one_group(folder):
     expect(sum(one["messages_merged"] for one in nodes) > 0, "nobody has merged anything")
 
 
+def digits(folder):
+    """MNIST's four files, with bars in place of digits."""
+    folder.mkdir()
+    bars = [bytes(255 * (28 * label // 10 <= at // 28 < 28 * (label + 1) // 10)
+                  for at in range(28 * 28)) for label in range(10)]
+    for part, count in (("train", 60_000), ("t10k", 10_000)):
+        labels = bytes(range(10)) * (count // 10)
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(
+            struct.pack(">II", 0x801, count) + labels)
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(
+            struct.pack(">IIII", 0x803, count, 28, 28) + b"".join(bars[one] for one in labels))
+
+
+def free_row(count):
+    """The first of so many free ports in a row."""
+    while True:
+        first = free_ports(1)[0]
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as one:
+                    one.bind(("127.0.0.1", port))
+            return first
+        except (OSError, OverflowError):
+            pass
+
+
+def shows_all(port):
+    """Whether the live page at that port shows that all nodes train."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/state.json", timeout=5) as answer:
+            nodes = json.load(answer).get("nodes", [])
+    except OSError:
+        return False
+    return len(nodes) == NODES and all(node["steps"] > 0 for node in nodes)
+
+
 # By the launchers themselves.
 
 
@@ -127,6 +165,23 @@ def case_openmpi(folder):
     launched(folder, ["mpirun.openmpi", "--oversubscribe", "-np", str(NODES)],
              MASTER_ADDR="127.0.0.1", MASTER_PORT=free_ports(1)[0],
              OMPI_ALLOW_RUN_AS_ROOT=1, OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1)
+
+
+def case_openmpi_over_mpi(folder):
+    """The MNIST program that was adopted, with a live page for each rank."""
+    digits(folder / "digits")
+    first = free_row(NODES)
+    group = Group(folder)
+    group.start(["mpirun.openmpi", "--oversubscribe", "-np", str(NODES), program("adopt_mnist"),
+                 "digits"], GOSSAMER_TRANSPORT="mpi", GOSSAMER_WATCH=first,
+                OMPI_ALLOW_RUN_AS_ROOT=1, OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1)
+    for rank in range(NODES):
+        group.begin(lambda rank=rank: shows_all(first + rank))
+    (status, text), = group.wait()
+    expect(status == 0, f"status {status}: {text[-600:]}")
+    accuracies = [line for line in text.splitlines() if line.startswith("accuracy ")]
+    expect(len(accuracies) == NODES, f"{len(accuracies)} of {NODES} have printed an accuracy")
+    expect(len(set(accuracies)) == 1, f"the mean model differs: {accuracies}")
 
 
 def case_mpich(folder):
@@ -326,7 +381,19 @@ def case_wrong_key_mode(folder):
             "defaultMode: 0400", "chmod 600")
 
 
+def case_wrong_transport(folder):
+    refused(folder, [[program("adopt_mnist")]], "GOSSAMER_TRANSPORT must be tcp or mpi",
+            GOSSAMER_TRANSPORT="pigeon")
+
+
+def case_wrong_launcher_of_mpi(folder):
+    """Processes that MPI has not started would each train alone."""
+    refused(folder, [[program("adopt_mnist")]], "there are 2 processes by RANK and WORLD_SIZE",
+            GOSSAMER_TRANSPORT="mpi", RANK=0, WORLD_SIZE=2, MASTER_ADDR="127.0.0.1")
+
+
 NEEDS = {"torchrun": "torchrun", "torchrun_standalone": "torchrun", "openmpi": "mpirun.openmpi",
+         "openmpi_over_mpi": "mpirun.openmpi", "wrong_launcher_of_mpi": "mpirun.openmpi",
          "mpich": "mpirun.mpich", "srun": "srun"}
 CASES = {name.removeprefix("case_"): case for name, case in list(globals().items())
          if name.startswith("case_")}

@@ -6,6 +6,7 @@
 #include <gossamer/error.hpp>
 #include <gossamer/generator.hpp>
 #include <gossamer/model/archive.hpp>
+#include <gossamer/node/detail/connections_of.hpp>
 #include <gossamer/node/gossip_node.hpp>
 #include <gossamer/node/group.hpp>
 #include <gossamer/node/workers.hpp>
@@ -182,16 +183,7 @@ class ProcessGroup : public Group<Node> {
   [[nodiscard]] observe::Callback* callback() const override { return callback_.get(); }
   [[nodiscard]] transport::Time now() const override { return endpoint_->now(); }
   [[nodiscard]] std::shared_ptr<const observe::Connections> connections() const override {
-    const transport::MembershipCounts met = counts();
-    return std::make_shared<observe::Connections>(
-        observe::Connections{address(),
-                             {{"refused", met.refused},
-                              {"malformed", met.malformed},
-                              {"bad_offers", met.bad_offers},
-                              {"suspicions", met.suspicions},
-                              {"breaks", met.breaks},
-                              {"reconnects", met.reconnects}},
-                             peers()});
+    return std::make_shared<observe::Connections>(detail::connections_of(*endpoint_, address()));
   }
 
   /// What a transport without a thread of its own has still to do, at the end of both.

@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
-#include <numeric>
 #include <string>
 #include <utility>
 
@@ -65,17 +64,6 @@ class TcpGroup final : public ProcessGroup<Node, transport::Tcp> {
   }
   /// Where others dial this node.
   [[nodiscard]] std::string address() const override { return this->endpoint().address(); }
-
- protected:
-  [[nodiscard]] std::shared_ptr<const observe::Connections> connections() const override {
-    auto all = std::make_shared<observe::Connections>(*Base::connections());
-    const transport::UnauthenticatedPeers::Record strangers = attempts();
-    all->counts.emplace_back("strangers_turned_away", strangers.refused);
-    all->counts.emplace_back(
-        "handshakes_failed",
-        std::accumulate(strangers.failed.begin(), strangers.failed.end(), std::uint64_t{0}));
-    return all;
-  }
 };
 
 }  // namespace gossamer
