@@ -12,7 +12,7 @@ import sys
 
 # From the bottom up. A name is a folder or a header; the longest one that fits a header is its room.
 ROOMS = [
-    ["error", "fwd", "generator", "named", "peers", "version"],
+    ["error", "fwd", "generator", "gzip", "named", "peers", "version"],
     ["model"],
     ["codec"],
     ["schedule", "topology"],

@@ -79,6 +79,7 @@ class CifarNode : public gossamer::GradientNode<std::shared_ptr<Network>> {
         keeps_momentum_(o.keep_momentum),
         batches_(make_batches(o, train, id(), generator())),
         optimizer_(make_optimizer(o, model()->parameters(), id())),
+        learning_rate_(o.learning_rate),
         second_order_(o.optimizer == "adahessian") {
     model()->reseed_dropout(o.seed * 4096 + id());
   }
@@ -125,7 +126,7 @@ class CifarNode : public gossamer::GradientNode<std::shared_ptr<Network>> {
   }
 
   /// Optimizer, place in the data and dropout's generator: a resumed node goes on as if nothing had
-  /// happened.
+  /// happened, with the learning rate that it has now.
   void on_checkpoint(gossamer::Archive& archive) override {
     std::vector<std::uint64_t> place = batches_.state();
     archive("batches", place);
@@ -141,6 +142,7 @@ class CifarNode : public gossamer::GradientNode<std::shared_ptr<Network>> {
       dropout.set_state(dropout_state);
       std::istringstream in(optimizer);
       torch::load(*optimizer_, in);
+      for (auto& group : optimizer_->param_groups()) group.options().set_lr(learning_rate_);
     }
   }
 
@@ -149,7 +151,8 @@ class CifarNode : public gossamer::GradientNode<std::shared_ptr<Network>> {
   std::pair<at::Tensor, at::Tensor> batch_;  // of the next step
   std::unique_ptr<torch::optim::Optimizer> optimizer_;
   std::ofstream step_log_;
-  bool second_order_;  // the gradients need their graph
+  double learning_rate_;  // of this run: the one before may have had another
+  bool second_order_;     // the gradients need their graph
 };
 
 }  // namespace cifar10

@@ -4,7 +4,7 @@
 #include <cifar10/options.hpp>
 #include <gossamer/rule/registry.hpp>
 #include <gossamer/simulation/cluster_file.hpp>
-#include <gossamer/topology/graphml.hpp>
+#include <gossamer/topology/graph_file.hpp>
 #include <gossamer/transport/tcp/host_port.hpp>
 #include <gossamer/version.hpp>
 #include <shared/validators.hpp>
@@ -23,16 +23,10 @@ namespace cifar10 {
 namespace {
 
 using examples::Adder;
+using examples::not_empty;
 using examples::one_of;
 using examples::positive;
 using examples::within;
-
-/// All topologies of the library, and files of GraphML.
-std::vector<gossamer::topology::Entry> topologies() {
-  auto table = gossamer::topology::known();
-  table.push_back(gossamer::topology::graphml_entry());
-  return table;
-}
 
 /// `single`, which is `none` with one node, and all rules of the library.
 std::vector<std::string> rule_names() {
@@ -41,6 +35,8 @@ std::vector<std::string> rule_names() {
   return names;
 }
 std::string in_library(const std::string& rule) { return rule == "single" ? "none" : rule; }
+
+constexpr std::uint64_t most_images = 1'000'000'000'000'000;  // beyond any run
 
 void list_rules() {
   const auto row = [](const std::array<std::string_view, 4>& cells) {
@@ -62,7 +58,7 @@ void list_topologies() {
     }
   };
   std::cout << "Topologies\n";
-  print(topologies());
+  print(gossamer::topology::known_with_files());
   std::cout << "\nSchedules\n";
   print(gossamer::schedule::known());
   throw CLI::Success();
@@ -71,7 +67,8 @@ void list_topologies() {
 void add_data(CLI::App& app, Options& o) {
   const Adder add{app, "Data"};
   add("--data", o.data,
-      "Folder with CIFAR-10's binary version, or its parent (also: GOSSAMER_DATA)", {}, false)
+      "Folder with CIFAR-10's binary version, or its parent (also: GOSSAMER_DATA)",
+      not_empty("a folder"), false)
       ->envname("GOSSAMER_DATA");
   app.add_flag_callback("--download",
                         [] {
@@ -100,7 +97,7 @@ void add_training(CLI::App& app, Options& o) {
   add.flag("--channels-last", o.channels_last,
            "The channels of a pixel lie together in memory: other kernels, other last bits");
   add("--batch", o.batch, "Images per step of a node", within(1, 50000));
-  add("--learning-rate", o.learning_rate, "Learning rate, constant", positive());
+  add("--learning-rate", o.learning_rate, "Learning rate, constant", positive(1000));
   add("--optimizer", o.optimizer,
       "Each node's own: sgd, nesterov (with easgd: EAMSGD), quasi_global, adahessian",
       one_of({"sgd", "nesterov", "quasi_global", "quasi_global_nesterov", "adahessian"}));
@@ -120,7 +117,7 @@ void add_gossip(CLI::App& app, Options& o) {
   add("--tau", o.tau,
       "Steps between two averages of all nodes, or exchanges with a centre or leader "
       "(default: 1 / p)",
-      positive(), false);
+      positive(1e12), false);
   add("--parts", o.parts,
       "Pieces in which sync and persyn average (default: 1; simulated: one per node)",
       within(1, 4096), false);
@@ -172,7 +169,7 @@ void add_length(CLI::App& app, Options& o) {
       add("--images", o.images, "Images over all nodes (default: 200000)", positive(), false);
   auto* steps =
       add("--steps", o.steps, "Steps per node, on average", positive(), false)->excludes(images);
-  add("--seconds", o.seconds, "Seconds of training, on the cluster's clock", positive(), false)
+  add("--seconds", o.seconds, "Seconds of training, on the cluster's clock", positive(1e9), false)
       ->excludes(images)
       ->excludes(steps);
   add("--until-accuracy", o.until_accuracy,
@@ -232,6 +229,10 @@ void complete(Options& o, bool wants_nodes) {
         is_set && o.transport != "simulated",
         std::string(option) + ": needs --transport simulated, got --transport " + o.transport);
   }
+  const std::string by_rounds = o.rule == "slowmo" ? o.base : o.rule;
+  refuse_if(!o.graph.empty() && !gossamer::rule::entry_of(in_library(by_rounds)).by_graph,
+            "--graph: " + by_rounds + " does not go by a graph, got " + o.graph +
+                "; whom it meets is said by --topology, if it chooses");
   if (!o.cluster.empty()) o.nodes = gossamer::ClusterFile::read(o.cluster).world().nodes();
   if (o.transport == "tcp") o.nodes = o.process.find_place(o.nodes, wants_nodes);
   if (!o.watch.empty()) {
@@ -243,6 +244,11 @@ void complete(Options& o, bool wants_nodes) {
     }
   }
   (void)o.make_rule();
+  const std::uint64_t a_step = o.members() * static_cast<std::uint64_t>(o.batch);
+  refuse_if(o.steps > most_images / a_step,
+            "--steps: must be at most " + std::to_string(most_images / a_step) + " with " +
+                std::to_string(o.members()) + " nodes and batches of " + std::to_string(o.batch) +
+                ", got " + std::to_string(o.steps));
   refuse_if(o.resume && o.transport == "tcp" && !o.process.has_place,
             "--resume: needs --rank N, the number of the node (its folder is node-N in --out)");
   refuse_if(o.resume && o.out.empty(),
@@ -276,7 +282,7 @@ gossamer::rule::RegistryOptions Options::rule_options() const {
       .beta(beta)
       .sync_steps(sync_steps)
       .codec(codec)
-      .topologies(topologies());
+      .topologies(gossamer::topology::known_with_files());
 }
 
 gossamer::rule::AnyRule Options::make_rule() const {
@@ -292,6 +298,11 @@ std::uint64_t Options::total_images() const {
   if (seconds > 0) return 0;
   if (steps > 0) return steps * members() * static_cast<std::uint64_t>(batch);
   return images > 0 ? images : 200'000;
+}
+
+nlohmann::ordered_json Options::length() const {
+  if (seconds > 0) return {{"seconds", seconds}};
+  return {{"images", total_images()}};
 }
 
 gossamer::NodeOptions Options::node_options() const {
@@ -375,6 +386,7 @@ std::optional<Options> parse(int argc, char** argv, int& status) {
       "  cifar10 --data DIR --momentum 0.9 --images 500000 --out RUN --checkpoint-every 50000\n"
       "  cifar10 ... --out RUN --resume                go on after a crash\n",
       "cifar10");
+  examples::let_the_last_win(app);
   app.set_version_flag("--version", GOSSAMER_VERSION);
   app.get_formatter()->column_width(34);
   add_data(app, options);

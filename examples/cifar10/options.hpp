@@ -93,8 +93,10 @@ struct Options {
   /// The cluster of the simulated transport. The rule `single` has node 0 alone, to which nothing
   /// happens. Throws ConfigError for a file that is wrong.
   [[nodiscard]] gossamer::SimulatedGroupOptions simulation() const;
-  /// What must be equal for a checkpoint to be resumed, and what the record says of a run.
+  /// What the record says of a run, and what a checkpoint is of: see `resumed_with`.
   [[nodiscard]] nlohmann::ordered_json description() const;
+  /// How long the run is to be: {"images": 200000} or {"seconds": 60.0}.
+  [[nodiscard]] nlohmann::ordered_json length() const;
 };
 
 /// Reads the command line. Returns nothing, with `status` set, when the program is to end at once:

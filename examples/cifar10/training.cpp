@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// Trains a group in stretches, evaluates between them, and writes the record.
+#include <cifar10/resume.hpp>
 #include <cifar10/training.hpp>
 #include <gossamer/node/checkpoint.hpp>
 #include <gossamer/observe/digest.hpp>
@@ -283,12 +284,12 @@ void Training::evaluate_with(const Mean& mean) {
 void Training::checkpoint(gossamer::Archive& archive) {
   std::string description = options_.description().dump();
   archive("options", description);
+  std::string length = options_.length().dump();
+  const bool has_length = !archive.loading() || archive.has("length");
+  if (has_length) archive("length", length);
   std::string data = dataset_.name;
   archive("dataset", data);
-  if (description != options_.description().dump()) {
-    throw gossamer::CheckpointError("of a run with other options: " + description +
-                                    ", this one has " + options_.description().dump());
-  }
+  if (archive.loading()) note_changes(description, length);
   if (data != dataset_.name) {
     throw gossamer::CheckpointError("of a run on data set " + data + ", this one has " +
                                     dataset_.name);
@@ -296,6 +297,18 @@ void Training::checkpoint(gossamer::Archive& archive) {
   archive.within("group", [&] { group_->checkpoint(archive); });
   archive("evaluation_seconds", evaluation_seconds_);
   recorder_->checkpoint(archive);
+}
+
+void Training::note_changes(const std::string& description, const std::string& length) {
+  auto before = nlohmann::ordered_json::parse(description, nullptr, false);
+  const auto length_before = nlohmann::ordered_json::parse(length, nullptr, false);
+  if (!before.is_object() || !length_before.is_object()) {
+    throw gossamer::CheckpointError("of a run whose options cannot be read");
+  }
+  before.update(length_before);
+  auto now = options_.description();
+  now.update(options_.length());
+  changes_ = resumed_with(before, now, options_.make_rule()->is_synchronous());
 }
 
 void Training::load() {
@@ -307,6 +320,7 @@ void Training::load() {
   for (const auto& node : state.nodes) weight += node.counters.weight;
   progress_->line().say("resumed at " + grouped(images) + " images, weight " +
                         std::to_string(state.weight_of_all.value_or(weight)));
+  for (const std::string& one : changes_) progress_->line().say("goes on with " + one);
 }
 
 Training::Json Training::summary() {

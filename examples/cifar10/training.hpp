@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace cifar10 {
 
@@ -54,6 +55,8 @@ class Training {
   void evaluate_with(const Mean& mean);
   [[nodiscard]] Evaluation measure(const Mean& mean);
   void load();
+  /// Compares the options of a checkpoint with this run's. Throws CheckpointError.
+  void note_changes(const std::string& description, const std::string& length);
   /// Everybody who is told what happens.
   [[nodiscard]] gossamer::NodeOptions told() const;
   [[nodiscard]] Json summary();
@@ -78,6 +81,7 @@ class Training {
   examples::AnyGroup<CifarNode> group_;
   std::shared_ptr<Network> mean_;      // where the plain mean is put to be tested
   std::shared_ptr<Network> weighted_;  // and the weighted one
+  std::vector<std::string> changes_;   // since the run that goes on
   std::string error_;
   double evaluation_seconds_ = 0;
   std::uint64_t evaluate_every_ = 0;  // images; 0: not on the way

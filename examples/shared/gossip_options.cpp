@@ -35,11 +35,14 @@ nlohmann::ordered_json GossipOptions::description() const {
 }
 
 void GossipOptions::add_to(CLI::App& app, const std::vector<std::string>& rules) {
+  let_the_last_win(app);
   app.set_version_flag("--version", GOSSAMER_VERSION);
   app.get_formatter()->column_width(34);
   const Adder add{app, "Options"};
   add("--data", data,
-      "Folder with MNIST's train-images-idx3-ubyte, or its parent (also: GOSSAMER_DATA)", {}, false)
+      "Folder with MNIST's train-images-idx3-ubyte, also as .gz, or its parent, or torchvision's "
+      "(also: GOSSAMER_DATA)",
+      not_empty("a folder"), false)
       ->envname("GOSSAMER_DATA");
   add("--seed", seed, "Seed of everything random");
   auto* count = add("--nodes", nodes, "Number of nodes (M)", within(1, 4096));

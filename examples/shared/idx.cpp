@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// Reads and checks IDX files.
 #include <gossamer/error.hpp>
+#include <gossamer/gzip.hpp>
 #include <shared/idx.hpp>
 
 #include <ATen/ops/empty.h>
@@ -9,6 +10,9 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <span>
+#include <string>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
@@ -93,7 +97,10 @@ at::Tensor read_idx(const fs::path& file, std::size_t dimensions) {
     throw ConfigError(c10::str("IDX: reading ", file.string(), " stopped after ", stream.gcount(),
                                " of ", size, " bytes"));
   }
-  return parse_idx(bytes, dimensions, file.string());
+  const std::string_view packed(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (!gossamer::is_gzip(packed)) return parse_idx(bytes, dimensions, file.string());
+  const std::string content = gossamer::gunzip(packed, "IDX: " + file.string(), most_bytes);
+  return parse_idx(std::as_bytes(std::span(content)), dimensions, file.string());
 }
 
 }  // namespace examples

@@ -23,7 +23,8 @@ namespace examples {
 [[nodiscard]] at::Tensor parse_idx(std::span<const std::byte> bytes, std::size_t dimensions,
                                    const std::string& name);
 
-/// Reads a file of at most 1 GiB. Throws gossamer::ConfigError, also if it cannot be read.
+/// Reads a file of at most 1 GiB, or one that gzip has packed and that holds no more. Throws
+/// gossamer::ConfigError, also if it cannot be read.
 [[nodiscard]] at::Tensor read_idx(const std::filesystem::path& file, std::size_t dimensions);
 
 }  // namespace examples

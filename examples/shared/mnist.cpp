@@ -21,10 +21,24 @@ using gossamer::ConfigError;
 using gossamer::Generator;
 
 constexpr std::int64_t side = 28;
+constexpr const char* train_images = "train-images-idx3-ubyte";
 constexpr std::size_t figures = 40;
 
 at::Tensor as_points(const at::Tensor& images) {
   return images.view({images.size(0), side * side}).to(at::kFloat).div_(255);
+}
+
+/// The file of MNIST's training images: packed or not, in the folder, in `mnist` in it, or where
+/// torchvision puts it. Where it should be if it is nowhere.
+fs::path find_images(const fs::path& directory) {
+  std::error_code ignored;
+  for (const char* folder : {"", "mnist", "raw", "MNIST/raw"}) {
+    for (const char* ending : {"", ".gz"}) {
+      const fs::path file = directory / folder / (std::string(train_images) + ending);
+      if (fs::exists(file, ignored)) return file;
+    }
+  }
+  return directory / train_images;
 }
 
 /// Three round blobs, brightest in their middle.
@@ -52,12 +66,10 @@ Points load_mnist(const fs::path& directory) {
   std::error_code ignored;
   if (!fs::is_directory(directory, ignored)) {
     throw ConfigError("MNIST: " + directory.string() +
-                      " is not a folder; expected the one that holds train-images-idx3-ubyte, or "
-                      "its parent");
+                      " is not a folder; expected the one that holds " + train_images +
+                      ", its parent, or the one that torchvision was given");
   }
-  const fs::path name = "train-images-idx3-ubyte";
-  const bool here = fs::exists(directory / name, ignored);
-  const fs::path file = (here ? directory : directory / "mnist") / name;
+  const fs::path file = find_images(directory);
   const at::Tensor images = read_idx(file, 3);
   if (images.size(1) != side || images.size(2) != side) {
     throw ConfigError(c10::str("MNIST: ", file.string(), ": expected images of ", side, " x ", side,

@@ -18,8 +18,9 @@ struct Points {
   at::Tensor values;  ///< (n, 784) float, in [0, 1]
 };
 
-/// Reads train-images-idx3-ubyte from a folder, or from `mnist` in it; 60,000 images of 28 x 28 in
-/// the real one, any number of that shape is taken. Throws gossamer::ConfigError.
+/// Reads train-images-idx3-ubyte, or the same with .gz, from a folder, or from `mnist`, `raw` or
+/// `MNIST/raw` in it, as torchvision has them; 60,000 images of 28 x 28 in the real one, any number
+/// of that shape is taken. Throws gossamer::ConfigError.
 [[nodiscard]] Points load_mnist(const std::filesystem::path& directory);
 
 /// Images of the same shape for trials without the real ones: each is one of 40 figures of three

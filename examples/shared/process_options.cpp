@@ -33,7 +33,7 @@ void ProcessOptions::add_to(CLI::App& app, const char* help_group) {
   add("--listen", listen, "Address and port of this machine; port 0 is a free one");
   add("--advertise", advertise, "Where others dial this node, if not there");
   add("--contact", contacts, "host:port of any member; may be repeated", {}, false);
-  add("--port", port, "Of node 0 under a launcher that names none");
+  add("--port", port, "Of node 0 under a launcher that names none", within(1, 65535));
   add("--run", run, "Only nodes of the same run meet");
   const CLI::Validator file = CLI::ExistingFile;
   auto* shared = add("--shared-key", shared_key, "File with the run's secret", file, false);
@@ -48,9 +48,9 @@ void ProcessOptions::add_to(CLI::App& app, const char* help_group) {
   add.flag("--insecure", insecure, "Other machines may come without a key: anybody may")
       ->excludes(shared)
       ->excludes(ca);
-  add("--gather-seconds", gather_seconds, "How long to wait for the others", positive());
+  add("--gather-seconds", gather_seconds, "How long to wait for the others", positive(1e9));
   add("--drain-seconds", drain_seconds,
-      "How long, at most, to wait at the end for what is under way", positive());
+      "How long, at most, to wait at the end for what is under way", positive(1e9));
 }
 
 std::size_t ProcessOptions::find_place(std::size_t nodes, bool wants_nodes) {

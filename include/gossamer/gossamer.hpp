@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /// Everything that needs LibTorch and spdlog only; one line per room. Not here, since they need
 /// more: <gossamer/node/signals.hpp> (Asio), <gossamer/node/checkpoint.hpp> (xxHash),
-/// <gossamer/topology/graphml.hpp> (TinyXML-2), <gossamer/observe/record.hpp>, group_record.hpp and
-/// run_recorder.hpp there (nlohmann/json), <gossamer/observe/digest.hpp> and
-/// <gossamer/transport/tcp/stream.hpp> (OpenSSL); nor, since programs that train rarely need it,
-/// <gossamer/topology/spectrum.hpp>: what is known of a graph before anybody trains on it, and
-/// <gossamer/optim/adahessian.hpp>, whose LibTorch headers take long to read.
+/// <gossamer/gzip.hpp> (zlib), <gossamer/topology/graphml.hpp> (TinyXML-2), graph_file.hpp there
+/// (both), <gossamer/observe/record.hpp>, group_record.hpp and run_recorder.hpp there
+/// (nlohmann/json), <gossamer/observe/digest.hpp> and <gossamer/transport/tcp/stream.hpp>
+/// (OpenSSL); nor, since programs that train rarely need it, <gossamer/topology/spectrum.hpp>: what
+/// is known of a graph before anybody trains on it, and <gossamer/optim/adahessian.hpp>, whose
+/// LibTorch headers take long to read.
 #pragma once
 
 // clang-format off
@@ -59,6 +60,7 @@
 #include <gossamer/topology/torus.hpp>
 #include <gossamer/topology/trees.hpp>
 #include <gossamer/topology/two_choices.hpp>
+#include <gossamer/topology/two_way.hpp>
 #include <gossamer/topology/uniform.hpp>
 #include <gossamer/topology/weighted.hpp>
 

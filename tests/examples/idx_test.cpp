@@ -5,6 +5,7 @@
 #include <shared/mnist.hpp>
 
 #include <tests/examples/small_files.hpp>
+#include <tests/gzipped.hpp>
 #include <tests/support.hpp>
 
 #include <cstddef>
@@ -80,15 +81,17 @@ TEST_CASE("An IDX file that is too short or too long for its sizes is refused",
 }
 
 TEST_CASE(
-    "MNIST's file is found in a folder or in the folder mnist of it, and must be images of "
-    "28 x 28",
+    "MNIST's file is found in a folder, in the folder mnist of it or where torchvision has it, "
+    "packed or not, and must be images of 28 x 28",
     "[examples][idx][parse]") {
   const tests::TemporaryFolder folder;
-  const auto file = folder.path() / "mnist" / "train-images-idx3-ubyte";
+  const std::string name = "train-images-idx3-ubyte";
+  const auto file = folder.path() / "mnist" / name;
   const auto error = [&] {
     return tests::message_of<ConfigError>([&] { (void)examples::load_mnist(folder.path()); });
   };
-  CHECK(error() == "IDX: " + file.string() + " must be a regular file, and is missing");
+  CHECK(error() ==
+        "IDX: " + (folder.path() / name).string() + " must be a regular file, and is missing");
   std::filesystem::create_directories(file);
   CHECK(error() == "IDX: " + file.string() + " must be a regular file, and is none");
   std::filesystem::remove(file);
@@ -100,6 +103,24 @@ TEST_CASE(
   CHECK(points.values.sizes() == at::IntArrayRef({2, 784}));
   CHECK(at::equal(points.values, at::full({2, 784}, 51 / 255.0F)));
   CHECK(at::equal(examples::load_mnist(file.parent_path()).values, points.values));
+  std::string bytes = header({2, 28, 28}) + std::string(2 * 784, '\x33');
+  for (const char* where : {"", "raw", "MNIST/raw"}) {
+    std::filesystem::remove_all(folder.path() / "mnist");
+    std::filesystem::create_directories(folder.path() / where);
+    for (const bool packed : {false, true}) {
+      const auto there = folder.path() / where / (packed ? name + ".gz" : name);
+      CAPTURE(there.string());
+      write_file(there, packed ? tests::gzipped(bytes) : bytes);
+      CHECK(at::equal(examples::load_mnist(folder.path()).values, points.values));
+      if (packed) {
+        write_file(there, tests::gzipped(bytes).substr(0, 30));
+        CHECK(error() == "IDX: " + there.string() + ": gzip: ends in the middle");
+        write_file(there, tests::gzipped(bytes.substr(1)));
+        CHECK_THAT(error(), contains("IDX: " + there.string() + ": at byte 1: expected 0, got 8"));
+      }
+      std::filesystem::remove(there);
+    }
+  }
   CHECK_THAT(tests::message_of<ConfigError>(
                  [&] { (void)examples::load_mnist(folder.path() / "nowhere"); }),
              contains("nowhere is not a folder"));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// Fuzzes the readers of graphs: any bytes are a graph in one piece, or a ConfigError.
 #include <gossamer/error.hpp>
+#include <gossamer/gzip.hpp>
 #include <gossamer/topology/edge_list.hpp>
 #include <gossamer/topology/graphml.hpp>
 
@@ -39,5 +40,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   read([&] { return gossamer::topology::parse_edge_list(text, "input"); });
   read([&] { return gossamer::topology::parse_edge_list(text, "input", Edges::one_way); });
   read([&] { return gossamer::topology::parse_graphml(text, "input"); });
+  read([&] {
+    return gossamer::topology::parse_graphml(gossamer::gunzip(text, "input", 1U << 20U), "input");
+  });
   return 0;
 }

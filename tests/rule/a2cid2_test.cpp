@@ -90,6 +90,8 @@ TEST_CASE("A2CiD2's numbers of ring, cube and exponential graph are those that a
   CHECK(exponential.eta == near(0.35186));
   CHECK(exponential.alpha_tilde == near(0.70372));
   CHECK(A2Cid2Constants::of(both_ways, 1).eta == 0);
+  CHECK(tests::message_of<gossamer::ConfigError>([] { (void)A2Cid2(1, Ring()); }) ==
+        "A2Cid2: needs a graph whose edges go both ways; among 8 places some go one way");
 }
 
 TEST_CASE("A2CiD2 by hand: step, flow, and an exchange that is opposite at both ends",

@@ -9,6 +9,7 @@
 #include <gossamer/schedule/every.hpp>
 #include <gossamer/topology/complete.hpp>
 #include <gossamer/topology/exponential.hpp>
+#include <gossamer/topology/graph.hpp>
 #include <gossamer/topology/ring.hpp>
 
 #include <tests/rule/bad_network.hpp>
@@ -44,7 +45,9 @@ using gossamer::rule::GossipingPush;
 using gossamer::rule::Mixing;
 using gossamer::schedule::Every;
 using gossamer::topology::Complete;
+using gossamer::topology::Graph;
 using gossamer::topology::NPeerExponential;
+using gossamer::topology::Place;
 using gossamer::topology::Ring;
 using gossamer::transport::Delivered;
 using tests::Approx;
@@ -454,7 +457,16 @@ TEST_CASE("A node of D-PSGD waits for its neighbours, and not for others", "[rul
 }
 
 TEST_CASE("D-PSGD refuses a graph whose edges go one way", "[rule][d_psgd]") {
-  Bench bench(4, DPsgd(NPeerExponential(1)));
+  CHECK(tests::message_of<ConfigError>([] { (void)DPsgd(NPeerExponential(1)); }) ==
+        "DPsgd: needs a graph whose edges go both ways; among 8 places some go one way");
+  // One that goes one way only among fewer: when it is used.
+  class TwoWayFromEight final : public Graph {
+    void neighbours(Place place, Place members, std::uint64_t /*turn*/,
+                    std::vector<Place>& out) const override {
+      Ring(members < 8 ? Ring::Way::next : Ring::Way::both).neighbours(place, members, 0, out);
+    }
+  };
+  Bench bench(4, DPsgd(TwoWayFromEight()));
   CHECK(tests::message_of<ConfigError>([&] { bench.advance(2); }) ==
         "DPsgd: needs a graph whose edges go both ways; in round 1 node 2 sends to 1 peers that "
         "are not those it hears from");

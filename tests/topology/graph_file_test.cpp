@@ -3,8 +3,10 @@
 /// gone.
 #include <gossamer/error.hpp>
 #include <gossamer/topology/edge_list.hpp>
+#include <gossamer/topology/graph_file.hpp>
 #include <gossamer/topology/graphml.hpp>
 
+#include <tests/gzipped.hpp>
 #include <tests/support.hpp>
 #include <tests/topology/choice_context.hpp>
 
@@ -54,21 +56,22 @@ TEST_CASE("A list of edges is read with comments, blank lines and repetitions",
 
 TEST_CASE("A wrong list of edges is refused with file, line and what it should be",
           "[topology][parse]") {
-  CHECK(refused("0 1\n1 x\n") == "FILE:2: must be two node numbers below 1000000, got 'x'");
+  CHECK(refused("0 1\n1 x\n") == "FILE:2: must be two node numbers, got 'x'");
   CHECK(refused("0 1\n\n1 2 3\n") ==
-        "FILE:3: must be two node numbers below 1000000, got '3 numbers'");
-  CHECK(refused("0") == "FILE:1: must be two node numbers below 1000000, got '1 numbers'");
-  CHECK(refused("0 -1") == "FILE:1: must be two node numbers below 1000000, got '-1'");
-  CHECK(refused("0 1.5") == "FILE:1: must be two node numbers below 1000000, got '1.5'");
-  CHECK(refused("0 1000000") == "FILE:1: must be two node numbers below 1000000, got '1000000'");
+        "FILE:3: must have 2 columns, as what is before it, got '1 2 3'");
+  CHECK(refused("0") == "FILE:1: must be two node numbers, got '0'");
+  CHECK(refused("0 -1") == "FILE:1: must be two node numbers, got '-1'");
+  CHECK(refused("0 1.5") == "FILE:1: must be two node numbers, got '1.5'");
   CHECK(refused("0 99999999999999999999") ==
-        "FILE:1: must be two node numbers below 1000000, got '99999999999999999999'");
-  CHECK(refused("0 1\n1 1\n") == "FILE:2: node 1 is its own neighbour");
+        "FILE:1: must be two node numbers, got '99999999999999999999'");
   CHECK(refused("# nothing\n") == "FILE: a graph needs at least one edge, got none");
   CHECK(refused("0 1\n2 3\n") ==
         "FILE: the graph is not in one piece: node 2 cannot be reached from node 0");
-  CHECK(refused("0 2") ==
-        "FILE: the graph is not in one piece: node 1 cannot be reached from node 0");
+  CHECK(message_of<ConfigError>([] {
+          EdgeList({{0, 2}});
+        }) == "EdgeList: the graph is not in one piece: node 1 cannot be reached from node 0");
+  CHECK(message_of<ConfigError>([] { EdgeList({}); }) ==
+        "EdgeList: a graph needs at least one edge, got none");
   CHECK(message_of<ConfigError>([] { parse_edge_list("0 1\n0 2\n2 0", "FILE", Edges::one_way); }) ==
         "FILE: the graph is not in one piece: node 1 does not lead to node 0");
   CHECK(message_of<ConfigError>([] {
@@ -90,7 +93,7 @@ TEST_CASE("Files of graphs are read, and those that are not there are named", "[
   CHECK(gossamer::topology::read_edge_list(path).size() == 3);
   std::ofstream(path) << "0 1\n1 two\n";
   CHECK(message_of<ConfigError>([&] { gossamer::topology::read_edge_list(path); }) ==
-        path.string() + ":2: must be two node numbers below 1000000, got 'two'");
+        path.string() + ":2: must be two node numbers, got 'two'");
 }
 
 TEST_CASE("A node of the list that is gone is passed over", "[topology]") {
@@ -179,13 +182,87 @@ TEST_CASE("Wrong GraphML is refused with file, line and what it should be", "[to
   CHECK(in_graph("<edge source=\"a\" target=\"b\"/>") ==
         "FILE:3: target must be a node of the graph, got 'b'");
   CHECK(in_graph("<edge source=\"a\" target=\"a\"/>") ==
-        "FILE:3: a node must not be its own neighbour");
-  CHECK(in_graph("<hyperedge/>") == "FILE:3: must be an <edge>, got <hyperedge>");
+        "FILE: a graph needs at least one edge, got none");
+  CHECK(in_graph("<hyperedge/>") == "FILE:3: must be a <node> or an <edge>, got <hyperedge>");
+  CHECK(in_graph("<node id=\"g\">\n<graph/></node>") ==
+        "FILE:4: <node> must not have a <graph> in it");
+  CHECK(in_graph("<node id=\"g\"><locator/></node>") ==
+        "FILE:3: <node> must not have a <locator> in it");
   CHECK(in_graph("") == "FILE: a graph needs at least one edge, got none");
   CHECK(in_graph("<node id=\"b\"/><edge source=\"a\" target=\"b\" directed=\"no\"/>") ==
         "FILE:3: directed must be 'true' or 'false', got 'no'");
   CHECK(in_graph("<node id=\"b\"/><node id=\"c\"/><edge source=\"a\" target=\"b\"/>") ==
-        "FILE: the graph is not in one piece: its last node has no edge");
+        "FILE: the graph is not in one piece: node 'c' cannot be reached from node 'a'");
+  const std::string whole(kite);
+  CHECK(refused_xml(whole + "<graphml/>") == "FILE:15: must end after </graphml>");
+  CHECK(refused_xml("<graphml><graph edgedefault=\"directed\"/>\n<graph id=\"G2\"/></graphml>") ==
+        "FILE:2: must have one <graph>, got another one");
+  CHECK(refused_xml("<graphml><!-- Z\xfcrich --></graphml>") ==
+        "FILE: is not UTF-8 at byte 15, nor does an XML declaration name another encoding");
+}
+
+/// Three cities, the first with a letter that the encodings write in different ways: once as it is,
+/// and once as a number.
+std::string cities(const std::string& encoding, const std::string& u_umlaut) {
+  return "<?xml version=\"1.0\" encoding=\"" + encoding +
+         "\"?>\n<graphml><graph edgedefault=\"undirected\"><node id=\"Z" + u_umlaut +
+         "rich\"/><node id=\"Bern\"/><node id=\"Genf\"/><edge source=\"Z&#252;rich\" "
+         "target=\"Bern\"/><edge source=\"Bern\" target=\"Genf\"/></graph></graphml>\n";
+}
+
+TEST_CASE("GraphML in UTF-8, UTF-16, Latin-1 and windows-1252 is the same graph",
+          "[topology][parse]") {
+  std::string little = "\xff\xfe";
+  std::string big;  // without a mark
+  for (const char c : cities("UTF-16", "\xfc")) {
+    little += {c, '\0'};
+    big += {'\0', c};
+  }
+  for (const std::string& text : {cities("UTF-8", "\xc3\xbc"), cities("ISO-8859-1", "\xfc"),
+                                  cities("windows-1252", "\xfc"), little, big}) {
+    const EdgeList list = parse_graphml(text, "FILE");
+    CHECK(list.size() == 3);
+    CHECK(targets(list, 1, {0, 1, 2}) == std::vector<PeerId>{0, 2});
+  }
+  CHECK(refused_xml(cities("UTF-8", "\xfc")) ==
+        "FILE: is not UTF-8 at byte 91, nor does an XML declaration name another encoding");
+  CHECK(refused_xml(cities("KOI8-R", "u")) ==
+        "FILE: must be in UTF-8, UTF-16, ISO-8859-1 or windows-1252, and be what it says, got the "
+        "encoding 'koi8-r'");
+  CHECK(refused_xml(cities("UTF-16", "u")) ==
+        "FILE: must be in UTF-8, UTF-16, ISO-8859-1 or windows-1252, and be what it says, got the "
+        "encoding 'utf-16'");
+}
+
+TEST_CASE("Graph files may be packed by gzip, and no other packer", "[topology][parse]") {
+  const tests::TemporaryFolder folder;
+  const auto write = [&](const char* name, const std::string& bytes) {
+    const auto path = folder.path() / name;
+    std::ofstream(path, std::ios::binary) << bytes;
+    return path.string();
+  };
+  const auto table = gossamer::topology::known_with_files();
+  CHECK(table.size() == gossamer::topology::known().size() + 1);
+  const auto neighbours = [&](const std::string& name) {
+    std::vector<Place> out;
+    gossamer::topology::graph_from_text(name, {}, table)->neighbours(2, 4, 0, out);
+    return out;
+  };
+  const std::string edges = "1 2\n2 3\n3 1\n3 4\n";
+  const std::vector<Place> ends{0, 1, 3};
+  CHECK(neighbours("edges:" + write("kite.txt", edges)) == ends);
+  CHECK(neighbours("edges:" + write("kite.txt.gz", tests::gzipped(edges))) == ends);
+  CHECK(neighbours("graphml:" + write("kite.graphml", kite)) == ends);
+  CHECK(neighbours("graphml:" + write("kite.graphmlz", tests::gzipped(kite))) == ends);
+  const auto cut = write("cut.gz", tests::gzipped(edges).substr(0, 25));
+  CHECK(message_of<ConfigError>([&] { gossamer::topology::read_edge_list_gz(cut); }) ==
+        cut + ": gzip: ends in the middle");
+  CHECK(message_of<ConfigError>([&] { gossamer::topology::read_edge_list(cut); }) ==
+        cut + ": must be unpacked, is compressed with gzip (topology/graph_file.hpp reads it)");
+  CHECK(message_of<ConfigError>([&] {
+          gossamer::topology::read_graphml_gz(write("kite.graphml.bz2", "BZh91AY"));
+        }) == (folder.path() / "kite.graphml.bz2").string() +
+                  ": must be unpacked, is compressed with bzip2");
 }
 
 }  // namespace

@@ -69,7 +69,7 @@ struct A2Cid2Constants {
 /// Cost       as `AdPsgd`; a vector of memory and two while a step or a message is handled.
 /// Threads    distinct objects: safe; one object from two threads: unsafe.
 /// Throws     ConfigError when the probability is outside [0, 1], for a rate that is negative, and
-///            in a hook for a graph with a direction.
+///            for a graph with a direction, when it is made or in a hook.
 /// Source     Nabli, Belilovsky, Oyallon, "A2CiD2: Accelerating asynchronous communication in
 ///            decentralized deep learning", NeurIPS 2023, arXiv:2306.08289, and the authors' code,
 ///            read for the order of events; the paper's tables were not at hand.
@@ -86,7 +86,9 @@ class A2Cid2 : public Rule {
       : A2Cid2(schedule::Bernoulli(probability), std::move(graph)) {}
   explicit A2Cid2(schedule::Any when,
                   Neighbourhoods graph = topology::Ring(topology::Ring::Way::both))
-      : when_(std::move(when)), graph_(std::move(graph)) {}
+      : when_(std::move(when)), graph_(std::move(graph)) {
+    graph_.require_two_way("A2Cid2");
+  }
 
   A2Cid2& clock(Clock clock) {
     momentum_.by_clock = clock == Clock::time;

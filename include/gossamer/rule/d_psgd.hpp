@@ -41,7 +41,8 @@ enum class Mixing {
 ///            node's last message was mixed and the node then is lost.
 /// Cost       d vectors per node and step; one copy, and two passes per neighbour.
 /// Threads    distinct objects: safe; one object from two threads: unsafe.
-/// Throws     ConfigError when edges do not go both ways; what the graph throws.
+/// Throws     ConfigError when edges do not go both ways: of 8 places when it is made, of those of
+///            the live nodes in a hook; what the graph throws.
 /// Source     Lian, Zhang, Zhang, Hsieh, Zhang, Liu, "Can decentralized algorithms outperform
 ///            centralized algorithms?", NeurIPS 2017, arXiv:1705.09056, Algorithm 1.
 /// Differs    the paper leaves W open; the weights are those of Metropolis and Hastings, which on a
@@ -50,7 +51,9 @@ class DPsgd : public Rule {
  public:
   explicit DPsgd(Neighbourhoods graph = topology::Ring(topology::Ring::Way::both),
                  Mixing mixing = Mixing::before_gradient)
-      : graph_(std::move(graph)), mixing_(mixing) {}
+      : graph_(std::move(graph)), mixing_(mixing) {
+    graph_.require_two_way("DPsgd");
+  }
 
   [[nodiscard]] std::string name() const override { return "d_psgd"; }
   [[nodiscard]] std::string agreement() const override {

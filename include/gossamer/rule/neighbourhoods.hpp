@@ -5,6 +5,7 @@
 #include <gossamer/error.hpp>
 #include <gossamer/rule/context.hpp>
 #include <gossamer/topology/graph.hpp>
+#include <gossamer/topology/two_way.hpp>
 
 #include <c10/util/StringUtil.h>
 
@@ -39,10 +40,12 @@ class Neighbourhoods {
   template <std::derived_from<topology::Graph> T>
   Neighbourhoods(T graph)  // NOLINT(google-explicit-constructor): a converting holder
       : graph_(std::make_shared<T>(std::move(graph))) {}
-  /// One that was made by name (`topology::graph_from_text`); not null.
+  /// One that was made by name (`topology::graph_from_text`); not null. `is_two_way`: among the
+  /// nodes that there will be its edges are known to go both ways.
   Neighbourhoods(
-      std::shared_ptr<const topology::Graph> graph)  // NOLINT(google-explicit-constructor)
-      : graph_(std::move(graph)) {}
+      std::shared_ptr<const topology::Graph> graph,  // NOLINT(google-explicit-constructor)
+      bool is_two_way = false)
+      : graph_(std::move(graph)), is_two_way_(is_two_way) {}
 
   /// Throws ConfigError if the graph names a place that is none.
   const Neighbourhood& around(const RuleContext& context, std::uint64_t round) {
@@ -60,10 +63,17 @@ class Neighbourhoods {
 
   [[nodiscard]] const topology::Graph& graph() const noexcept { return *graph_; }
 
+  /// For rules that need it: throws ConfigError, which begins with the rule's name, if an edge
+  /// among `looked_at` places goes one way, unless more is known.
+  void require_two_way(const char* rule) const {
+    if (is_two_way_ || topology::is_two_way(*graph_, looked_at)) return;
+    throw ConfigError(c10::str(rule, ": needs a graph whose edges go both ways; among ", looked_at,
+                               " places some go one way"));
+  }
+
   /// The same text for graphs whose edges among `looked_at` places are the same, in each of the
   /// first turns.
   [[nodiscard]] std::string agreement() const {
-    constexpr topology::Place looked_at = 8;
     constexpr std::uint64_t most_turns = 64;
     std::uint64_t sum = 0xcbf29ce484222325U;  // FNV-1a
     std::vector<topology::Place> out;
@@ -80,6 +90,8 @@ class Neighbourhoods {
   }
 
  private:
+  static constexpr topology::Place looked_at = 8;
+
   [[nodiscard]] Neighbourhood find(const topology::Members& members, std::uint64_t turn) const {
     std::vector<topology::Place> places;
     const auto ids = [&] {
@@ -102,6 +114,7 @@ class Neighbourhoods {
   }
 
   std::shared_ptr<const topology::Graph> graph_;
+  bool is_two_way_ = false;
   std::vector<PeerId> peers_;
   std::map<std::uint64_t, Neighbourhood> known_;  // by turn, for these peers
 };

@@ -87,7 +87,7 @@ struct RegistryOptions {
     if (!topology::is_two_way(*graph, nodes_ > 0 ? nodes_ : 8)) {
       throw ConfigError(rule + ": needs a graph whose edges go both ways, got " + graph_);
     }
-    return graph;
+    return {graph, true};
   }
 };
 

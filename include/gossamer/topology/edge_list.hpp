@@ -3,10 +3,10 @@
 #pragma once
 
 #include <gossamer/error.hpp>
+#include <gossamer/topology/detail/edge_list_reader.hpp>
 #include <gossamer/topology/random_graph.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -37,33 +37,25 @@ class EdgeList final : public Graph {
  public:
   using Edge = std::pair<PeerId, PeerId>;
 
-  explicit EdgeList(const std::vector<Edge>& edges, Edges ways = Edges::both_ways)
-      : EdgeList(edges, ways, "EdgeList") {}
-  /// For readers: `where` begins the sentences that say what is wrong.
-  EdgeList(const std::vector<Edge>& edges, Edges ways, const std::string& where) {
-    if (edges.empty()) throw ConfigError(where + ": a graph needs at least one edge, got none");
+  explicit EdgeList(const std::vector<Edge>& edges, Edges ways = Edges::both_ways) {
     PeerId highest = 0;
-    for (const auto& [from, to] : edges) highest = std::max({highest, from, to});
+    for (const auto& [from, to] : edges) {
+      highest = std::max({highest, from, to});
+      if (from == to) {
+        throw ConfigError("EdgeList: node " + std::to_string(from) + " is its own neighbour");
+      }
+    }
     if (highest >= most_nodes) {
-      throw ConfigError(where + ": node numbers must be below " + std::to_string(most_nodes) +
+      throw ConfigError("EdgeList: node numbers must be below " + std::to_string(most_nodes) +
                         ", got " + std::to_string(highest));
     }
-    Neighbourhoods out(highest + 1);
-    Neighbourhoods in(highest + 1);
-    for (const auto& [from, to] : edges) {
-      if (from == to) {
-        throw ConfigError(where + ": node " + std::to_string(from) + " is its own neighbour");
-      }
-      out[from].push_back(to);
-      in[to].push_back(from);
-      if (ways == Edges::one_way) continue;
-      out[to].push_back(from);
-      in[from].push_back(to);
-    }
-    require_one_piece(out, where, "cannot be reached from");
-    require_one_piece(in, where, "does not lead to");
-    for (PeerId id = 0; id <= highest; ++id) tidy(id, out[id]);
-    edges_ = std::make_shared<const Neighbourhoods>(std::move(out));
+    build(edges, ways, highest + 1, "EdgeList", [](PeerId id) { return std::to_string(id); });
+  }
+  /// For readers: of the nodes 0, ..., `names.size()` - 1, which the sentences that say what is
+  /// wrong call by these names, and which begin with `where`.
+  EdgeList(const std::vector<Edge>& edges, Edges ways, const std::vector<std::string>& names,
+           const std::string& where) {
+    build(edges, ways, names.size(), where, [&](PeerId id) { return names[id]; });
   }
 
   static constexpr PeerId most_nodes = 1'000'000;
@@ -91,12 +83,29 @@ class EdgeList final : public Graph {
   }
 
  private:
-  static void require_one_piece(const Neighbourhoods& graph, const std::string& where,
-                                const char* what) {
-    if (const auto lost = unreached(graph)) {
-      throw ConfigError(where + ": the graph is not in one piece: node " + std::to_string(*lost) +
-                        " " + what + " node 0");
+  template <class NameOf>
+  void build(const std::vector<Edge>& edges, Edges ways, std::size_t nodes,
+             const std::string& where, const NameOf& name_of) {
+    if (edges.empty()) throw ConfigError(where + ": a graph needs at least one edge, got none");
+    Neighbourhoods out(nodes);
+    Neighbourhoods in(nodes);
+    for (const auto& [from, to] : edges) {
+      out[from].push_back(to);
+      in[to].push_back(from);
+      if (ways == Edges::one_way) continue;
+      out[to].push_back(from);
+      in[from].push_back(to);
     }
+    const auto require_one_piece = [&](const Neighbourhoods& graph, const char* what) {
+      if (const auto lost = unreached(graph)) {
+        throw ConfigError(where + ": the graph is not in one piece: node " + name_of(*lost) + what +
+                          name_of(0));
+      }
+    };
+    require_one_piece(out, " cannot be reached from node ");
+    require_one_piece(in, " does not lead to node ");
+    for (PeerId id = 0; id < nodes; ++id) tidy(id, out[id]);
+    edges_ = std::make_shared<const Neighbourhoods>(std::move(out));
   }
 
   /// Those who are `there` and to whom `self` leads, directly or past others who are not.
@@ -134,43 +143,34 @@ class EdgeList final : public Graph {
   mutable std::vector<PeerId> found_;
 };
 
-/// Reads a list of edges from text: one edge a line, as two node numbers from 0 with spaces or tabs
-/// between them; what follows a '#' is a comment. Repetitions do not count.
-/// Throws ConfigError, which names `where` (the file, say), the line, and what it should be.
+/// Reads a list of edges from text, as people and programs write them: one edge a line, its two
+/// node numbers first. Between them blanks and tabs, commas or semicolons; '#' and '%' begin
+/// comments; a weight and a time may follow, or what NetworkX writes in braces.
+///
+///     a header     names the columns: source and target, from and to, ... (spreadsheets, Gephi)
+///     SNAP         "# Nodes: 4 Edges: 5" is checked, "# Directed graph" is meant
+///     KONECT       "% sym" or "% asym", and its counts, likewise
+///     MatrixMarket "%%MatrixMarket matrix coordinate FIELD SYMMETRY": entry (i, j) is an edge
+///
+/// Numbers may begin anywhere and have gaps: the lowest is node 0, the next one node 1, ... Edges
+/// go as `ways` says, else as the file says, else both ways. Repetitions and edges of a node to
+/// itself add nothing; weights, times and other columns are passed over, since all neighbours of a
+/// node are equal.
+/// Errors   ConfigError, which names `where` (the file, say), the line, what it should be, and
+/// nodes
+///          as the file does: what is not understood, counts that are not those said, a graph that
+///          is not in one piece, bytes that are packed.
+/// Threads  safe.
 inline EdgeList parse_edge_list(std::string_view text, const std::string& where,
-                                Edges ways = Edges::both_ways) {
-  constexpr std::string_view blank = " \t\r";
+                                std::optional<Edges> ways = std::nullopt) {
+  const auto file = detail::EdgeListReader(text, where, EdgeList::most_nodes).read();
   std::vector<EdgeList::Edge> edges;
-  for (std::size_t line = 1; !text.empty(); ++line) {
-    std::string_view rest = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(text.size(), rest.size() + 1));
-    rest = rest.substr(0, rest.find('#'));
-    const auto refuse = [&](std::string_view got) {
-      throw ConfigError(where + ":" + std::to_string(line) + ": must be two node numbers below " +
-                        std::to_string(EdgeList::most_nodes) + ", got '" + std::string(got) + "'");
-    };
-    std::vector<PeerId> numbers;
-    while (rest.find_first_not_of(blank) != std::string_view::npos) {
-      rest.remove_prefix(rest.find_first_not_of(blank));
-      const std::string_view word = rest.substr(0, rest.find_first_of(blank));
-      rest.remove_prefix(word.size());
-      PeerId number = 0;
-      const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
-      if (error != std::errc() || end != word.data() + word.size() ||
-          number >= EdgeList::most_nodes) {
-        refuse(word);
-      }
-      numbers.push_back(number);
-    }
-    if (numbers.empty()) continue;
-    if (numbers.size() != 2) refuse(std::to_string(numbers.size()) + " numbers");
-    if (numbers[0] == numbers[1]) {
-      throw ConfigError(where + ":" + std::to_string(line) + ": node " +
-                        std::to_string(numbers[0]) + " is its own neighbour");
-    }
-    edges.emplace_back(numbers[0], numbers[1]);
+  for (const auto& [from, to, one_way] : file.edges) {
+    edges.emplace_back(from, to);
+    const Edges own = one_way.value_or(false) ? Edges::one_way : Edges::both_ways;
+    if (ways.value_or(own) == Edges::both_ways) edges.emplace_back(to, from);
   }
-  return {edges, ways, where};
+  return {edges, Edges::one_way, file.names, where};
 }
 
 /// The whole of a file; ConfigError if it cannot be read.
@@ -187,7 +187,8 @@ inline std::string read_graph_file(const std::filesystem::path& path) {
 }
 
 /// Reads a list of edges from a file.
-inline EdgeList read_edge_list(const std::filesystem::path& path, Edges ways = Edges::both_ways) {
+inline EdgeList read_edge_list(const std::filesystem::path& path,
+                               std::optional<Edges> ways = std::nullopt) {
   return parse_edge_list(read_graph_file(path), path.string(), ways);
 }
 

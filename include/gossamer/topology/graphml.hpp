@@ -2,12 +2,16 @@
 /// A graph from a GraphML file. Needs TinyXML-2, hence not part of gossamer.hpp.
 #pragma once
 
+#include <gossamer/topology/detail/text_encoding.hpp>
 #include <gossamer/topology/edge_list.hpp>
 #include <gossamer/topology/registry.hpp>
 
 #include <tinyxml2.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <filesystem>
+#include <initializer_list>
 #include <map>
 #include <string>
 #include <string_view>
@@ -20,7 +24,12 @@ namespace detail {
 /// Walks through the first graph of a GraphML document.
 class GraphmlReader {
  public:
-  GraphmlReader(std::string_view text, const std::string& where) : where_(where) {
+  GraphmlReader(std::string_view bytes, const std::string& where) : where_(where) {
+    const std::string text = as_utf8(bytes, where);
+    if (const std::size_t wrong = first_not_utf8(text); wrong < text.size()) {
+      throw ConfigError(where + ": is not UTF-8 at byte " + std::to_string(wrong) +
+                        ", nor does an XML declaration name another encoding");
+    }
     if (document_.Parse(text.data(), text.size()) != tinyxml2::XML_SUCCESS) {
       refuse(document_.ErrorLineNum(), std::string("is not XML: ") + document_.ErrorName());
     }
@@ -31,8 +40,14 @@ class GraphmlReader {
     if (root == nullptr || name_of(root) != "graphml") {
       refuse(line_of(root), "the outermost element must be <graphml>, got " + shown(root));
     }
+    for (const auto* rest = root->NextSibling(); rest != nullptr; rest = rest->NextSibling()) {
+      if (rest->ToComment() == nullptr) refuse(rest->GetLineNum(), "must end after </graphml>");
+    }
     const Element* graph = root->FirstChildElement("graph");
     if (graph == nullptr) refuse(line_of(root), "must have a <graph>, got none");
+    if (const Element* second = graph->NextSiblingElement("graph")) {
+      refuse(line_of(second), "must have one <graph>, got another one");
+    }
     directed_ = is_one_of(graph, "edgedefault", "directed", "undirected");
     for (const Element* one = graph->FirstChildElement("node"); one != nullptr;
          one = one->NextSiblingElement("node")) {
@@ -41,13 +56,11 @@ class GraphmlReader {
     for (const Element* one = graph->FirstChildElement(); one != nullptr;
          one = one->NextSiblingElement()) {
       if (name_of(one) == "edge") add_edge(one);
-      if (name_of(one) == "hyperedge") refuse(line_of(one), "must be an <edge>, got <hyperedge>");
+      if (!is_any_of(name_of(one), {"node", "edge", "data", "desc"})) {
+        refuse(line_of(one), "must be a <node> or an <edge>, got " + shown(one));
+      }
     }
-    EdgeList list(edges_, Edges::one_way, where_);
-    if (list.size() < numbers_.size()) {
-      throw ConfigError(where_ + ": the graph is not in one piece: its last node has no edge");
-    }
-    return list;
+    return {edges_, Edges::one_way, names_, where_};
   }
 
  private:
@@ -62,6 +75,18 @@ class GraphmlReader {
   static std::string_view name_of(const Element* element) { return element->Name(); }
   static std::string shown(const Element* element) {
     return element != nullptr ? "<" + std::string(element->Name()) + ">" : "nothing";
+  }
+
+  static bool is_any_of(std::string_view name, std::initializer_list<std::string_view> all) {
+    return std::find(all.begin(), all.end(), name) != all.end();
+  }
+  /// Refuses what would be lost: graphs inside of a node or an edge, and nodes in other files.
+  void refuse_hidden(const Element* in) const {
+    for (const char* name : {"graph", "locator"}) {
+      if (const Element* hidden = in->FirstChildElement(name)) {
+        refuse(line_of(hidden), shown(in) + " must not have a " + shown(hidden) + " in it");
+      }
+    }
   }
 
   [[nodiscard]] std::string attribute(const Element* element, const char* name) const {
@@ -88,15 +113,21 @@ class GraphmlReader {
     if (!numbers_.emplace(id, static_cast<PeerId>(numbers_.size())).second) {
       refuse(line_of(node), "node '" + id + "' is there twice");
     }
+    if (numbers_.size() > EdgeList::most_nodes) {
+      refuse(line_of(node), "must have at most " + std::to_string(EdgeList::most_nodes) + " nodes");
+    }
+    refuse_hidden(node);
+    names_.push_back("'" + id + "'");
   }
   void add_edge(const Element* edge) {
     const PeerId from = number(edge, "source");
     const PeerId to = number(edge, "target");
-    if (from == to) refuse(line_of(edge), "a node must not be its own neighbour");
+    refuse_hidden(edge);
     bool one_way = directed_;
     if (edge->Attribute("directed") != nullptr) {
       one_way = is_one_of(edge, "directed", "true", "false");
     }
+    if (from == to) return;
     edges_.emplace_back(from, to);
     if (!one_way) edges_.emplace_back(to, from);
   }
@@ -113,16 +144,18 @@ class GraphmlReader {
   tinyxml2::XMLDocument document_;
   bool directed_ = false;
   std::map<std::string, PeerId> numbers_;
+  std::vector<std::string> names_;  // as the sentences show them
   std::vector<EdgeList::Edge> edges_;
 };
 
 }  // namespace detail
 
-/// Reads GraphML (http://graphml.graphdrawing.org), as NetworkX, igraph, Gephi and yEd write it:
-/// the first graph of the text. Its nodes get the numbers 0, 1, ... in the order in which they
-/// stand there; edges go one way or both, as they say or as `edgedefault` says; keys and data are
-/// passed over. Throws ConfigError, which names `where` (the file, say), the line, and what it
-/// should be.
+/// Reads GraphML (http://graphml.graphdrawing.org), as NetworkX, igraph, Gephi and yEd write it, in
+/// UTF-8, UTF-16, ISO-8859-1 or windows-1252. Its nodes get the numbers 0, 1, ... in the order in
+/// which they stand there; edges go one way or both, as they say or as `edgedefault` says, and
+/// those of a node to itself add nothing; keys, data and ports are passed over. Throws ConfigError,
+/// which names `where` (the file, say), the line, what it should be, and nodes by their ids; also
+/// for what would be lost: a second graph, graphs inside of nodes, hyperedges.
 inline EdgeList parse_graphml(std::string_view text, const std::string& where) {
   return detail::GraphmlReader(text, where).read();
 }

@@ -14,12 +14,12 @@
 #include <gossamer/topology/torus.hpp>
 #include <gossamer/topology/trees.hpp>
 #include <gossamer/topology/two_choices.hpp>
+#include <gossamer/topology/two_way.hpp>
 #include <gossamer/topology/uniform.hpp>
 #include <gossamer/topology/weighted.hpp>
 
 #include <torch/arg.h>
 
-#include <algorithm>
 #include <concepts>
 #include <cstdint>
 #include <iterator>
@@ -118,7 +118,7 @@ inline constexpr Entry topologies[] = {
      "Barabasi, Albert, 1999",
      [](P p, O o) -> Made { return PreferentialAttachment(p.count(0), o.seed()); }},
     {{"edges:FILE"},
-     "neighbours in a list of edges: two node numbers a line",
+     "neighbours in a list of edges: plain, CSV, SNAP, KONECT, MatrixMarket",
      "",
      [](P p, O) -> Made { return read_edge_list(p.text(0)); }},
     {{"near:EXPONENT"},
@@ -170,25 +170,6 @@ inline std::shared_ptr<const Graph> graph_from_text(const std::string& text,
                       ", which chooses among all");
   }
   return graph;
-}
-
-/// Whether each edge goes both ways, in each turn, among so many members; at most 64 turns are
-/// looked at. Cost  O(edges) memory per turn.
-inline bool is_two_way(const Graph& graph, Place members) {
-  std::vector<std::pair<Place, Place>> edges;
-  std::vector<Place> out;
-  const std::uint64_t turns = std::min<std::uint64_t>(graph.period(members), 64);
-  for (std::uint64_t turn = 0; turn < turns; ++turn) {
-    edges.clear();
-    for (Place from = 0; from < members; ++from) {
-      graph.neighbours(from, members, turn, out);
-      for (const Place to : out) edges.emplace_back(from, to);
-    }
-    for (const auto& [from, to] : edges) {  // ascending, since neighbours are
-      if (!std::binary_search(edges.begin(), edges.end(), std::pair(to, from))) return false;
-    }
-  }
-  return true;
 }
 
 }  // namespace gossamer::topology
