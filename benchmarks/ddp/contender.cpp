@@ -63,48 +63,44 @@ void run(const Job& job) {
   torch::manual_seed(1);
   ddp::Net net;
   const torch::data::datasets::MNIST train(job.data);
-  const auto images = (train.images() - 0.1307).div_(0.3081);  // (60000, 1, 28, 28)
-  const auto labels = train.targets();
+  const auto images = train.images().sub_(0.1307).div_(0.3081);  // (60000, 1, 28, 28)
+  const auto& labels = train.targets();
   const auto order = torch::randperm(images.size(0));
   const std::int64_t rounds = images.size(0) / (batch * job.nodes);
   torch::optim::SGD optimizer(net->parameters(), torch::optim::SGDOptions(0.02).momentum(0.5));
   const auto contender = make(net, job);
-  const bool averages = job.contender != "none";
-  Clock::time_point begin;
-  double cpu_begin = 0;
-  for (std::int64_t step = 0; step < job.warm_up + job.steps; ++step) {
-    if (step == job.warm_up) {
-      begin = Clock::now();
-      cpu_begin = cpu_seconds();
+  bool meets = true;
+  std::int64_t step = 0;
+  for (std::int64_t count = 0; std::cin >> count; meets = job.contender != "none") {
+    const auto begin = Clock::now();
+    const double cpu_begin = cpu_seconds();
+    for (const std::int64_t end = step + count; step < end; ++step) {
+      const auto which = order.narrow(0, (step % rounds * job.nodes + job.rank) * batch, batch);
+      optimizer.zero_grad();
+      const auto loss =
+          torch::nll_loss(net(images.index_select(0, which)), labels.index_select(0, which));
+      loss.backward();
+      if (meets) contender->average();
+      optimizer.step();
+      const double value = loss.item<double>();
+      if (meets) contender->after_step(value);
     }
-    const auto which = order.narrow(0, (step % rounds * job.nodes + job.rank) * batch, batch);
-    optimizer.zero_grad();
-    const auto loss =
-        torch::nll_loss(net(images.index_select(0, which)), labels.index_select(0, which));
-    loss.backward();
-    const bool meets = averages || step < job.warm_up;
-    if (meets) contender->average();
-    optimizer.step();
-    const double value = loss.item<double>();
-    if (meets) contender->after_step(value);
+    const double cpu = cpu_seconds() - cpu_begin;
+    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    std::cout << nlohmann::json{{"seconds", seconds}, {"cpu_seconds", cpu}} << std::endl;
   }
-  const double cpu = cpu_seconds() - cpu_begin;
-  const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
   write_model(net, job.model);
-  std::cout << nlohmann::json{{"seconds", seconds}, {"cpu_seconds", cpu}} << std::endl;
 }
 
 }  // namespace
 
 int main(int argc, char* argv[]) {
   try {
-    if (argc != 7) throw std::runtime_error("takes CONTENDER DATA WARM_UP STEPS STORE MODEL");
+    if (argc != 5) throw std::runtime_error("takes CONTENDER DATA STORE MODEL");
     run({.contender = argv[1],
          .data = argv[2],
-         .store = argv[5],
-         .model = argv[6],
-         .warm_up = std::stoll(argv[3]),
-         .steps = std::stoll(argv[4]),
+         .store = argv[3],
+         .model = argv[4],
          .rank = number("RANK"),
          .nodes = number("WORLD_SIZE")});
     return 0;

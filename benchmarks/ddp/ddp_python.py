@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The job of task.hpp with Python's DistributedDataParallel on Gloo:
-ddp_python.py DATA WARM_UP STEPS STORE MODEL, where RANK and WORLD_SIZE are set."""
+ddp_python.py DATA STORE MODEL, where RANK and WORLD_SIZE are set."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def read(folder):
     pixels = numpy.fromfile(folder / "train-images-idx3-ubyte", numpy.uint8, offset=16)
     labels = numpy.fromfile(folder / "train-labels-idx1-ubyte", numpy.uint8, offset=8)
     images = torch.from_numpy(pixels).view(-1, 1, 28, 28).to(torch.float32).div_(255)
-    return (images - 0.1307).div_(0.3081), torch.from_numpy(labels).to(torch.int64)
+    return images.sub_(0.1307).div_(0.3081), torch.from_numpy(labels).to(torch.int64)
 
 
 def cpu_seconds():
@@ -46,8 +46,7 @@ def cpu_seconds():
     return used.ru_utime + used.ru_stime
 
 
-def main(data, warm_up, steps, store, model_file):
-    warm_up, steps = int(warm_up), int(steps)
+def main(data, store, model_file):
     rank, nodes = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     torch.set_num_threads(1)
     torch.manual_seed(1)
@@ -59,22 +58,23 @@ def main(data, warm_up, steps, store, model_file):
     torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank,
                                          world_size=nodes)
     model = DistributedDataParallel(net)
-    for step in range(warm_up + steps):
-        if step == warm_up:
-            begin, cpu_begin = time.perf_counter(), cpu_seconds()
-        first = (step % rounds * nodes + rank) * BATCH
-        which = order[first:first + BATCH]
-        optimizer.zero_grad()
-        loss = functional.nll_loss(model(images.index_select(0, which)),
-                                   labels.index_select(0, which))
-        loss.backward()
-        optimizer.step()
-        loss.item()
-    cpu = cpu_seconds() - cpu_begin
-    seconds = time.perf_counter() - begin
+    step = 0
+    for line in sys.stdin:
+        begin, cpu_begin = time.perf_counter(), cpu_seconds()
+        for step in range(step, step + int(line)):
+            first = (step % rounds * nodes + rank) * BATCH
+            which = order[first:first + BATCH]
+            optimizer.zero_grad()
+            loss = functional.nll_loss(model(images.index_select(0, which)),
+                                       labels.index_select(0, which))
+            loss.backward()
+            optimizer.step()
+            loss.item()
+        step += 1
+        print(json.dumps({"seconds": time.perf_counter() - begin,
+                          "cpu_seconds": cpu_seconds() - cpu_begin}), flush=True)
     Path(model_file).write_bytes(b"".join(one.detach().contiguous().numpy().tobytes()
                                           for one in net.parameters()))
-    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu}), flush=True)
 
 
 main(*sys.argv[1:])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Synchronous training by several processes of this machine, each contender in turn, so that a
-disturbance meets all: measure.py BENCH_DDP DATA FILE [--nodes N] [--rounds R] [--steps S].
-Ratios are medians of the rounds'."""
+"""Synchronous training by several processes of this machine: measure.py BENCH_DDP DATA FILE. All
+contenders are there from the beginning to the end; in each round each trains for a moment while the
+others rest, so that a disturbance meets all. Ratios are medians of the rounds'."""
 
 import argparse
 import hashlib
@@ -15,10 +15,13 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BATCH, WARM_UP = 50, 20
+BATCH, WARM_UP = 50, 40
 CONTENDERS = ("sync", "parts", "gloo", "python", "none")
 DISTRIBUTED = ("sync", "parts", "gloo", "python")  # end in equal models
 LAUNCHERS = ("RANK", "WORLD_SIZE", "LOCAL_", "MASTER_", "OMPI_", "PMI", "SLURM_", "GOSSAMER_")
+# Else glibc may, as chance has it, give a process's memory back to the kernel in every step, and get it
+# anew: that alone makes one process three times slower than its like.
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "1073741824"}
 
 
 def free_port():
@@ -27,51 +30,80 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def train(args, contender):
-    """Seconds of the slowest process, CPU seconds of all, and the digests of the models."""
-    with tempfile.TemporaryDirectory() as folder:
-        models = [Path(folder) / f"model-{rank}" for rank in range(args.nodes)]
-        port = free_port()
-        base = {name: value for name, value in os.environ.items() if not name.startswith(LAUNCHERS)}
-        processes = []
-        for rank, model in enumerate(models):
-            start = ["/usr/bin/python3", HERE / "ddp_python.py"] if contender == "python" \
-                else [args.program, contender]
-            processes.append(subprocess.Popen(
-                [*start, args.data, str(WARM_UP), str(args.steps), f"{folder}/store", model],
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                env={**base, "RANK": str(rank), "WORLD_SIZE": str(args.nodes),
-                     "LOCAL_WORLD_SIZE": str(args.nodes), "MASTER_ADDR": "127.0.0.1",
-                     "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1",
-                     "OPENBLAS_NUM_THREADS": "1"}))
-        texts = [one.communicate()[0] for one in processes]
-        if any(one.returncode for one in processes):
-            sys.exit(f"measure.py: {contender} ended with an error")
-        said = [json.loads(text.splitlines()[-1]) for text in texts]
-        digests = {hashlib.sha256(model.read_bytes()).hexdigest() for model in models}
-    return {"seconds": max(one["seconds"] for one in said),
-            "cpu_seconds": sum(one["cpu_seconds"] for one in said), "digests": sorted(digests)}
+class Contender:
+    """Its processes, and what they said of each round."""
+
+    def __init__(self, args, name, folder):
+        self.name, self.args, self.runs = name, args, []
+        self.models = [folder / f"{name}-{rank}" for rank in range(args.nodes)]
+        start = ["/usr/bin/python3", HERE / "ddp_python.py"] if name == "python" \
+            else [args.program, name]
+        base = {key: value for key, value in os.environ.items() if not key.startswith(LAUNCHERS)}
+        place = {"WORLD_SIZE": str(args.nodes), "LOCAL_WORLD_SIZE": str(args.nodes),
+                 "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()),
+                 "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
+                 **KEEP_MEMORY}
+        self.processes = [subprocess.Popen(
+            [*start, args.data, f"{folder}/{name}-store", model], env={
+                **base, **place, "RANK": str(rank)}, text=True, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            for rank, model in enumerate(self.models)]
+
+    def train(self, steps):
+        """Seconds of the slowest process, and CPU seconds of all."""
+        for one in self.processes:
+            one.stdin.write(f"{steps}\n")
+            one.stdin.flush()
+        lines = [one.stdout.readline() for one in self.processes]
+        if not all(lines):
+            sys.exit(f"measure.py: {self.name} ended with an error")
+        said = [json.loads(line) for line in lines]
+        return {"seconds": max(one["seconds"] for one in said),
+                "cpu_seconds": sum(one["cpu_seconds"] for one in said)}
+
+    def end(self):
+        """The digests of the models, one if all are equal."""
+        for one in self.processes:
+            one.stdin.close()
+        if any(one.wait() for one in self.processes):
+            sys.exit(f"measure.py: {self.name} ended with an error")
+        return {hashlib.sha256(model.read_bytes()).hexdigest() for model in self.models}
+
+    def kill(self):
+        for one in self.processes:
+            one.kill()
 
 
-def summary(args, found):
+def summary(args, contenders, digests):
     """Of all rounds of each contender; ratios are above 1 where `sync` is better."""
     images = args.nodes * BATCH * args.steps
     result = {"nodes": args.nodes, "batch": BATCH, "steps": args.steps, "rounds": args.rounds}
-    for name, runs in found.items():
-        ours = zip(found["sync"], runs)
-        speed, cpu = zip(*((b["seconds"] / a["seconds"], b["cpu_seconds"] / a["cpu_seconds"])
-                           for a, b in ours))
-        result[name] = {
-            "images_per_second": statistics.median(images / one["seconds"] for one in runs),
-            "cpu_us_per_image": statistics.median(1e6 * one["cpu_seconds"] / images
-                                                  for one in runs),
-            "sync_images_per_second": statistics.median(speed), "sync_cpu": statistics.median(cpu)}
-        if name in DISTRIBUTED:
-            digests = {digest for one in runs for digest in one["digests"]}
-            result[name]["digest"] = ", ".join(sorted(digests))
-            if len(digests) > 1:
-                sys.exit(f"measure.py: the models of {name} differ: {result[name]['digest']}")
+    ours = contenders[0].runs
+    for one in contenders:
+        ratio = {key: statistics.median(b[key] / a[key] for a, b in zip(ours, one.runs))
+                 for key in ("seconds", "cpu_seconds")}
+        result[one.name] = {
+            "images_per_second": statistics.median(images / run["seconds"] for run in one.runs),
+            "cpu_us_per_image": statistics.median(1e6 * run["cpu_seconds"] / images
+                                                  for run in one.runs),
+            "sync_images_per_second": ratio["seconds"], "sync_cpu": ratio["cpu_seconds"]}
+        if one.name in DISTRIBUTED:
+            result[one.name]["digest"], = digests[one.name]
     return result
+
+
+def measure(args, contenders):
+    for one in contenders:
+        one.train(WARM_UP)
+    for number in range(args.rounds):
+        turn = number % len(contenders)
+        for one in contenders[turn:] + contenders[:turn]:
+            one.runs.append(one.train(args.steps))
+    digests = {one.name: one.end() for one in contenders}
+    for name in DISTRIBUTED:
+        if len(digests[name]) > 1:
+            sys.exit(f"measure.py: the models of {name} differ: {', '.join(digests[name])}")
+    return summary(args, contenders, digests)
 
 
 def main():
@@ -80,21 +112,18 @@ def main():
     parser.add_argument("data")
     parser.add_argument("out", metavar="FILE")
     parser.add_argument("--nodes", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=50, help="of a round")
     args = parser.parse_args()
-    found = {name: [] for name in CONTENDERS}
-    for number in range(args.rounds):
-        turn = number % len(CONTENDERS)
-        for name in CONTENDERS[turn:] + CONTENDERS[:turn]:
-            found[name].append(train(args, name))
-        last = {name: runs[-1] for name, runs in found.items()}
-        print(f"{args.nodes} processes, round {number + 1} of {args.rounds}, to sync: " + ", ".join(
-            f"{name} {one['seconds'] / last['sync']['seconds']:.3f} (CPU "
-            f"{one['cpu_seconds'] / last['sync']['cpu_seconds']:.3f})"
-            for name, one in last.items()), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        contenders = [Contender(args, name, Path(folder)) for name in CONTENDERS]
+        try:
+            result = measure(args, contenders)
+        finally:
+            for one in contenders:
+                one.kill()
     part = Path(f"{args.out}.part")
-    part.write_text(json.dumps(summary(args, found), indent=1) + "\n")
+    part.write_text(json.dumps(result, indent=1) + "\n")
     part.replace(args.out)
 
 

@@ -13,12 +13,10 @@
 namespace ddp {
 
 struct Job {
-  std::string contender;  // sync, parts, gloo, or none
+  std::string contender;  // sync, parts, gloo, or none, which averages before its first pause only
   std::string data;       // folder of MNIST's four files
   std::string store;      // file by which Gloo's processes meet
   std::string model;      // file that takes the parameters of the end
-  std::int64_t warm_up = 0;
-  std::int64_t steps = 0;
   std::int64_t rank = 0;
   std::int64_t nodes = 1;
 };
