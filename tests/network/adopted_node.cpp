@@ -67,4 +67,4 @@ class WatchedGossip : public Gossip {
 }  // namespace gossamer
 
 #define Gossip WatchedGossip
-#include "../../examples/adopt/mnist/after.cpp"
+#include "../../examples/adopt/mnist/after.cpp"  // NOLINT(bugprone-suspicious-include)
