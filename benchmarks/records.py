@@ -36,7 +36,7 @@ def load(name):
 
 
 QUESTIONS = {**{name: load(name) for name in
-                ("cluster", "dynamic_weighting", "figure", "ledger", "methods", "mnist")},
+                ("cluster", "ddp", "dynamic_weighting", "figure", "ledger", "methods", "mnist")},
              **speed.QUESTIONS, **theory.QUESTIONS}
 
 

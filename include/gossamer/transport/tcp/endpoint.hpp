@@ -90,18 +90,26 @@ class TcpEndpoint {
     }
   }
   /// Before it sleeps it looks again for a while, and lets others have the core meanwhile: to wake
-  /// a thread on another core can take as long as 200 KB need to pass.
+  /// a thread on another core can take as long as 200 KB need to pass. But where more threads want
+  /// to run than there are cores, who yields gets the core back when their slices are over,
+  /// milliseconds later, and who sleeps is woken at once: then it sleeps, for the next ten seconds.
   void carry() {
+    using Clock = std::chrono::steady_clock;
     constexpr auto patience = std::chrono::microseconds(50);
-    auto active = std::chrono::steady_clock::now();
+    auto active = Clock::now();
+    auto crowded_until = active;
     while (!state_.io.stopped()) {
       if (state_.io.poll() > 0) {
-        active = std::chrono::steady_clock::now();
-      } else if (std::chrono::steady_clock::now() - active < patience) {
+        active = Clock::now();
+        continue;
+      }
+      const auto now = Clock::now();
+      if (now - active < patience && now >= crowded_until) {
         std::this_thread::yield();
+        if (Clock::now() - now > patience) crowded_until = now + std::chrono::seconds(10);
       } else {
         state_.io.run_one();
-        active = std::chrono::steady_clock::now();
+        active = Clock::now();
       }
     }
   }
