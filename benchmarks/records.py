@@ -36,7 +36,8 @@ def load(name):
 
 
 QUESTIONS = {**{name: load(name) for name in
-                ("cluster", "dynamic_weighting", "figure", "ledger", "methods", "mnist")},
+                ("cluster", "decoupled", "dynamic_weighting", "figure", "ledger", "methods",
+                 "mnist")},
              **speed.QUESTIONS, **theory.QUESTIONS}
 
 
