@@ -10,8 +10,8 @@
 #
 # Needs the real CIFAR-10: GOSSAMER_DATA names its folder. One run after the other, of one thread (over
 # TCP: four processes), some minutes each; what was cut off begins anew. The networks are an eighth as
-# wide as the paper's, and the runs short: three passes over 20,000 images. What is kept:
-# benchmarks/records/decoupled.jsonl.
+# wide as the paper's, codebooks have 64 codewords, and the runs are short: two passes over 20,000
+# images. What is kept: benchmarks/records/decoupled.jsonl.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../../cmake/setup.sh"
 source "$root/benchmarks/runs.sh"
@@ -19,7 +19,8 @@ question decoupled
 program=$root/build/release/examples/decoupled_greedy
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-common=(--train-images 20000 --images 60000 --test-images 5000 --evaluate-every 20000 --quiet)
+common=(--train-images 20000 --images 40000 --test-images 5000 --evaluate-every 20000 --codes 64
+  --quiet)
 
 # RUN ARGS..., in the order of importance.
 runs() {
