@@ -49,7 +49,9 @@ void add_training(CLI::App& app, Options& o) {
 void add_links(CLI::App& app, Options& o) {
   const Adder add{app, "Between modules"};
   add("--buffer", o.buffer, "Batches that a buffer holds", within(1, 100'000));
-  add("--max-reuse", o.max_reuse, "How often a module may train on one batch; 0: no bound");
+  add("--max-reuse", o.max_reuse,
+      "How often a module may train on one batch; 0: no bound (default: 2 for threads and tcp)", {},
+      false);
   add("--slow-module", o.slow_module, "Number of a module on a slow machine, from 0", within(0, 5),
       false);
   add("--slowdown", o.slowdown, "How many times slower it is", within(1, 1e6));
@@ -145,6 +147,9 @@ std::optional<int> Options::parse(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return refuse(error.what());
   }
+  // Modules that go at their own pace must not learn a few batches by heart.
+  const bool is_apart = mode == "threads" || mode == "tcp";
+  if (is_apart && app.count("--max-reuse") == 0) max_reuse = 2;
   try {
     check();
     if (mode == "tcp") process.find_place(static_cast<std::size_t>(modules), true);
