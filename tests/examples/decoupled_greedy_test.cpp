@@ -105,7 +105,7 @@ TEST_CASE("Each module takes what the one before it makes, however the network i
       at::Tensor x = at::zeros({2, 3, 32, 32});
       std::int64_t last = 0;
       for (std::int64_t i = 0; i < modules; ++i) {
-        const Part part = make_part({name, 4, modules, 1}, i);
+        Part part = make_part({name, 4, modules, 1}, i);
         CHECK(x.sizes().slice(1) == at::IntArrayRef(part.input));
         x = part.body->forward(x);
         CHECK(x.sizes().slice(1) == at::IntArrayRef(part.output));
