@@ -36,7 +36,8 @@ def load(name):
 
 
 QUESTIONS = {**{name: load(name) for name in
-                ("cluster", "ddp", "dynamic_weighting", "figure", "ledger", "methods", "mnist")},
+                ("cluster", "ddp", "decoupled", "dynamic_weighting", "figure", "ledger", "methods",
+                 "mnist")},
              **speed.QUESTIONS, **theory.QUESTIONS}
 
 
