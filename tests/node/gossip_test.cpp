@@ -315,6 +315,39 @@ TEST_CASE("A loop that leaves hands its weight over; one that finishes keeps it"
   CHECK(all.weight == weight);
 }
 
+TEST_CASE("A newcomer that restores a checkpoint counts its steps as the group does",
+          "[node][gossip][threads]") {
+  const auto hub = ThreadHub::make(2);
+  std::optional<Context> zero(context_of(hub, 0, gossamer::rule::PerSyn(3)));
+  std::optional<Context> one(context_of(hub, 1, gossamer::rule::PerSyn(3)));
+  zero->weight = 1;
+  one->weight = 0;
+  gossamer::Archive saved;
+  {
+    Numbers model = numbers(1);
+    const auto alone = ThreadHub::make(1);
+    Gossip gossip(context_of(alone, 0, gossamer::rule::PerSyn(3)), model);
+    for (int i = 0; i < 50; ++i) gossip.step();
+    gossip.checkpoint(saved);
+  }
+  double apart = 1;
+  const auto train = [&](Context context, double value, bool restores) {
+    Numbers model = numbers(value);
+    Gossip gossip(std::move(context), model);
+    if (restores) {
+      gossamer::Archive archive(saved.entries());
+      gossip.checkpoint(archive);
+    }
+    for (int i = 0; i < 30; ++i) gossip.step();  // waits for the other one's at each third
+    if (restores) apart = std::abs(model[0][3].item<double>() - 5);
+  };
+  std::thread first([&] { train(std::move(*zero), 5, false); });
+  std::thread second([&] { train(std::move(*one), 2, true); });
+  first.join();
+  second.join();
+  CHECK(apart == 0);
+}
+
 TEST_CASE("A newcomer's loop starts from a member's model, with half of its weight",
           "[node][gossip][threads]") {
   const auto hub = ThreadHub::make(2);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gossamer/model/archive.hpp>
+#include <gossamer/node/detail/group_view.hpp>
 #include <gossamer/node/detail/join_and_leave.hpp>
 #include <gossamer/node/detail/model_average.hpp>
 #include <gossamer/node/detail/node_context.hpp>
@@ -38,6 +39,7 @@ enum class Restore : std::uint8_t {
 ///
 ///     detail/node_context      the node as its rule sees it
 ///     detail/join_and_leave    how it comes among others, and goes
+///     detail/group_view        whom its rule sees; halves that meet again
 ///     detail/model_average     the mean of all models, when all ask for it
 ///
 /// Threads: one at a time; `transport().wake()` from any.
@@ -74,6 +76,8 @@ class Engine {
   [[nodiscard]] std::uint64_t step() const { return node_.step(); }
   /// Counters of this node, up to date.
   [[nodiscard]] const Counters& counters() const noexcept { return node_.counters(); }
+  /// The group's step is that one; it was restored since.
+  void keep_step(std::uint64_t step) { node_.joined_at = step - counters().steps; }
   /// How to list the model's tensors anew, to see what has been replaced or added since.
   void watch(std::function<model::Tensors()> list) { list_ = std::move(list); }
   /// Binds again what was cut off from the vector that is exchanged: see `FlatModel::adopt()`. The
@@ -128,6 +132,7 @@ class Engine {
         if (callback() != nullptr) callback()->on_deliver(now(), delivered->message);
         arrived += delivered->message.weight;
         take_in(std::move(delivered->message), aggregate);
+        take_in_admitted(aggregate);
       } else if (auto* returned = std::get_if<transport::Returned>(&*event)) {
         if (callback() != nullptr) callback()->on_return(now(), *returned);
         returned_.push_back(std::move(*returned));
@@ -140,6 +145,7 @@ class Engine {
         }
         on_event(*event);
         node_.flush();
+        take_in_admitted(aggregate);
       }
     }
     merge_inbox(aggregate);
@@ -156,19 +162,21 @@ class Engine {
   }
 
   bool may_step() {
-    return ask([this] { return rule_->may_step(node_); });
+    return ask([this] { return !joining() && rule_->may_step(node_); });
   }
   bool may_apply() {
-    return ask([this] { return rule_->may_apply(node_); });
+    return ask([this] { return !joining() && rule_->may_apply(node_); });
   }
   void before_step() {
     if (callback() != nullptr) callback()->on_step(now(), self());
     call([this] { rule_->before_step(node_); });
   }
   void after_gradient() {
+    between_halves_ = rule_->needs_gradient_hook();
     call([this] { rule_->after_gradient(node_); });
   }
   void before_apply() {
+    between_halves_ = false;
     call([this] { rule_->before_apply(node_); });
   }
   /// Settles what the rule has open with others, then hands the weight to one of them; again, if
@@ -215,7 +223,7 @@ class Engine {
 
   /// Starts no more exchanges, but still answers.
   void finish() {
-    finishing_ = true;
+    group_.finish();
     transport().finish();
   }
 
@@ -249,8 +257,7 @@ class Engine {
   /// After a hook threw: what was polled and not merged counts as this node's own, what it wanted
   /// to say is not said, and what waits in its queue goes back to its senders.
   void fail() {
-    weight() += node_.unsay() + own_.waiting_weight();
-    own_.forget();
+    weight() += node_.unsay() + group_.forget();
     for (const auto& message : std::exchange(inbox_, {})) weight() += message.weight;
     for (const auto& returned : std::exchange(returned_, {})) weight() += returned.message.weight;
     publish();
@@ -292,36 +299,32 @@ class Engine {
 
   template <class Aggregate>
   void take_in(transport::Message message, const Aggregate& aggregate) {
+    if (group_.holds(message)) return;
     if (!detail::JoinAndLeave::is_reserved(message)) return inbox_.push_back(std::move(message));
     merge_inbox(aggregate);
-    if (detail::ModelAverage::is_own(message)) {
-      average_.receive(std::move(message));
-      node_.flush();
-    } else {
-      own_.receive(std::move(message));
-    }
+    group_.receive(std::move(message));
+    node_.flush();
+  }
+  /// Who was a stranger may be one no more.
+  template <class Aggregate>
+  void take_in_admitted(const Aggregate& aggregate) {
+    for (auto& message : group_.take_admitted()) take_in(std::move(message), aggregate);
+    if (!group_.is_back()) return;
+    if (between_halves_) rule_->after_gradient(node_);  // the gradients are still there
+    node_.restarted();
+    node_.flush();
   }
 
   void peer_joined(PeerId peer) {
     node_.log("peer ", peer, " has joined");
-    node_.add_peer(peer);
-    rule_->on_peer_joined(node_, peer);
-    average_.on_peer_joined(peer);
-    own_.on_peer_joined(peer);
+    group_.on_peer_joined(peer);
     if (callback() != nullptr) callback()->on_peer_joined(now(), self(), peer);
   }
   void peer_left(const transport::PeerLeft& gone) {
     node_.log("peer ", gone.peer, " goes: ", to_string(gone.reason));
-    // Those who finish together do not release each other from a round that nobody completes.
-    if (!finishing_ || gone.reason != transport::Reason::finished) {
-      node_.remove_peer(gone.peer);
-      rule_->on_peer_left(node_, gone);
-      average_.on_peer_left(gone);
-    }
-    if (gone.reason != transport::Reason::finished) own_.on_peer_gone(gone.peer);
+    group_.on_peer_left(gone);
     if (callback() != nullptr) callback()->on_peer_left(now(), self(), gone);
   }
-
   template <class Hook>
   void call(Hook hook) {
     const at::NoGradGuard no_grad;
@@ -365,12 +368,8 @@ class Engine {
         node_.log("message to peer ", message.to, " came back, weight ", message.weight, ": ",
                   to_string(returned.reason));
       }
-      if (detail::ModelAverage::is_own(message)) {
-        if (!message.stripped) average_.take_back(std::move(returned.message));
-        continue;
-      }
       if (Own::is_reserved(message)) {
-        own_.take_back(std::move(returned));
+        group_.take_back(std::move(returned));
         continue;
       }
       if (message.stripped || !rule_->weight_follows_model()) {
@@ -385,12 +384,13 @@ class Engine {
 
   detail::NodeContext node_;
   rule::AnyRule rule_;
-  detail::JoinAndLeave own_{node_, *rule_};
+  detail::JoinAndLeave own_{node_, rule_};
   detail::ModelAverage average_{node_};
+  detail::GroupView group_{node_, rule_, own_, average_};
   std::uint64_t members_;  // at the start
   std::function<model::Tensors()> list_;
-  bool finishing_ = false;
   bool leaving_ = false;
+  bool between_halves_ = false;  // of a step whose gradients the rule averages
   std::vector<transport::Message> inbox_;
   std::vector<transport::Returned> returned_;
 };

@@ -145,11 +145,13 @@ class Gossip {
   void checkpoint(Archive& archive) {
     const at::NoGradGuard no_grad;
     const model::Flat given = archive.loading() ? engine_.model().flat().clone() : model::Flat();
+    const std::uint64_t step = engine_.step();
     archive.within("node", [&] { engine_.checkpoint(archive, Restore::rejoin); });
     if (checkpoint_hook_) archive.within("user", [&] { checkpoint_hook_(archive); });
     if (!archive.loading()) return;
     if (is_newcomer_) {
       engine_.model().flat().copy_from(given);
+      engine_.keep_step(step);
     } else {
       engine_.start_equal(true);
     }
@@ -215,6 +217,8 @@ class Gossip {
       }
       if (!receive()) engine_.transport().wait(deadline);
     }
+    // One that comes between two steps takes part in what a synchronous rule does there.
+    wait_until([this] { return engine_.may_step(); });
   }
 
   auto taker() {

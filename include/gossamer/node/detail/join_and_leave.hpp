@@ -6,6 +6,7 @@
 #include <gossamer/rule/merge.hpp>
 #include <gossamer/rule/rule.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -25,7 +26,7 @@ namespace gossamer::detail {
 /// Threads: as the engine.
 class JoinAndLeave {
  public:
-  JoinAndLeave(NodeContext& node, rule::Rule& rule) : node_(node), rule_(rule) {}
+  JoinAndLeave(NodeContext& node, const rule::AnyRule& rule) : node_(node), rule_(rule) {}
 
   enum Kind : std::uint32_t {
     first_model = 0xffffffffU,
@@ -54,10 +55,15 @@ class JoinAndLeave {
 
   void join(PeerId member) {
     joining_ = true;
-    ask_for_share(rule_.is_synchronous() && !node_.peers().empty() ? node_.peers().front()
-                                                                   : member);
+    ask_for_share(rule_->is_synchronous() && !node_.peers().empty() ? node_.peers().front()
+                                                                    : member);
   }
   [[nodiscard]] bool joining() const noexcept { return joining_; }
+  /// There is nobody who could give it a share.
+  void stop_joining() {
+    joining_ = false;
+    asked_.reset();
+  }
   void on_peer_joined(PeerId peer) {
     if (joining_ && !asked_) ask_for_share(peer);
   }
@@ -73,6 +79,9 @@ class JoinAndLeave {
   void leave() {
     if (auto message = give_all(node_)) node_.send(std::move(*message));
     node_.flush();
+  }
+  void hand_over_to(PeerId peer) {
+    if (node_.weight() > 0) node_.send(rule::split(node_, peer, 1, hand_over));
   }
   /// The message that hands everything over; nothing without a peer, or without weight.
   static std::optional<transport::Message> give_all(rule::RuleContext& node) {
@@ -109,7 +118,7 @@ class JoinAndLeave {
     } else if (message.kind == join_answer) {
       take_share(message);
     } else {
-      take_over(node_, rule_, message);
+      take_over(node_, *rule_, message);
       node_.counters().messages_merged += message.payload ? 1 : 0;
     }
     if (!waits_for_first_) {
@@ -127,21 +136,20 @@ class JoinAndLeave {
       rule::merge(node_, {&returned.message, 1});
       if (had_no_room) owed_.push_back(returned.message.to);
     } else {
-      take_over(node_, rule_, returned.message);
+      take_over(node_, *rule_, returned.message);
     }
   }
-  /// The weight of what has come and is not merged.
-  [[nodiscard]] double waiting_weight() const {
+  /// Forgets what has come and is not merged; returns its weight.
+  double forget() {
     double weight = 0;
-    for (const auto& message : early_) weight += message.weight;
+    for (const auto& message : std::exchange(early_, {})) weight += message.weight;
     return weight;
   }
-  void forget() { early_.clear(); }
 
  private:
   void take_first(const transport::Message& message) {
     node_.model().flat().copy_from(*message.payload);
-    if (rule_.is_synchronous()) {
+    if (rule_->is_synchronous()) {
       node_.joined_at = message.round - node_.counters().steps;  // modulo 2^64
     }
   }
@@ -157,11 +165,15 @@ class JoinAndLeave {
     asked_.reset();
     const auto all = node_.peers();
     if (all.empty()) return;
-    const auto peers = static_cast<std::uint32_t>(rule_.is_synchronous() ? 1 : all.size());
-    ask_for_share(all[node_.generator().below(peers)]);
+    if (!rule_->is_synchronous()) {
+      return ask_for_share(all[node_.generator().below(static_cast<std::uint32_t>(all.size()))]);
+    }
+    // In their order: those below the first that has a share are newcomers, too.
+    const auto next = std::upper_bound(all.begin(), all.end(), member);
+    ask_for_share(next != all.end() ? *next : all.front());
   }
   void share_with(PeerId newcomer) {
-    if (node_.weight() > 0) {
+    if (node_.weight() > 0 && !joining_) {
       transport::Message answer = rule::split(node_, newcomer, 0.5, join_answer);
       answer.round = node_.step();
       node_.send(std::move(answer));
@@ -172,13 +184,23 @@ class JoinAndLeave {
   }
   void take_share(const transport::Message& answer) {
     if (!(answer.weight > 0)) return ask_another(answer.from);
-    joining_ = false;
-    if (rule_.is_synchronous()) node_.joined_at = answer.round;
-    rule::merge(node_, {&answer, 1});
+    if (!joining_ || asked_ != answer.from) return take_over(node_, *rule_, answer);
+    stop_joining();
+    if (rule_->is_synchronous()) {
+      node_.joined_at = answer.round - node_.counters().steps;  // modulo 2^64
+    }
+    if (rule_->is_synchronous() && !rule_->weight_follows_model() && answer.payload) {
+      node_.model().flat().copy_from(*answer.payload);  // equal, whatever weight it had
+      node_.model().on_merged();
+      node_.weight() += answer.weight;
+    } else {
+      rule::merge(node_, {&answer, 1});
+    }
     ++node_.counters().messages_merged;
   }
+
   NodeContext& node_;
-  rule::Rule& rule_;
+  const rule::AnyRule& rule_;
   bool waits_for_first_ = false;
   bool joining_ = false;                   // it has not yet been given its weight
   std::optional<PeerId> asked_;            // the member from whom it hopes for it
