@@ -67,7 +67,8 @@ struct DeliveryOutgoing {
     for (auto i = static_cast<std::size_t>(first); i < queue.size(); ++i) {
       Message& message = queue[i];
       if (message.kind == Message::recalled) continue;
-      Message empty{.from = message.from, .to = message.to, .kind = Message::recalled};
+      Message empty{
+          .from = message.from, .to = message.to, .kind = Message::recalled, .payload = {}};
       bytes -= message.bytes() - empty.bytes();
       give_back(std::exchange(message, std::move(empty)));
       any = true;
