@@ -43,6 +43,8 @@ struct Options {
   std::string report;
   std::int64_t parameters = 1000;
   double probability = 0.1;
+  std::uint64_t tau = 0;
+  double drift = 0;
   double step_seconds = 0.05;
   double dead_after = 10;
   double gather_seconds = 60;
@@ -59,6 +61,8 @@ struct Options {
     app.add_option("--report", report, "File to write")->required();
     app.add_option("--parameters", parameters, "Length of the vector");
     app.add_option("--probability", probability, "Of a push after a step");
+    app.add_option("--tau", tau, "Steps between two means of all, in place of pushes");
+    app.add_option("--drift", drift, "Added to each step, times the node's number");
     app.add_option("--step-seconds", step_seconds, "The pause that is a step");
     app.add_option("--dead-after", dead_after, "Seconds of silence after which a peer is dead");
     app.add_option("--gather-seconds", gather_seconds, "How long to wait for a member");
@@ -66,6 +70,10 @@ struct Options {
     app.add_option("--seed", seed, "Seed");
   }
 
+  [[nodiscard]] gossamer::rule::AnyRule rule() const {
+    if (tau > 0) return gossamer::rule::PerSyn(tau);
+    return gossamer::rule::GoSgd(probability);
+  }
   [[nodiscard]] gossamer::TcpGroupOptions member() const {
     const auto milliseconds = [](double value) {
       return std::chrono::milliseconds(static_cast<std::int64_t>(1000 * value));
@@ -94,17 +102,19 @@ class Wanderer final : public gossamer::GossipNode<std::vector<at::Tensor>> {
   Wanderer(gossamer::Context context, const Options& options)
       : GossipNode(std::move(context), {at::zeros({options.parameters})}),
         pause_(options.step_seconds),
+        drift_(options.drift * id()),
         random_(generator()) {}
 
  private:
   double local_step() override {
     const double step = random_.uniform() - 0.5;
-    model().front().add_(step);
+    model().front().add_(step + drift_);
     std::this_thread::sleep_for(pause_);
     return step * step;
   }
 
   Seconds pause_;
+  double drift_;
   gossamer::Generator random_;
 };
 
@@ -122,8 +132,7 @@ int run(const Options& options) {
   const auto leaves = [&signals] { return signals.received() != 0; };
 
   gossamer::TcpGroup<Wanderer> member(
-      options.member().leave_when(leaves), gossamer::rule::GoSgd(options.probability),
-      [&options](gossamer::Context context) {
+      options.member().leave_when(leaves), options.rule(), [&options](gossamer::Context context) {
         return std::make_unique<Wanderer>(std::move(context), options);
       });
   Wanderer& node = member.node();
@@ -134,6 +143,7 @@ int run(const Options& options) {
            {"steps", node.counters().steps},
            {"merged", node.counters().messages_merged},
            {"weight", node.weight()},
+           {"number", node.model().front()[0].item<double>()},
            {"joining", node.is_joining()}});
   }
   const double begin = seconds_now();
@@ -145,6 +155,7 @@ int run(const Options& options) {
          {"weight_lost", member.weight_lost()},
          {"steps", node.counters().steps},
          {"weight", node.weight()},
+         {"number", node.model().front()[0].item<double>()},
          {"messages_sent", node.counters().messages_sent},
          {"messages_returned", node.counters().messages_returned},
          {"suspicions", counts.suspicions},
