@@ -158,6 +158,7 @@ books_test.py
 launchers.py openmpi openmpi_over_mpi launch_script variables_slurm agent_has_the_port restarted_after_a_checkpoint wrong_nobody_to_meet wrong_no_address wrong_world_size wrong_rules wrong_run wrong_key_mode wrong_transport wrong_launcher_of_mpi
 churn.py --seconds 45
 cut.py --whole 5 --parted 12 --dead-after 5
+halves.py --whole 8 --parted 12 --dead-after 2
 slow.py rate
 slow.py leave
 slow.py cut
