@@ -46,20 +46,34 @@ def missing():
     return None
 
 
-class Trial:
-    def __init__(self, args, cables, folder):
+class HostsOnCables:
+    """One node a host."""
+
+    def __init__(self, args, cables, folder, hosts, *rule):
         self.args, self.cables, self.errors, self.phases = args, cables, [], []
-        options = ("--insecure", "--parameters", args.parameters, "--probability",
-                   args.probability, "--step-seconds", 0.05, "--dead-after", args.dead_after,
-                   "--seed", args.seed, "--drain-seconds", args.patience,
-                   "--gather-seconds", args.patience)
+        options = (*rule, "--insecure", "--parameters", args.parameters, "--step-seconds", 0.05,
+                   "--dead-after", args.dead_after, "--seed", args.seed,
+                   "--drain-seconds", args.patience, "--gather-seconds", args.patience)
         self.nodes = []
-        for host in range(HOSTS):
+        for host in range(hosts):
             spawn = lambda command, host=host, **popen: cables.start(host, command, **popen)
             contacts = [f"{cables.address(0)}:{PORT}"] if host else []
             self.nodes.append(Wanderer(f"node {host}", folder / str(host),
-                                       f"{cables.address(host)}:{PORT}", contacts, host, HOSTS,
+                                       f"{cables.address(host)}:{PORT}", contacts, host, hosts,
                                        options, spawn=spawn))
+
+    def have_met(self):
+        wait_for(lambda: all(one.steps() > 0 for one in self.nodes) or
+                 not all(one.running() for one in self.nodes), self.args.patience)
+        for one in self.nodes:
+            if not one.steps():
+                self.errors.append(f"{one.name} has met nobody: {one.tail()}")
+        return not self.errors
+
+
+class Trial(HostsOnCables):
+    def __init__(self, args, cables, folder):
+        super().__init__(args, cables, folder, HOSTS, "--probability", args.probability)
 
     def seen(self):
         """Per node: steps and merged messages."""
@@ -91,11 +105,7 @@ class Trial:
 
     def run(self):
         args = self.args
-        if not wait_for(lambda: all(one.steps() > 0 for one in self.nodes) or
-                        not all(one.running() for one in self.nodes), args.patience):
-            self.errors.append("the founders have not met")
-        if not all(one.steps() > 0 for one in self.nodes):
-            self.errors += [f"{one.name}: {one.tail()}" for one in self.nodes]
+        if not self.have_met():
             return
         say("all have met")
         self.phase("bad cables", args.whole)

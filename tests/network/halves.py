@@ -18,27 +18,17 @@ import tempfile
 import time
 from pathlib import Path
 
-from cut import PORT, missing
-from many_nodes import Wanderer, conclude, say, wait_for, wait_for_ends
+from cut import HostsOnCables, missing
+from many_nodes import conclude, say, wait_for, wait_for_ends
 from network_emulator import Cables
 
 HOSTS = 6
 TAU = 5
 
 
-class Trial:
+class Trial(HostsOnCables):
     def __init__(self, args, cables, folder):
-        self.args, self.cables, self.errors, self.phases = args, cables, [], []
-        options = ("--insecure", "--parameters", args.parameters, "--tau", TAU, "--drift", 1,
-                   "--step-seconds", 0.05, "--dead-after", args.dead_after, "--seed", args.seed,
-                   "--drain-seconds", args.patience, "--gather-seconds", args.patience)
-        self.nodes = []
-        for host in range(HOSTS):
-            spawn = lambda command, host=host, **popen: cables.start(host, command, **popen)
-            contacts = [f"{cables.address(0)}:{PORT}"] if host else []
-            self.nodes.append(Wanderer(f"node {host}", folder / str(host),
-                                       f"{cables.address(host)}:{PORT}", contacts, host, HOSTS,
-                                       options, spawn=spawn))
+        super().__init__(args, cables, folder, HOSTS, "--tau", TAU, "--drift", 1)
 
     def phase(self, name, seconds, idle=0.0):
         """Lets them train; each must take steps in all of that time but `idle` seconds."""
@@ -54,11 +44,7 @@ class Trial:
 
     def run(self):
         args = self.args
-        if not wait_for(lambda: all(one.steps() > 0 for one in self.nodes) or
-                        not all(one.running() for one in self.nodes), args.patience):
-            self.errors.append("the founders have not met")
-        if not all(one.steps() > 0 for one in self.nodes):
-            self.errors += [f"{one.name}: {one.tail()}" for one in self.nodes]
+        if not self.have_met():
             return
         self.phase("whole", args.whole)
         self.cables.part(args.part)
@@ -77,7 +63,7 @@ class Trial:
         say(f"numbers {[round(one, 2) for one in numbers]}, weight {weight}")
         # Between two means a node goes at most TAU steps of its number and a random half; those who
         # finish last go on alone for as long as the news takes, a second at most.
-        bound = (TAU + 20) * (HOSTS - 1 + 1)
+        bound = (TAU + 20) * HOSTS
         if max(numbers) - min(numbers) > bound:
             self.errors.append(f"the numbers are {numbers}, further apart than {bound}")
         if abs(weight - 1) > 1e-9:
