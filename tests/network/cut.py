@@ -51,16 +51,19 @@ class HostsOnCables:
 
     def __init__(self, args, cables, folder, hosts, *rule):
         self.args, self.cables, self.errors, self.phases = args, cables, [], []
-        options = (*rule, "--insecure", "--parameters", args.parameters, "--step-seconds", 0.05,
-                   "--dead-after", args.dead_after, "--seed", args.seed,
-                   "--drain-seconds", args.patience, "--gather-seconds", args.patience)
-        self.nodes = []
-        for host in range(hosts):
-            spawn = lambda command, host=host, **popen: cables.start(host, command, **popen)
-            contacts = [f"{cables.address(0)}:{PORT}"] if host else []
-            self.nodes.append(Wanderer(f"node {host}", folder / str(host),
-                                       f"{cables.address(host)}:{PORT}", contacts, host, hosts,
-                                       options, spawn=spawn))
+        self.folder = folder
+        self.options = (*rule, "--insecure", "--parameters", args.parameters, "--step-seconds", 0.05,
+                        "--dead-after", args.dead_after, "--seed", args.seed,
+                        "--drain-seconds", args.patience, "--gather-seconds", args.patience)
+        self.nodes = [self.start(host, host, hosts) for host in range(hosts)]
+
+    def start(self, host, rank=None, founders=0):
+        """A founder, or, without rank, a newcomer."""
+        spawn = lambda command, **popen: self.cables.start(host, command, **popen)
+        contacts = [f"{self.cables.address(0)}:{PORT}"] if host else []
+        return Wanderer(f"node {host}", self.folder / str(host),
+                        f"{self.cables.address(host)}:{PORT}", contacts, rank, founders,
+                        self.options, spawn=spawn)
 
     def have_met(self):
         wait_for(lambda: all(one.steps() > 0 for one in self.nodes) or

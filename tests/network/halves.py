@@ -4,7 +4,7 @@
 of their models every few steps, and wait for each other. The network parts, four and two, for long
 enough that each half gives the other up, and heals.
 
-Checked: all take steps before, while it is parted, and after; each drifts by its own number every
+Checked: all take steps before, while it is parted, and after; each drifts by a number of its own every
 step, and yet they end as close as steps between two means can leave them; all end with status 0;
 the weights add up to 1.
 
@@ -28,7 +28,7 @@ TAU = 5
 
 class Trial(HostsOnCables):
     def __init__(self, args, cables, folder):
-        super().__init__(args, cables, folder, HOSTS, "--tau", TAU, "--drift", 1)
+        super().__init__(args, cables, folder, HOSTS - args.newcomers, "--tau", TAU, "--drift", 1)
 
     def phase(self, name, seconds, idle=0.0):
         """Lets them train; each must take steps in all of that time but `idle` seconds."""
@@ -46,6 +46,10 @@ class Trial(HostsOnCables):
         args = self.args
         if not self.have_met():
             return
+        for host in range(HOSTS - args.newcomers, HOSTS):
+            self.nodes.append(self.start(host))
+        if not self.have_met():
+            return
         self.phase("whole", args.whole)
         self.cables.part(args.part)
         # Until the silence is noticed, all wait for all.
@@ -61,9 +65,9 @@ class Trial(HostsOnCables):
         numbers = [end["number"] for end in ends]
         weight = sum(end["weight"] for end in ends)
         say(f"numbers {[round(one, 2) for one in numbers]}, weight {weight}")
-        # Between two means a node goes at most TAU steps of its number and a random half; those who
+        # Between two means a node goes at most TAU steps of its drift, 9 and a half; those who
         # finish last go on alone for as long as the news takes, a second at most.
-        bound = (TAU + 20) * HOSTS
+        bound = (TAU + 20) * 10
         if max(numbers) - min(numbers) > bound:
             self.errors.append(f"the numbers are {numbers}, further apart than {bound}")
         if abs(weight - 1) > 1e-9:
@@ -80,6 +84,7 @@ def main():
     parser.add_argument("--whole", type=float, default=15, help="seconds before, and after")
     parser.add_argument("--parted", type=float, default=20, help="seconds")
     parser.add_argument("--part", type=int, nargs="+", default=[4, 5], help="hosts of one half")
+    parser.add_argument("--newcomers", type=int, default=0, help="hosts that come later")
     parser.add_argument("--patience", type=float, default=60, help="seconds for the end")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", help="folder for logs and reports (default: a temporary one)")

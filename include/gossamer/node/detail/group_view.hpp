@@ -133,6 +133,7 @@ class GroupView {
     same,
     yield
   };
+  static constexpr PeerId no_witness = 0xffffffffU;
 
   /// A group as one of its nodes sees it, without the node to which that speaks.
   struct Half {
@@ -184,24 +185,34 @@ class GroupView {
     half.has_gone_on = stranger != strangers_.end() && node_.step() != stranger->second.missed_at;
     return half;
   }
+  /// Beside the fields of a rule's message, of which those of the group have no use.
+  static transport::Message message_of(PeerId to, Kind kind, const Half& half) {
+    const std::uint64_t size = std::min(half.size, 0x7fffU);
+    return {.to = to,
+            .kind = kind,
+            .round = std::uint64_t{half.lowest} << 32U | size << 17U |
+                     std::uint64_t{half.has_gone_on} << 16U | half.step,
+            .payload = {},
+            .chunk = {.index = std::min(half.witness, no_witness - 1), .of = no_witness}};
+  }
   static Half half_in(const transport::Message& message) {
     const std::uint64_t number = message.round;
-    return {.size = static_cast<std::uint32_t>(number >> 49U),
-            .lowest = static_cast<PeerId>(number >> 33U & 0xffffU),
-            .witness = static_cast<PeerId>(number >> 17U & 0xffffU),
+    return {.size = static_cast<std::uint32_t>(number >> 17U & 0x7fffU),
+            .lowest = static_cast<PeerId>(number >> 32U),
+            .witness = message.chunk.index,
             .has_gone_on = (number >> 16U & 1U) != 0,
             .step = static_cast<std::uint16_t>(number)};
   }
-  static std::uint64_t number_of(const Half& half) {
-    return std::uint64_t{half.size} << 49U | std::uint64_t{half.lowest} << 33U |
-           std::uint64_t{half.witness} << 17U | std::uint64_t{half.has_gone_on} << 16U | half.step;
+  static bool says(const transport::Message& message, const Half& half) {
+    const transport::Message other = message_of(0, same, half);
+    return message.round == other.round && message.chunk == other.chunk;
   }
   void say(PeerId to, Kind kind) {
     const Half half = mine(to);
     if (const auto stranger = strangers_.find(to); stranger != strangers_.end()) {
       stranger->second.mine = half;
     }
-    node_.send({.to = to, .kind = kind, .round = number_of(half), .payload = {}});
+    node_.send(message_of(to, kind, half));
   }
 
   static bool is_own(const transport::Message& message) {
@@ -216,8 +227,8 @@ class GroupView {
     } else if (at == strangers_.end()) {
       if (message.kind == hello && sees(from)) hear_of_one_not_missed(from, half);
     } else if (message.kind == same) {
-      if (message.round != number_of(at->second.mine)) return;  // said before something else
-      if (at->second.mine.size == 0) return admit(from);        // a welcome
+      if (!says(message, at->second.mine)) return;        // said before something else
+      if (at->second.mine.size == 0) return admit(from);  // a welcome
       at->second.says_same = true;
     } else if (half.size == 0) {
       // A newcomer: the node is of its group, or it belongs to those to whom it has yielded.
@@ -230,9 +241,7 @@ class GroupView {
     settle();
   }
 
-  void echo(PeerId to, const Half& half) {
-    node_.send({.to = to, .kind = same, .round = number_of(half), .payload = {}});
-  }
+  void echo(PeerId to, const Half& half) { node_.send(message_of(to, same, half)); }
 
   enum class Verdict { one_group, join_it, wait };
   [[nodiscard]] Verdict judge(PeerId peer, const Stranger& stranger) const {
@@ -364,7 +373,7 @@ class GroupView {
     for (auto& [peer, stranger] : strangers_) {
       stranger.mine = half;
       stranger.missed_at = node_.step();
-      node_.send({.to = peer, .kind = yield, .round = number_of(half), .payload = {}});
+      node_.send(message_of(peer, yield, half));
     }
     admit(lowest);  // the others when they welcome it
     late_.clear();
