@@ -42,9 +42,7 @@ class GzipStream {
 /// Source   the format is RFC 1952; zlib unpacks it.
 inline std::string gunzip(std::string_view bytes, const std::string& where,
                           std::size_t most = std::size_t{1} << 30U) {
-  const auto refuse = [&](const std::string& why) -> ConfigError {
-    return ConfigError(where + ": gzip: " + why);
-  };
+  const auto refuse = [&](const std::string& why) { return ConfigError(where + ": gzip: " + why); };
   if (!is_gzip(bytes)) throw refuse("must begin with the bytes 1f 8b");
   detail::GzipStream gzip(where);
   z_stream& stream = gzip.stream;

@@ -62,7 +62,8 @@ struct Options {
     app.add_option("--parameters", parameters, "Length of the vector");
     app.add_option("--probability", probability, "Of a push after a step");
     app.add_option("--tau", tau, "Steps between two means of all, in place of pushes");
-    app.add_option("--drift", drift, "Added to each step, times the last digit of the node's number");
+    app.add_option("--drift", drift,
+                   "Added to each step, times the last digit of the node's number");
     app.add_option("--step-seconds", step_seconds, "The pause that is a step");
     app.add_option("--dead-after", dead_after, "Seconds of silence after which a peer is dead");
     app.add_option("--gather-seconds", gather_seconds, "How long to wait for a member");

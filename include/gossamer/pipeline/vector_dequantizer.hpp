@@ -18,6 +18,7 @@
 
 namespace gossamer::pipeline {
 
+/// Of a `VectorQuantizer` and its reader, which need the same.
 struct VectorQuantizerOptions {
   /// Neighbouring channels that are quantized together; divides the number of channels.
   TORCH_ARG(std::int64_t, group) = 4;

@@ -58,7 +58,7 @@ inline void append_utf8(std::string& out, std::uint32_t code) {
 }
 
 inline std::string from_utf16(std::string_view bytes, bool big_endian, const std::string& where) {
-  const auto refuse = [&](std::size_t at, const char* what) -> ConfigError {
+  const auto refuse = [&](std::size_t at, const char* what) {
     return ConfigError(where + ": is not UTF-16: at byte " + std::to_string(at) + " " + what);
   };
   if (bytes.size() % 2 == 1) throw refuse(bytes.size() - 1, "half a character ends it");
