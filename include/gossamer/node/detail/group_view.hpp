@@ -8,6 +8,7 @@
 #include <gossamer/rule/rule.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <iterator>
 #include <map>
@@ -22,9 +23,11 @@ namespace gossamer::detail {
 /// halves which go on alone, each with rounds and parameters of its own; when they meet again, the
 /// smaller half joins the larger as newcomers do.
 ///
-/// A peer that was lost and is back is a stranger: the rule does not see it until both have said
-/// how many others they have, the lowest number among them, a witness (the lowest that is neither
-/// of the two), their step, and whether they have taken any since.
+/// A peer that was lost and is back within two seconds was suspected wrongly, or begins anew, and
+/// is taken back at once; so is any under a rule whose weights follow the models. Others are
+/// strangers: the rule does not see one until both have said how many others they have, the lowest
+/// number among them, a witness (the lowest that is neither of the two), their step, and whether
+/// they have taken any since.
 ///
 /// - If neither has, or both have been with the other's witness all the time, and have gone on or
 ///   are at one step, they are of one group still: when both have said so, all is as before.
@@ -32,39 +35,36 @@ namespace gossamer::detail {
 ///   no steps, since it was cut off from what all wait for; else the one with fewer others; of
 ///   equally many, that with the higher lowest number.
 ///
-/// Who yields hands its weight over, tells everybody, forgets its rule's state, and asks for a
-/// share.
+/// Who yields hands its weight over, tells all, forgets its rule's state, and asks for a share.
 ///
 ///     hello     of a stranger
 ///     answer    to a hello, of one that had not missed its sender
 ///     same      to any of them: both are of one group; echoes it
 ///     yield     the sender has given its half up for that of the number it names
 ///
-/// Messages of a rule that come from a stranger wait until it is one no more.
-/// Threads: as the engine.
+/// A stranger's messages for the rule wait until it is one no more. Threads: as the engine.
 class GroupView {
  public:
   GroupView(NodeContext& node, rule::AnyRule& rule, JoinAndLeave& own, ModelAverage& average)
       : node_(node), rule_(rule), fresh_(rule), own_(own), average_(average) {}
 
   void on_peer_joined(PeerId peer) {
-    const auto lost = lost_.find(peer);
-    if (lost == lost_.end()) return admit(peer);
-    strangers_[peer] = {.missed_at = lost->second};
-    lost_.erase(lost);
+    const auto lost = lost_.extract(peer);
+    if (lost.empty() || node_.now() - lost.mapped().when < soon) return admit(peer);
+    strangers_[peer] = {.missed_at = lost.mapped().step};
     say(peer, hello);
   }
   void on_peer_left(const transport::PeerLeft& gone) {
     const bool finished = gone.reason == transport::Reason::finished;
-    if (gone.reason == transport::Reason::lost && rule_->is_synchronous()) {
-      lost_.try_emplace(gone.peer, node_.step());
+    const bool may_part = rule_->is_synchronous() && !rule_->weight_follows_model();
+    if (gone.reason == transport::Reason::lost && may_part) {
+      lost_.try_emplace(gone.peer, Loss{node_.step(), node_.now()});
     }
     if (const auto stranger = strangers_.find(gone.peer); stranger != strangers_.end()) {
       give_up_waiting(stranger->second);
       strangers_.erase(stranger);
     } else if (!is_over_ || !finished) {
-      // Those who finish together do not release each other from a round that nobody completes.
-      remove(gone);
+      remove(gone);  // but those who finish together release nobody from a round none completes
     }
     if (!finished) own_.on_peer_gone(gone.peer);
     settle();
@@ -134,6 +134,7 @@ class GroupView {
     yield
   };
   static constexpr PeerId no_witness = 0xffffffffU;
+  static constexpr auto soon = std::chrono::seconds(2);
 
   /// A group as one of its nodes sees it, without the node to which that speaks.
   struct Half {
@@ -156,7 +157,10 @@ class GroupView {
     bool says_same = false;
     std::vector<transport::Message> waiting = {};
   };
-
+  struct Loss {
+    std::uint64_t step = 0;  // the node's
+    transport::Time when{0};
+  };
   struct Late {
     std::uint64_t step = 0;  // the node's, then
     PeerId yielded_to = 0;
@@ -386,8 +390,8 @@ class GroupView {
   JoinAndLeave& own_;
   ModelAverage& average_;
   bool is_over_ = false;
-  bool yields_ = false;                   // and has not been given a share yet
-  std::map<PeerId, std::uint64_t> lost_;  // and the node's step then
+  bool yields_ = false;  // and has not been given a share yet
+  std::map<PeerId, Loss> lost_;
   std::map<PeerId, Late> late_;           // who have yielded to this group
   std::map<PeerId, Stranger> strangers_;  // live, and of another group as far as is known
   std::vector<transport::Message> admitted_;
