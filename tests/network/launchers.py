@@ -405,6 +405,18 @@ def has_launcher(name):
     return False
 
 
+def passes(name, case, *more):
+    """Runs a case in a folder of its own, and says how it ended."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="gossamer-launch-") as folder:
+            case(Path(folder), *more)
+    except Failure as failure:
+        say(f"{name}: FAILED: {failure}")
+        return False
+    say(f"{name}: passed")
+    return True
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -424,15 +436,10 @@ def main():
                 failed += 1
             say(f"{name}: {NEEDS[name]} is not here")
             continue
-        try:
-            with tempfile.TemporaryDirectory(prefix="gossamer-launch-") as folder:
-                CASES[name](Path(folder))
-        except Failure as failure:
-            failed += 1
-            say(f"{name}: FAILED: {failure}")
-        else:
+        if passes(name, CASES[name]):
             passed += 1
-            say(f"{name}: passed")
+        else:
+            failed += 1
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
 
