@@ -6,6 +6,7 @@
 #include <gossamer/generator.hpp>
 #include <gossamer/pipeline/vector_dequantizer.hpp>
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
