@@ -52,9 +52,6 @@ class Trial(launchers.Group):
         return super().start(command, GOSSAMER_TRIAL=self.folder / "report",
                              GOSSAMER_KEY=self.key, **variables)
 
-    def listen(self, host):
-        return {"GOSSAMER_LISTEN": f"{self.cables.address(host)}:0"} if self.cables else {}
-
     def reports(self):
         """{process number: its lines}"""
         return {int(path.name.split("-")[1]): Reports(path).read()
@@ -135,8 +132,7 @@ def case_mpirun(folder, data):
 
 def founders(trial, epochs):
     """On one machine, or ranks 0 and 1 on the first host and 2 on the second. `start(rank)`, and
-    where rank 0 is met. Hosts say where they listen: namespaces share one host name, which others
-    would dial."""
+    where rank 0 is met."""
     first = trial.cables.address(0) if trial.cables else "127.0.0.1"
     port = free_ports(1)[0]
 
@@ -144,7 +140,7 @@ def founders(trial, epochs):
         host = rank // 2 if trial.cables else 0
         return trial.start(trial.command(epochs), host, RANK=rank, WORLD_SIZE=NODES,
                            LOCAL_WORLD_SIZE=(2, 1)[host] if trial.cables else NODES,
-                           MASTER_ADDR=first, MASTER_PORT=port, **trial.listen(host))
+                           MASTER_ADDR=first, MASTER_PORT=port)
 
     return start, f"{first}:{port}"
 
@@ -160,7 +156,7 @@ def churn(folder, data, cables=None):
     again = start(1)
     trial.trains(again)
     say("   one was killed, has come back, and trains")
-    late = trial.start(trial.command(3), 1, GOSSAMER_CONTACT=contact, **trial.listen(1))
+    late = trial.start(trial.command(3), 1, GOSSAMER_CONTACT=contact)
     trial.trains(late)
     say("   one has come late, and trains")
     two.send_signal(signal.SIGTERM)

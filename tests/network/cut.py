@@ -62,7 +62,7 @@ class HostsOnCables:
         spawn = lambda command, **popen: self.cables.start(host, command, **popen)
         contacts = [f"{self.cables.address(0)}:{PORT}"] if host else []
         return Wanderer(f"node {host}", self.folder / str(host),
-                        f"{self.cables.address(host)}:{PORT}", contacts, rank, founders,
+                        f"0.0.0.0:{PORT}", contacts, rank, founders,
                         self.options, spawn=spawn)
 
     def have_met(self):

@@ -38,7 +38,7 @@ class Tcp : public PeerTransport<TcpEndpoint> {
   ~Tcp() override { leave(linger_); }
 
   /// Where others dial this node: host:port.
-  [[nodiscard]] const std::string& address() const { return endpoint().address(); }
+  [[nodiscard]] std::string address() const { return endpoint().address(); }
   /// Reads keys, certificates and revocation list again, which else happens within a minute after
   /// they have changed, when a connection begins. Connections that there are stay as they are.
   /// Throws ConfigError if they cannot work; nothing changes then.

@@ -25,6 +25,8 @@ namespace gossamer::transport {
 class MembershipCalls : public MembershipObserver {
  public:
   [[nodiscard]] PeerId self() const { return m_.self(); }
+  /// Where others dial this node.
+  [[nodiscard]] const std::string& address() const { return m_.options.address; }
   [[nodiscard]] std::span<const PeerId> peers() const { return m_.peers; }
   /// `model` describes all that a payload is: parameters, dtypes, lengths.
   void set_model_layout(const std::string& model) { handshake_.set_model_layout(model); }

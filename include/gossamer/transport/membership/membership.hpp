@@ -48,6 +48,9 @@ class Membership : public MembershipCalls {
 
   // What happens.
 
+  /// Where others can dial this node, if that is known only when the first connection is there:
+  /// before its `connected()`.
+  void advertise(std::string address) { m_.options.address = std::move(address); }
   /// A connection is there; `dial` if this side made it.
   void connected(LineId id, const DialAttempt* dial, Time now) {
     ++activity_;

@@ -130,7 +130,9 @@ class TcpConnector {
       }
       c->patience.cancel();
       c->secured = true;
+      const std::string here = s_.listener.seen_at(c->stream.socket());
       s_.monitor.locked([&](Membership& member) {
+        if (!here.empty()) member.advertise(here);
         member.connected(c->id, c->dial ? &*c->dial : nullptr, s_.monitor.now());
       });
       s_.spawn(write(c));

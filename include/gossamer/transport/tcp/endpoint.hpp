@@ -67,7 +67,9 @@ class TcpEndpoint {
   [[nodiscard]] std::vector<PeerView> view() const { return state_.monitor.view(); }
 
   /// Where others dial this node.
-  [[nodiscard]] const std::string& address() const { return state_.listener.advertised(); }
+  [[nodiscard]] std::string address() const {
+    return state_.monitor.locked([](const Membership& member) { return member.address(); });
+  }
   /// Unauthenticated peers, and what came of them.
   [[nodiscard]] UnauthenticatedPeers::Record attempts() const {
     return state_.monitor.locked([this](const Membership&) { return state_.attempts.total(); });

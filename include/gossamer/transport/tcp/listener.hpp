@@ -60,12 +60,26 @@ class TcpListener {
     if (error) {
       throw ConfigError("TcpOptions: cannot listen on " + wanted.text() + ": " + explain(error));
     }
-    advertised_ = advertised(acceptor_.local_endpoint());
+    const tcp::endpoint here = acceptor_.local_endpoint();
+    port_ = here.port();
+    is_everywhere_ = options.advertise().empty() && here.address().is_unspecified();
+    advertised_ = advertised(here.address());
   }
 
   [[nodiscard]] tcp::acceptor& acceptor() { return acceptor_; }
-  /// host:port for others.
+  /// host:port for others. Of a node that listens on all of its machine's addresses, and was told
+  /// none to advertise, it is the machine's name, which need not be known elsewhere: see `seen_at`.
   [[nodiscard]] const std::string& advertised() const { return advertised_; }
+  /// Such a node learns from its first connection at which of its addresses it can be reached, if
+  /// that is one that other machines could dial. Empty if it knew before.
+  [[nodiscard]] std::string seen_at(const tcp::socket& first) {
+    if (!std::exchange(is_everywhere_, false)) return {};
+    std::error_code error;
+    const asio::ip::address here = plain_address(first.local_endpoint(error).address());
+    const bool is_for_others =
+        !error && !here.is_loopback() && !(here.is_v6() && here.to_v6().is_link_local());
+    return is_for_others ? HostPort{here.to_string(), port_}.text() : std::string();
+  }
 
   /// Dials host:port. Never throws for the network.
   asio::awaitable<TcpDialed> dial(const std::string& address) {
@@ -149,21 +163,21 @@ class TcpListener {
     return found.begin()->endpoint();
   }
 
-  [[nodiscard]] std::string advertised(const tcp::endpoint& at) const {
+  [[nodiscard]] std::string advertised(const asio::ip::address& at) const {
     if (!options_.advertise().empty()) {
       HostPort given = HostPort::parse(options_.advertise());
-      if (given.port == 0) given.port = at.port();
+      if (given.port == 0) given.port = port_;
       return given.text();
     }
     std::error_code error;
-    const std::string host =
-        at.address().is_unspecified() ? asio::ip::host_name(error) : at.address().to_string();
-    return HostPort{host, at.port()}.text();
+    return HostPort{is_everywhere_ ? asio::ip::host_name(error) : at.to_string(), port_}.text();
   }
 
   asio::io_context& io_;
   const TcpOptions& options_;
   tcp::acceptor acceptor_;
+  std::uint16_t port_ = 0;
+  bool is_everywhere_ = false;
   std::string advertised_;
 };
 

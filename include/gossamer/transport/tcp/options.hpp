@@ -39,7 +39,8 @@ struct TcpOptions {
   /// [::] are all its addresses, and need security, or that its lack is said aloud.
   TORCH_ARG(std::string, listen) = "127.0.0.1:0";
   /// Where others dial this node, host:port; port 0 is the one it listens on. Empty: where it
-  /// listens, or, if that is everywhere, this machine's name.
+  /// listens; if that is everywhere, the address that its first connection has on this machine, or,
+  /// if only this machine can dial that one, the machine's name.
   TORCH_ARG(std::string, advertise) = "";
   /// Addresses of members, host:port. Any one that runs will do; more are for when it does not.
   TORCH_ARG(std::vector<std::string>, contacts) = {};
