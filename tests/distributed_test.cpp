@@ -216,6 +216,24 @@ TEST_CASE("A wrong variable is refused by its name", "[distributed]") {
   CHECK(refused({{"RANK", "2"}}) == "WORLD_SIZE is not set, but RANK is");
 }
 
+TEST_CASE("Whoever may, and has a contact elsewhere, can be dialed from there", "[distributed]") {
+  const auto listens = [](VariableMap map) {
+    const gossamer::RunOptions options = options_of(map);
+    return gossamer::detail::RunEnvironment(options).tcp().listen();
+  };
+  const std::string everywhere = "0.0.0.0:0";
+  const std::string here = "127.0.0.1:0";
+  CHECK(listens({{"GOSSAMER_CONTACT", "10.0.0.1:4000"}, {"GOSSAMER_INSECURE", "1"}}) == everywhere);
+  CHECK(listens({{"GOSSAMER_CONTACT", "localhost:1,a:1"}, {"GOSSAMER_INSECURE", "1"}}) ==
+        everywhere);
+  CHECK(listens({{"GOSSAMER_CONTACT", "localhost:1,127.0.0.2:1,[::1]:1"},
+                 {"GOSSAMER_INSECURE", "1"}}) == here);
+  CHECK(listens({{"GOSSAMER_CONTACT", "10.0.0.1:4000"}}) == here);
+  CHECK(listens({{"GOSSAMER_CONTACT", "10.0.0.1:4000"},
+                 {"GOSSAMER_INSECURE", "1"},
+                 {"GOSSAMER_LISTEN", "10.0.0.2:0"}}) == "10.0.0.2:0");
+}
+
 TEST_CASE("What is set in code wins over a variable", "[distributed]") {
   const VariableMap map{{"GOSSAMER_LISTEN", "nonsense"}, {"GOSSAMER_TRANSPORT", "nonsense"}};
   const Context context =

@@ -9,8 +9,12 @@
 #include <gossamer/node/options.hpp>
 #include <gossamer/node/signals.hpp>
 #include <gossamer/rule/rule.hpp>
+#include <gossamer/transport/tcp/address_policy.hpp>
 #include <gossamer/transport/tcp/host_port.hpp>
 #include <gossamer/transport/tcp/options.hpp>
+
+#include <asio/ip/address.hpp>
+#include <asio/ip/address_v4.hpp>
 
 #include <algorithm>
 #include <array>
@@ -20,6 +24,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
 namespace gossamer::detail {
@@ -61,6 +66,11 @@ class RunEnvironment {
     if (read_.has("GOSSAMER_RUN")) made.run(read_.get("GOSSAMER_RUN"));
     if (!options_.run().empty()) made.run(options_.run());
     made.security(options_.security() ? *options_.security() : security());
+    // Whoever comes from another machine is dialed there.
+    if (!says_where() && transport::may_use(made.security(), asio::ip::address_v4::any()) &&
+        std::any_of(made.contacts().begin(), made.contacts().end(), is_elsewhere)) {
+      made.listen("0.0.0.0:0");
+    }
     made.world_size(options_.world_size().value_or(0));
     made.logger(options_.node().logger());
     return made;
@@ -126,6 +136,14 @@ class RunEnvironment {
     if (!option.empty() || !read_.has(variable)) return option.empty() ? otherwise : option;
     named(variable, [&] { (void)transport::HostPort::parse(read_.get(variable)); });
     return read_.get(variable);
+  }
+
+  /// Whether a contact is not by its very name on this machine.
+  static bool is_elsewhere(const std::string& contact) {
+    const std::string host = transport::HostPort::parse(contact).host;
+    std::error_code error;
+    const auto address = asio::ip::make_address(host, error);
+    return error ? host != "localhost" : !transport::is_local(address);
   }
 
   [[nodiscard]] std::vector<std::string> contacts() const {
