@@ -5,6 +5,7 @@ its own debugging protocol, and a list of claims."""
 import base64
 import json
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -106,11 +107,11 @@ class Browser:
                       windowsVirtualKeyCode={"Tab": 9, "Enter": 13, "ArrowRight": 39,
                                              "ArrowDown": 40}[key])
 
-    def picture(self, file):
+    def picture(self, file, height=None):
         size = self.ask("[document.documentElement.scrollWidth, "
                         "document.documentElement.scrollHeight]")
         shot = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip={
-            "x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1})
+            "x": 0, "y": 0, "width": size[0], "height": height or size[1], "scale": 1})
         file.write_bytes(base64.b64decode(shot["data"]))
 
     def close(self):
@@ -118,3 +119,20 @@ class Browser:
         self.call("Browser.close")
         self.process.wait()
         self.profile.cleanup()
+
+
+def main():
+    """browser.py URL FILE.png [WIDTH [HEIGHT]]: a picture of a page, or of its upper part."""
+    if len(sys.argv) < 3:
+        sys.exit(main.__doc__)
+    browser = Browser()
+    browser.open(sys.argv[1] if ":" in sys.argv[1] else pathlib.Path(sys.argv[1]).resolve().as_uri(),
+                 width=int(sys.argv[3]) if len(sys.argv) > 3 else 1280)
+    is_there = browser.wait_for("document.readyState === 'complete' && location.protocol !== 'about:'")
+    browser.picture(pathlib.Path(sys.argv[2]), *map(int, sys.argv[4:]))
+    browser.close()
+    return 0 if is_there else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
