@@ -10,7 +10,8 @@
 #                                         fetches the data set first, unless it is there, to DIR or
 #                                         a cache; examples/cifar10/download.sh can use a mirror
 #   ./examples/run.sh report RUN... [--out FILE]
-#                                         one HTML file of finished runs; needs python3 only
+#                                         one HTML file of finished runs; needs python3 only.
+#                                         RUN is a folder, or benchmarks/records/FILE.jsonl:NAME
 #
 # The first call compiles for a few minutes, the next ones start at once.
 set -euo pipefail

@@ -5,8 +5,9 @@
     ./examples/run.sh report RUN... [--out FILE]
 
 RUN is a run's folder, with metrics.jsonl and summary.json; or, of a run in many processes, the
-folder in which each node has its own, node-0, node-1, ... The file (default: report.html in the
-first RUN) needs nothing beside it, and no network.
+folder in which each node has its own, node-0, node-1, ...; or FILE.jsonl:NAME, a line of
+benchmarks/records. The file (default: report.html in the first RUN) needs nothing beside it, and no
+network.
 """
 import argparse
 import json
@@ -19,7 +20,8 @@ from html import escape
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 INKS = ["compute", "exchange", "peer", "chosen", "bad", "good"]  # colours of the live page
 DASHES = ["", "6 3", "2 3"]
-CURVES = ["train_loss", "test_loss", "test_accuracy", "consensus_error"]
+TIMES = ("virtual_seconds", "wall_seconds")
+CURVES = ["test_accuracy", "test_loss", "train_loss", "consensus_error"]
 # Of a line and of the summary, what is of interest in a table of runs; the unit comes first.
 RESULTS = ["test_accuracy", "test_loss", "train_loss", "consensus_error", "steps", "messages_sent",
            "messages_returned", "bytes_sent", "age_mean", "virtual_seconds", "wall_seconds"]
@@ -60,17 +62,43 @@ def read_summary(folder):
 class Process:
     """A folder of one process: its lines and its summary, which is empty if it was killed."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, lines=None, summary=None):
         self.folder = folder
-        self.lines = read_lines(folder / "metrics.jsonl")
-        self.summary = read_summary(folder)
+        self.lines = read_lines(folder / "metrics.jsonl") if lines is None else lines
+        self.summary = read_summary(folder) if summary is None else summary
         self.last = self.summary or (self.lines[-1] if self.lines else {})
+
+
+def recorded(file, name):
+    """A line of benchmarks/records, as the process that it was: its points and, behind the options,
+    the last of them."""
+    for line in read_lines(file):
+        points = line.get("points")
+        if line.get("name") == name and points:
+            options = {key: line[key] for key in line if key not in ("name", "points")}
+            times = {key: points[-1][key] for key in TIMES if key in points[-1]}
+            return Process(pathlib.Path(name), points, {**options, **times, **points[-1]})
+    raise Problem(f"{file}: has no record of a run of the name {name}")
 
 
 class Run:
     """All processes of a run; its curves are those of the one that saw most."""
 
-    def __init__(self, folder):
+    def __init__(self, place):
+        file, is_record, name = place.partition(".jsonl:")
+        if is_record:
+            self.processes, self.name = [recorded(pathlib.Path(f"{file}.jsonl"), name)], name
+        else:
+            self.read_folder(pathlib.Path(place))
+        self.main = max(self.processes, key=lambda one: (bool(one.summary), len(one.lines)))
+        self.last = self.main.last
+        keys = list((self.main.lines or [self.last])[0])
+        # The recorder writes the samples under their own name, right before the steps.
+        self.unit = keys[keys.index("steps") - 1] if "steps" in keys[1:] else \
+            "images" if "images" in keys else "steps"
+        self.time = TIMES[0] if TIMES[0] in self.last else TIMES[1]
+
+    def read_folder(self, folder):
         folders = [folder]
         if not (folder / "metrics.jsonl").is_file():
             folders = [path for path in folder.glob("node-*") if path.name[5:].isdigit()]
@@ -80,22 +108,17 @@ class Run:
         if not self.processes:
             raise Problem(f"{folder}: holds no run: neither metrics.jsonl nor node-*/metrics.jsonl")
         self.name = folder.resolve().name
-        self.main = max(self.processes, key=lambda one: (bool(one.summary), len(one.lines)))
-        self.last = self.main.last
-        keys = list((self.main.lines or [self.last])[0])
-        # The recorder writes the samples under their own name, right before the steps.
-        self.unit = keys[keys.index("steps") - 1] if "steps" in keys[1:] else "steps"
-        self.time = "virtual_seconds" if "virtual_seconds" in self.last else "wall_seconds"
 
     def options(self):
         """What was set: all that stands before the results."""
         chosen = {}
         for key, value in self.main.summary.items():
-            if key in ("wall_seconds", "virtual_seconds"):
+            if key in TIMES:
                 break
             if key not in NOT_OPTIONS and not isinstance(value, (list, dict)):
                 chosen[key] = value
-        return chosen
+        built = {key: self.last[key] for key in ("version", "libtorch") if key in self.last}
+        return {**chosen, **built}
 
     def points(self, x, y):
         pairs = [(line.get(x), line.get(y)) for line in self.main.lines]
@@ -179,7 +202,7 @@ def ticks(low, high, count):
     return [k * step for k in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def chart(title, series, x_word, width=420, height=230):
+def chart(title, series, x_word, width=560, height=240):
     """Lines over a common axis. `series`: (name, number of the run, points)."""
     series = [one for one in series if one[2]]
     if not series:
@@ -200,7 +223,7 @@ def chart(title, series, x_word, width=420, height=230):
         return low - (low - top) * (y - y0) / (y1 - y0)
 
     parts = []
-    for y in ticks(y0, y1, 4):
+    for y in ticks(y0, y1, 6):
         parts.append(f'<line class="grid" x1="{left}" x2="{right}" '
                      f'y1="{sy(y):.1f}" y2="{sy(y):.1f}"/>'
                      f'<text x="{left - 6}" y="{sy(y) + 4:.1f}" text-anchor="end">{y:.4g}</text>')
@@ -285,16 +308,28 @@ def section_runs(runs):
     keys = [key for key in [unit, *RESULTS] if any(key in run.last for run in runs)]
     rows = [[words(key), *(short(run.last.get(key)) for run in runs)]
             for key in ["rule", "transport", "nodes", *keys]]
-    text = "<section><h2>Results</h2>" + table(["run", *(run.name for run in runs)], rows)
-    if len(runs) > 1:
-        options = [run.options() for run in runs]
-        names = dict.fromkeys(name for one in options for name in one)
-        differ = [name for name in names if len({json.dumps(one.get(name)) for one in options}) > 1]
-        text += "<h3>Options that differ</h3>" + (
-            table(["option", *(run.name for run in runs)],
-                  [[words(name), *(short(one.get(name)) for one in options)] for name in differ])
-            if differ else '<p class="note">None.</p>')
-    return text + "</section>"
+    return ("<section><h2>Results</h2>" + table(["run", *(run.name for run in runs)], rows)
+            + "</section>")
+
+
+def section_options(runs):
+    if len(runs) == 1:
+        return ""
+    options = [run.options() for run in runs]
+    names = dict.fromkeys(name for one in options for name in one)
+    differ = [name for name in names if len({json.dumps(one.get(name)) for one in options}) > 1]
+    same = {name: options[0][name] for name in names if name not in differ}
+    return "<section><h2>Options that differ</h2>" + (
+        table(["option", *(run.name for run in runs)],
+              [[words(name), *(short(one.get(name)) for one in options)] for name in differ])
+        if differ else '<p class="note">None.</p>') + definitions("Options of all", same) + \
+        "</section>"
+
+
+def definitions(title, pairs):
+    return f'<h3>{title}</h3><dl id="about">' + "".join(
+        f"<div><dt>{escape(words(name))}</dt><dd>{escape(short(value))}</dd></div>"
+        for name, value in pairs.items()) + "</dl>"
 
 
 def section_curves(runs):
@@ -311,26 +346,27 @@ def section_curves(runs):
             "</section>")
 
 
-def section_run(run):
-    met, faults = run.meetings(), run.faults()
-    pairs = [(words(k), v) for k, v in run.options().items()]
-    pairs += [(words(k), run.last[k]) for k in ("version", "libtorch", "digest") if k in run.last]
-    options = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(short(v))}</dd></div>"
-                      for k, v in pairs)
-    return (f"<section><h2>{escape(run.name)}</h2><h3>Faults</h3>"
-            + ("<ul>" + "".join(f"<li>{escape(one)}</li>" for one in faults) + "</ul>"
-               if faults else '<p class="note">None was recorded.</p>')
-            + "<h3>Who met whom</h3>"
-            + (matrix(met) if met else '<p class="note">Records have it of runs in many '
-               "processes (TCP, MPI) only.</p>")
-            + bars(run) + f'<h3>Options</h3><dl id="about">{options}</dl></section>')
+def section_run(run, is_alone):
+    met, faults, steps = run.meetings(), run.faults(), bars(run)
+    text = (f"<section><h2>{escape(run.name)}</h2>"
+            + ("<h3>Faults</h3><ul>" + "".join(f"<li>{escape(one)}</li>" for one in faults)
+               + "</ul>" if faults else '<p class="note">No fault was recorded.</p>'))
+    if "digest" in run.last:
+        text += f'<p class="note">Digest of the models: {escape(str(run.last["digest"]))}</p>'
+    if met:
+        text += "<h3>Who met whom</h3>" + matrix(met)
+    elif is_alone:
+        text += ('<p class="note">Records say who met whom of runs in many processes (TCP, MPI) '
+                 "only.</p>")
+    return text + steps + (definitions("Options", run.options()) if is_alone else "") + "</section>"
 
 
 STYLE = """
 main { grid-template-columns: minmax(0, 1fr); }
 .scroll { max-height: none; }
 h3 { font-size: .95rem; margin: 1rem 0 .3rem; } h4 { font-size: .85rem; margin: .8rem 0 .2rem; }
-.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); gap: 1rem; }
+.charts { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; }
+@media (max-width: 44rem) { .charts { grid-template-columns: minmax(0, 1fr); } }
 figure svg.chart { height: auto; }
 svg text { fill: var(--soft); font-size: 11px; } svg text.on { fill: var(--ink); }
 .grid { stroke: var(--line); }
@@ -342,7 +378,7 @@ svg text { fill: var(--soft); font-size: 11px; } svg text.on { fill: var(--ink);
 .bars i { height: .7em; background: var(--compute); border-radius: 2px; min-width: 1px; }
 tbody tr { cursor: auto; } thead th { color: var(--soft); font-size: .85rem; font-weight: 400; }
 th, td { text-align: left; white-space: pre-wrap; vertical-align: top; }
-td:first-child { color: var(--soft); }
+td:first-child { color: var(--soft); white-space: nowrap; }
 """
 
 
@@ -365,7 +401,8 @@ def page(runs):
 <main>
 {section_runs(runs)}
 {section_curves(runs)}
-{"".join(map(section_run, runs))}
+{section_options(runs)}
+{"".join(section_run(run, len(runs) == 1) for run in runs)}
 </main>
 </body>
 </html>
@@ -374,10 +411,10 @@ def page(runs):
 
 def main(arguments):
     parser = argparse.ArgumentParser(prog="report", description=__doc__.split("\n\n", 1)[0])
-    parser.add_argument("runs", nargs="+", metavar="RUN", type=pathlib.Path, help="a run's folder")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, or FILE.jsonl:NAME")
     parser.add_argument("--out", type=pathlib.Path, help="default: report.html in the first RUN")
     options = parser.parse_args(arguments)
-    out = options.out or options.runs[0] / "report.html"
+    out = options.out or pathlib.Path(options.runs[0]) / "report.html"
     try:
         out.write_text(page([Run(folder) for folder in options.runs]), encoding="utf-8")
     except (Problem, OSError) as problem:

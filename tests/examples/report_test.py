@@ -120,6 +120,23 @@ class ReportTest(unittest.TestCase):
         page = self.page(run)
         self.assertEqual(sum(tag == "circle" for tag, _ in page.tags), 2)
 
+    def test_a_line_of_the_records_is_shown_as_the_run_that_it_is_of(self):
+        file, name = ROOT / "benchmarks/records/ledger.jsonl", "equal/sync/quasi_global-0.02/1"
+        page = self.page(f"{file}:{name}")
+        record = next(one for one in map(json.loads, file.read_text().splitlines())
+                      if one["name"] == name)
+        points = record["points"]
+        self.assertIn(["test accuracy", f"{points[-1]['test_accuracy']:.4g}"], page.rows)
+        self.assertIn(["images", f"{points[-1]['images']:,}"], page.rows)
+        shown = sum(tag == "circle" for tag, _ in page.tags)
+        curves = sum(curve in points[0] for curve in ("train_loss", "test_loss", "test_accuracy",
+                                                      "consensus_error"))
+        self.assertEqual(shown, 2 * curves * len(points))
+        self.assertIn("quasi_global", page.text)
+        self.assertNotIn("age max", page.text)  # a result is no option
+        done = report(f"{file}:nothing")
+        self.assertEqual((done.returncode, "no record" in done.stderr), (1, True))
+
     def test_a_folder_without_a_run_is_refused_in_words(self):
         done = report(self.path)
         self.assertEqual(done.returncode, 1)

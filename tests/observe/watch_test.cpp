@@ -356,6 +356,16 @@ TEST_CASE("What a viewer is shown stays small, however long a run is", "[observe
   CHECK(loss.back()[0].get<double>() > 4900);
 }
 
+TEST_CASE("A tick between two runs does not make a group train", "[observe][watch]") {
+  Watch watch{WatchOptions()};
+  watch.on_run_begin(1s, a_state());
+  watch.on_tick(2s, a_state());
+  CHECK(Json::parse(watch.json())["running"] == true);
+  watch.on_run_end(3s, a_state());
+  watch.on_tick(4s, a_state());
+  CHECK(Json::parse(watch.json())["running"] == false);
+}
+
 TEST_CASE("A group of threads is seen as it counts itself", "[observe][watch][threads]") {
   const auto watch = std::make_shared<Watch>(WatchOptions());
   gossamer::ThreadGroup<tests::Mover> group(

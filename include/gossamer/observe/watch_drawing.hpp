@@ -111,7 +111,9 @@ function drawLanes() {
       }
       if (!cell.parts) {
         c.fillStyle = peer;
-        const tall = Math.max(cell.steps > 0 ? 1 : 0, h * cell.steps / fastest);
+        const near = lane.slice(Math.max(0, k - 1), k + 2);  // news comes in beats
+        const mean = near.reduce((sum, one) => sum + one.steps, 0) / near.length;
+        const tall = Math.max(mean > 0 ? 1 : 0, h * mean / fastest);
         if (!node.here) c.fillRect(x, y + h - tall, wide + 0.5, tall);
         return;
       }
@@ -163,6 +165,7 @@ function chart(figure, points) {
   c.textAlign = "left"; c.fillText(clock(x0), left, h - 3);
   c.textAlign = "right"; if (x1 > x0) c.fillText(clock(x1), w, h - 3);
   c.strokeStyle = c.fillStyle = color("compute"); c.lineWidth = 1.8;
+  c.lineJoin = "round";
   c.beginPath();
   for (const [x, y] of points) c.lineTo(sx(x), sy(y));
   c.stroke();

@@ -120,11 +120,12 @@ canvas { display: block; width: 100%; }
 #graph { height: 26rem; }
 .scroll { max-height: 24rem; overflow: auto; margin: 0; }
 .note { color: var(--soft); font-size: .85rem; margin: .4rem 0 0; min-height: 1.3em; }
-#curves { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr)); gap: .8rem; }
+#curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: .8rem; }
 figure { margin: 0; }
 figcaption { font-size: .85rem; display: flex; justify-content: space-between; gap: .5rem; }
 figcaption b { font-weight: 600; overflow-wrap: anywhere; }
 figure canvas, figure svg { width: 100%; height: 7.5rem; display: block; }
+figure:only-child canvas { height: 16rem; }
 .legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; margin: 0 0 .4rem; font-size: .85rem; }
 .legend span::before { content: ""; display: inline-block; width: .8em; height: .8em;
   margin-right: .35em; background: var(--wait); border-radius: 2px; vertical-align: -.05em; }

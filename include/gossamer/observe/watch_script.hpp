@@ -23,8 +23,8 @@ const bad = new Set(["lost", "crashed", "failed", "suspected", "not connected"])
 function short(n) {
   if (n === null || n === undefined || !isFinite(n)) return "–";
   const size = Math.abs(n);
-  for (const [unit, word] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e4, "k"]]) {
-    if (size >= unit) return (n / (word === "k" ? 1e3 : unit)).toPrecision(3) + " " + word;
+  for (const [unit, word] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
+    if (size >= 1e4 && size >= 0.9995 * unit) return (n / unit).toPrecision(3) + " " + word;
   }
   return Number.isInteger(n) ? String(n) : size >= 1e-3 ? String(+n.toPrecision(4))
     : n === 0 ? "0" : n.toExponential(1);
@@ -91,7 +91,7 @@ function speed(name) {
   if (a !== undefined && b >= a && t > 0) {
     speeds[name] = 0.8 * (speeds[name] ?? (b - a) / t) + 0.2 * (b - a) / t;
   }
-  return speeds[name];
+  return now.running ? speeds[name] : undefined;
 }
 
 function tiles() {
@@ -121,7 +121,7 @@ function status() {
   let word = "connecting", kind = "";
   if (now) {
     if (silent > 3) [word, kind] = ["no connection, seen " + clock(silent) + " ago", "broken"];
-    else if (!now.running) word = now.totals ? "between two runs" : "not begun";
+    else if (!now.running) word = now.totals ? "not training" : "not begun";
     else if (now.age > 5) word = "silent for " + clock(now.age);
     else [word, kind] = ["live", "live"];
   }

@@ -95,7 +95,7 @@ class WatchState : public Callback {
   }
 
   void on_run_begin(Time now, const GroupState& state) override { keep(now, state, true); }
-  void on_tick(Time now, const GroupState& state) override { keep(now, state, true); }
+  void on_tick(Time now, const GroupState& state) override { keep(now, state, is_running()); }
   void on_run_end(Time now, const GroupState& state) override { keep(now, state, false); }
   void on_evaluation(Time now, const Evaluation& found, const GroupState& state) override {
     keep(now, state, is_running());
