@@ -24,6 +24,7 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
+import slurm
 from many_nodes import free_ports, program, say, wait_for
 
 NODES = 4
@@ -189,9 +190,70 @@ def case_mpich(folder):
              MASTER_PORT=free_ports(1)[0])
 
 
+SRUN = ["srun", "--ntasks", str(NODES)]
+
+
 def case_srun(folder):
-    launched(folder, ["srun", "--ntasks", str(NODES), "--overcommit"],
-             MASTER_PORT=free_ports(1)[0])
+    with slurm.cluster(NODES) as variables:
+        launched(folder, SRUN, **variables)
+
+
+def has_begun(folder):
+    return (folder / "metrics.jsonl").exists()
+
+
+def has_saved(folder):
+    return (folder / "checkpoint").exists()
+
+
+class Job(Group):
+    """The example under srun, with the options of examples/cluster/slurm.sbatch."""
+
+    def __init__(self, folder, images, *options):
+        super().__init__(folder)
+        self.command = [*SRUN, "--no-kill", "--kill-on-bad-exit=0", "--wait=0", "sh", "-c",
+                        'echo $$ >pid-$SLURM_PROCID; '
+                        'test -e out/node-$SLURM_PROCID/checkpoint && set -- "$@" --resume; '
+                        'exec "$@"', "sh",
+                        *example("out", "--probability", 0.2, *options, images=images)]
+
+    def kill(self, variables, is_ready, ranks):
+        """Starts it, and kills these ranks when all are ready."""
+        self.start(self.command, **variables)
+        self.begin(lambda: all(is_ready(self.folder / "out" / f"node-{rank}")
+                               for rank in range(NODES)))
+        for rank in ranks:
+            os.kill(int((self.folder / f"pid-{rank}").read_text()), signal.SIGKILL)
+        (status, text), = self.wait()
+        expect(status not in (0, None), f"status {status}, though one was killed: {text[-600:]}")
+
+    def again(self, variables):
+        self.all = []
+        self.start(self.command, **variables)
+        self.train()
+
+
+def case_srun_loses_one(folder):
+    with slurm.cluster(NODES) as variables:
+        Job(folder, 16_000, "--checkpoint-every", 800).kill(variables, has_saved, [2])
+    weight = sum(one["weight"] for one in summaries(folder / "out", NODES - 1))
+    expect(0.2 < weight <= 1 + 1e-12, f"the weights add up to {weight!r}")
+
+
+def case_srun_restarted_before_a_checkpoint(folder):
+    job = Job(folder, 8_000)
+    with slurm.cluster(NODES) as variables:
+        job.kill(variables, has_begun, range(NODES))
+        job.again(variables)
+    check_one_group(folder / "out")
+
+
+def case_srun_restarted_after_a_checkpoint(folder):
+    job = Job(folder, 8_000, "--checkpoint-every", 800)
+    with slurm.cluster(NODES) as variables:
+        job.kill(variables, has_saved, range(NODES))
+        job.again(variables)
+    check_one_group(folder / "out")
 
 
 def case_launch_script(folder):
@@ -279,16 +341,12 @@ def restarted(folder, is_ready, *options):
     expect(nodes[2]["steps"] > 0 and nodes[2]["weight"] > 0, "who came back has not taken part")
 
 
-def has_begun(folder):
-    return (folder / "metrics.jsonl").exists()
-
-
 def case_restarted_before_a_checkpoint(folder):
     restarted(folder, has_begun)
 
 
 def case_restarted_after_a_checkpoint(folder):
-    restarted(folder, lambda node: (node / "checkpoint").exists(), "--checkpoint-every", 800)
+    restarted(folder, has_saved, "--checkpoint-every", 800)
 
 
 def case_restarted_after_a_start_that_met_nobody(folder):
@@ -394,15 +452,15 @@ def case_wrong_launcher_of_mpi(folder):
 
 NEEDS = {"torchrun": "torchrun", "torchrun_standalone": "torchrun", "openmpi": "mpirun.openmpi",
          "openmpi_over_mpi": "mpirun.openmpi", "wrong_launcher_of_mpi": "mpirun.openmpi",
-         "mpich": "mpirun.mpich", "srun": "srun"}
+         "mpich": "mpirun.mpich"}
 CASES = {name.removeprefix("case_"): case for name, case in list(globals().items())
          if name.startswith("case_")}
 
 
 def has_launcher(name):
-    if name not in NEEDS or shutil.which(NEEDS[name]):
-        return name != "srun" or subprocess.run(["sinfo"], capture_output=True).returncode == 0
-    return False
+    if name.startswith("srun"):
+        return slurm.is_here()
+    return name not in NEEDS or shutil.which(NEEDS[name]) is not None
 
 
 def passes(name, case, *more):
@@ -434,7 +492,7 @@ def main():
         if not has_launcher(name):
             if args.cases:
                 failed += 1
-            say(f"{name}: {NEEDS[name]} is not here")
+            say(f"{name}: {NEEDS.get(name, 'Slurm (and root)')} is not here")
             continue
         if passes(name, CASES[name]):
             passed += 1
