@@ -145,9 +145,9 @@ function curves() {
       charts.set(name, figure);
     }
     $("curves").append(charts.get(name));
-    // The clock of this process has stopped where others train on: one point of each time.
+    // The clock of this process has stopped where others train on: the last point of each time.
     chart(charts.get(name), now.curves[name].filter((p, i, all) =>
-      p[1] !== null && p[0] !== all[i - 1]?.[0]));
+      p[1] !== null && p[0] !== all[i + 1]?.[0]));
   }
 }
 function chart(figure, points) {
