@@ -196,7 +196,8 @@ void add_records(CLI::App& app, Options& o) {
       "waited for a core until then",
       {}, false);
   add("--watch", o.watch,
-      "[ADDRESS:]PORT of a live page of the run; of node N on TCP or MPI, PORT + N. Where others "
+      "[ADDRESS:]PORT of a live page of the run; of node N on TCP or MPI, PORT + N; of a "
+      "newcomer, PORT. Where others "
       "reach it, the environment's GOSSAMER_WATCH_TOKEN says what a viewer must know",
       {}, false);
   add.flag("--resume", o.resume, "Go on from the checkpoint in --out");

@@ -43,7 +43,8 @@ std::filesystem::path folder_of(const Options& options) {
 std::shared_ptr<gossamer::observe::Callback> make_watch(const Options& options) {
   if (options.watch.empty()) return nullptr;
   auto place = gossamer::transport::HostPort::parse(options.watch);
-  if (options.is_process() && place.port > 0) {  // those of one machine each have their own
+  // Those of one machine each have their own; a number that was drawn is no distance.
+  if (options.is_process() && options.process.has_place && place.port > 0) {
     const std::uint32_t port = place.port + options.process.number;
     if (port > 65'535) {
       throw gossamer::ConfigError("--watch: there is no port " + std::to_string(port) +

@@ -125,10 +125,11 @@ def main():
     """browser.py URL FILE.png [WIDTH [HEIGHT]]: a picture of a page, or of its upper part."""
     if len(sys.argv) < 3:
         sys.exit(main.__doc__)
-    browser = Browser()
-    browser.open(sys.argv[1] if ":" in sys.argv[1] else pathlib.Path(sys.argv[1]).resolve().as_uri(),
+    browser, url = Browser(), sys.argv[1]
+    browser.open(url if ":" in url else pathlib.Path(url).resolve().as_uri(),
                  width=int(sys.argv[3]) if len(sys.argv) > 3 else 1280)
-    is_there = browser.wait_for("document.readyState === 'complete' && location.protocol !== 'about:'")
+    is_there = browser.wait_for(
+        "document.readyState === 'complete' && location.protocol !== 'about:'")
     browser.picture(pathlib.Path(sys.argv[2]), *map(int, sys.argv[4:]))
     browser.close()
     return 0 if is_there else 1

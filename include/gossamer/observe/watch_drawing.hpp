@@ -28,7 +28,7 @@ const tag = id => id < 1e5 ? String(id) : "…" + String(id).slice(-4);
 let places = [];
 function graph() {
   const [c, w, h] = canvas($("graph"));
-  const n = now.nodes.length, r = Math.min(w, h) / 2 - 34;
+  const n = now.nodes.length, r = Math.min(w, h) / 2 - 40;
   const most = Math.max(...now.nodes.map(one => one.weight ?? 0), 1e-9);
   const big = Math.max(3, Math.min(20, 2 * r / Math.max(n, 1)));
   places = now.nodes.map((node, i) => {
@@ -145,7 +145,9 @@ function curves() {
       charts.set(name, figure);
     }
     $("curves").append(charts.get(name));
-    chart(charts.get(name), now.curves[name].filter(p => p[1] !== null));
+    // The clock of this process has stopped where others train on: the last point of each time.
+    chart(charts.get(name), now.curves[name].filter((p, i, all) =>
+      p[1] !== null && p[0] !== all[i + 1]?.[0]));
   }
 }
 function chart(figure, points) {
