@@ -117,7 +117,7 @@ Figures ours(std::size_t payload, std::size_t count) {
       }
     });
     for (std::size_t i = 0; i < messages; ++i) {
-      pair.sender->endpoint().wait_until(pair.sender->now() + 60s, [&](transport::Member& member) {
+      pair.sender->endpoint().wait_until(pair.sender->now() + 60s, [&](transport::Membership& member) {
         return member.under_way() < under_way(payload);
       });
       drop_events(*pair.sender);
@@ -278,7 +278,7 @@ double our_round_trip(std::size_t payload, std::size_t count, Cores cores) {
   for (std::size_t i = 0; i < count; ++i) {
     const Clock::time_point begin = Clock::now();
     send(*pair.sender, snapshot);
-    pair.sender->endpoint().wait_until(pair.sender->now() + 10s, [&](transport::Member& member) {
+    pair.sender->endpoint().wait_until(pair.sender->now() + 10s, [&](transport::Membership& member) {
       for (const transport::MembershipView& peer : member.view()) {
         if (peer.ledger.sent.messages() == i + 1 && peer.ledger.offered.messages() == 0)
           return true;
