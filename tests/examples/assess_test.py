@@ -303,7 +303,7 @@ class RealTest(unittest.TestCase):
             (folder / "plan.ini").write_text("""
 [assessment]
 common = --transport simulated --images 16 --no-evaluation --batch 4
-metric = train_loss
+metric = virtual_seconds
 lower_is_better = yes
 learning_rates = 0.01
 tuning_seeds = 1
