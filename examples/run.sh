@@ -12,6 +12,9 @@
 #   ./examples/run.sh report RUN... [--out FILE]
 #                                         one HTML file of finished runs; needs python3 only.
 #                                         RUN is a folder, or benchmarks/records/FILE.jsonl:NAME
+#   ./examples/run.sh assess PLAN --out DIR
+#                                         rules side by side, tuned alike, with what may be
+#                                         concluded; see examples/README.md
 #
 # The first call compiles for a few minutes, the next ones start at once.
 set -euo pipefail
@@ -28,6 +31,15 @@ fi
 
 if [[ ${1-} == report ]]; then
   exec python3 -B "$root/examples/report/report.py" "${@:2}"
+fi
+
+if [[ ${1-} == assess ]]; then
+  if [[ " $* " != *" --help "* && " $* " != *" --page "* && " $* " != *" --list "* ]]; then
+    need_packages "${build_packages[@]}"
+    configure release
+    build release cifar10
+  fi
+  exec python3 -B "$root/examples/assess/assess.py" "${@:2}"
 fi
 
 example=cifar10

@@ -8,6 +8,7 @@
 #include <gossamer/node/gossip_node.hpp>
 #include <gossamer/optim/adahessian.hpp>
 #include <gossamer/optim/quasi_global_sgd.hpp>
+#include <shared/dirichlet_shards.hpp>
 
 #include <torch/optim/sgd.h>
 #include <torch/serialize.h>
@@ -17,6 +18,7 @@
 #include <fstream>
 #include <iomanip>
 #include <memory>
+#include <span>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -31,15 +33,24 @@ inline std::shared_ptr<Network> make_network(const Options& o) {
       NetworkOptions().dropout(o.dropout).seed(o.seed).crop(o.crop).channels_last(o.channels_last));
 }
 
+/// Which of the training images are a node's.
+inline std::vector<std::int64_t> images_of(const Options& o, const Images& train,
+                                           std::size_t node) {
+  if (!o.shard) return all(train.size());
+  if (o.dirichlet == 0) {
+    return overlapping_shard(train.size(), node % o.members(), o.members(), o.overlap);
+  }
+  const at::Tensor labels = train.labels.contiguous();
+  const std::span<const std::int64_t> span(labels.data_ptr<std::int64_t>(),
+                                           static_cast<std::size_t>(labels.numel()));
+  return examples::dirichlet_shards(span, o.members(), o.dirichlet, o.seed)[node % o.members()];
+}
+
 /// The training images of one node, in its own order.
 inline Batches make_batches(const Options& o, const Images& train, std::size_t node,
                             gossamer::Generator generator) {
   Normalisation raw{{0, 0, 0}, {1, 1, 1}};
-  return Batches(train,
-                 o.shard
-                     ? overlapping_shard(train.size(), node % o.members(), o.members(), o.overlap)
-                     : all(train.size()),
-                 o.batch, generator,
+  return Batches(train, images_of(o, train, node), o.batch, generator,
                  BatchOptions()
                      .crop(o.crop)
                      .flip(o.flip)

@@ -84,9 +84,15 @@ void add_data(CLI::App& app, Options& o) {
   add.flag("!--no-normalise", o.normalise, "Pixels in [0, 1] instead of mean 0, deviation 1");
   auto* shard =
       add.flag("--shard", o.shard, "Each node sees its own part of the data, not all of it");
-  add("--overlap", o.overlap, "Share of the images that every node's shard has", within(0, 1),
-      false)
-      ->needs(shard);
+  auto* overlap = add("--overlap", o.overlap, "Share of the images that every node's shard has",
+                      within(0, 1), false)
+                      ->needs(shard);
+  add("--dirichlet", o.dirichlet,
+      "Shards of labels that are not alike, nor of one size: shares of each label from "
+      "Dirichlet(ALPHA)",
+      positive(1e6), false)
+      ->needs(shard)
+      ->excludes(overlap);
 }
 
 void add_training(CLI::App& app, Options& o) {
@@ -324,6 +330,10 @@ gossamer::SimulatedGroupOptions Options::simulation() const {
   return group;
 }
 
+gossamer::EnergyModel Options::energy() const {
+  return cluster.empty() ? gossamer::EnergyModel() : gossamer::ClusterFile::read_energy(cluster);
+}
+
 nlohmann::ordered_json Options::description() const {
   nlohmann::ordered_json text = {{"network", network},
                                  {"rule", rule},
@@ -351,6 +361,7 @@ nlohmann::ordered_json Options::description() const {
   if (!codec.empty()) text["codec"] = codec;
   if (drop > 0) text["drop"] = drop;
   if (overlap > 0) text["overlap"] = overlap;
+  if (dirichlet > 0) text["dirichlet"] = dirichlet;
   if (gossamer::rule::entry_of(in_library(rule)).by_period) {
     text["tau"] = rule_options().steps_between();
   }

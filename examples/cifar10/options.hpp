@@ -5,6 +5,7 @@
 #include <gossamer/node/options.hpp>
 #include <gossamer/rule/registry_options.hpp>
 #include <gossamer/rule/rule.hpp>
+#include <gossamer/simulation/energy.hpp>
 #include <gossamer/simulation/group_options.hpp>
 #include <shared/process_options.hpp>
 
@@ -28,6 +29,7 @@ struct Options {
   bool normalise = true;
   bool shard = false;
   double overlap = 0;
+  double dirichlet = 0;  // 0: shards of equal parts
   // training
   std::string network = "gosgd";
   double dropout = 0.5;
@@ -93,6 +95,8 @@ struct Options {
   /// The cluster of the simulated transport. The rule `single` has node 0 alone, to which nothing
   /// happens. Throws ConfigError for a file that is wrong.
   [[nodiscard]] gossamer::SimulatedGroupOptions simulation() const;
+  /// What the cluster's devices spend; false if its file does not say.
+  [[nodiscard]] gossamer::EnergyModel energy() const;
   /// What the record says of a run, and what a checkpoint is of: see `resumed_with`.
   [[nodiscard]] nlohmann::ordered_json description() const;
   /// How long the run is to be: {"images": 200000} or {"seconds": 60.0}.

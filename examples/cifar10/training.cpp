@@ -250,18 +250,22 @@ Training::Evaluation Training::measure(const Mean& mean) {
   for (const Score& one : single) node_mean += one.accuracy;
   node_mean /= static_cast<double>(single.size());
   const auto images = std::min(options_.node_test_images, dataset_.test.size());
-  return {{"test_loss", mean ? scores.back().loss : NAN},
-          {"test_accuracy", mean ? scores.back().accuracy : NAN},
-          {"weighted_test_loss", scores.front().loss},
-          {"weighted_test_accuracy", scores.front().accuracy},
-          {"node_test_images", static_cast<std::uint64_t>(images)},
-          {"worst_node_loss", worst->loss},
-          {"worst_node_accuracy", worst->accuracy},
-          {"mean_node_accuracy", node_mean},
-          {"best_node_loss", best->loss},
-          {"best_node_accuracy", best->accuracy},
-          {"consensus_error", gossamer::observe::consensus_error(replicas)},
-          {"effective_nodes", gossamer::observe::effective_nodes(replicas)}};
+  Evaluation found;
+  if (energy_) found.emplace_back("joules", energy_.joules(*group_));
+  const Evaluation scored = {{"test_loss", mean ? scores.back().loss : NAN},
+                             {"test_accuracy", mean ? scores.back().accuracy : NAN},
+                             {"weighted_test_loss", scores.front().loss},
+                             {"weighted_test_accuracy", scores.front().accuracy},
+                             {"node_test_images", static_cast<std::uint64_t>(images)},
+                             {"worst_node_loss", worst->loss},
+                             {"worst_node_accuracy", worst->accuracy},
+                             {"mean_node_accuracy", node_mean},
+                             {"best_node_loss", best->loss},
+                             {"best_node_accuracy", best->accuracy},
+                             {"consensus_error", gossamer::observe::consensus_error(replicas)},
+                             {"effective_nodes", gossamer::observe::effective_nodes(replicas)}};
+  found.insert(found.end(), scored.begin(), scored.end());
+  return found;
 }
 
 void Training::evaluate_with(const Mean& mean) {
@@ -331,6 +335,7 @@ Training::Json Training::summary() {
       {"parameters", replicas.empty() ? 0 : replicas.front().model->layout().parameter_count()}};
   text.update(options_.description());
   text.update(recorder_->summary(group_->state()));
+  if (energy_) text["joules"] = energy_.joules(*group_);
   text["evaluation_seconds"] = evaluation_seconds_;
   for (const char* key : {"train_loss", "test_loss", "test_accuracy", "consensus_error"}) {
     if (!text.contains(key)) text[key] = nullptr;

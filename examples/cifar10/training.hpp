@@ -77,6 +77,7 @@ class Training {
   std::shared_ptr<gossamer::observe::Progress> progress_;
   std::shared_ptr<gossamer::observe::SimulatedTrace> trace_;  // null: none is wanted
   std::shared_ptr<gossamer::observe::Callback> watch_;        // likewise
+  gossamer::EnergyModel energy_ = options_.energy();
   gossamer::Signals signals_;
   examples::AnyGroup<CifarNode> group_;
   std::shared_ptr<Network> mean_;      // where the plain mean is put to be tested

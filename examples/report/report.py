@@ -202,13 +202,15 @@ def ticks(low, high, count):
     return [k * step for k in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def chart(title, series, x_word, width=560, height=240):
-    """Lines over a common axis. `series`: (name, number of the run, points)."""
+def chart(title, series, x_word, width=560, height=240, bands=()):
+    """Lines over a common axis. `series`: (name, number of the run, points); `bands`, beneath them:
+    (number of the run, [(x, low, high)])."""
     series = [one for one in series if one[2]]
     if not series:
         return ""
     xs = [x for _, _, points in series for x, _ in points]
     ys = [y for _, _, points in series for _, y in points]
+    ys += [y for _, band in bands for _, *ends in band for y in ends]
     x0, x1, y0, y1 = min(xs), max(xs), min(ys), max(ys)
     if x0 == x1:
         x0, x1 = x0 - 1, x1 + 1
@@ -231,6 +233,11 @@ def chart(title, series, x_word, width=560, height=240):
         parts.append(f'<text x="{sx(x):.1f}" y="{low + 15}" text-anchor="middle">{short(x)}</text>')
     parts.append(f'<text x="{(left + right) / 2}" y="{height - 3}" text-anchor="middle">'
                  f'{escape(x_word)}</text>')
+    for number, band in bands:
+        edge = [(x, high) for x, _, high in band] + [(x, low) for x, low, _ in reversed(band)]
+        corners = " ".join(f"{sx(x):.1f},{sy(y):.1f}" for x, y in edge)
+        parts.append(f'<polyline points="{corners}" stroke="none" fill-opacity=".15" '
+                     f'fill="var(--{INKS[number % len(INKS)]})"/>')
     for name, number, points in series:
         ink, dash = INKS[number % len(INKS)], DASHES[number // len(INKS) % len(DASHES)]
         path = " ".join(f"{sx(x):.1f},{sy(y):.1f}" for x, y in points)
@@ -245,15 +252,15 @@ def chart(title, series, x_word, width=560, height=240):
             + "".join(parts) + "</svg></figure>")
 
 
-def legend(runs):
-    if len(runs) < 2:
+def legend(names):
+    if len(names) < 2:
         return ""
     keys = []
-    for number, run in enumerate(runs):
+    for number, name in enumerate(names):
         ink, dash = INKS[number % len(INKS)], DASHES[number // len(INKS) % len(DASHES)]
         keys.append(f'<span class="key"><svg width="28" height="8" aria-hidden="true"><line x1="0" '
                     f'x2="28" y1="4" y2="4" stroke="var(--{ink})" stroke-width="3" '
-                    f'stroke-dasharray="{dash}"/></svg> {escape(run.name)}</span>')
+                    f'stroke-dasharray="{dash}"/></svg> {escape(name)}</span>')
     return '<p class="keys">' + "".join(keys) + "</p>"
 
 
@@ -342,7 +349,7 @@ def section_curves(runs):
     figures = [one for one in figures if one]
     if not figures:
         return ""
-    return (f'<section><h2>Curves</h2>{legend(runs)}<div class="charts">{"".join(figures)}</div>'
+    return (f'<section><h2>Curves</h2>{legend([run.name for run in runs])}<div class="charts">{"".join(figures)}</div>'
             "</section>")
 
 
@@ -382,10 +389,10 @@ td:first-child { color: var(--soft); white-space: nowrap; }
 """
 
 
-def page(runs):
-    style = re.search(r'R"CSS\((.*?)\)CSS"',
-                      (ROOT / "include/gossamer/observe/watch_page.hpp").read_text(), re.DOTALL)[1]
-    title = ", ".join(run.name for run in runs)
+def document(title, line, main, style=""):
+    """A whole page that needs nothing beside it. `main` is markup, the others are text."""
+    css = re.search(r'R"CSS\((.*?)\)CSS"',
+                    (ROOT / "include/gossamer/observe/watch_page.hpp").read_text(), re.DOTALL)[1]
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -394,19 +401,23 @@ def page(runs):
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <title>Gossamer: {escape(title)}</title>
-<style>{style}{STYLE}</style>
+<style>{css}{STYLE}{style}</style>
 </head>
 <body>
-<header><h1>Gossamer</h1><p>{len(runs)} {"run" if len(runs) == 1 else "runs"}</p></header>
+<header><h1>Gossamer</h1><p>{escape(line)}</p></header>
 <main>
-{section_runs(runs)}
-{section_curves(runs)}
-{section_options(runs)}
-{"".join(section_run(run, len(runs) == 1) for run in runs)}
+{main}
 </main>
 </body>
 </html>
 """
+
+
+def page(runs):
+    sections = [section_runs(runs), section_curves(runs), section_options(runs),
+                *(section_run(run, len(runs) == 1) for run in runs)]
+    return document(", ".join(run.name for run in runs),
+                    f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}", "\n".join(sections))
 
 
 def main(arguments):

@@ -5,10 +5,14 @@
 
 #include <tests/support.hpp>
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
 #include <utility>
 #include <variant>
@@ -222,10 +226,10 @@ TEST_CASE("A mistake in a cluster file gets its line, its key and what was expec
         "2: nodes.count must be a whole number in [1, 1000000], got 2.5");
   CHECK(complaint("[[nodes]]\ncount = 2") ==
         "1: nodes.seconds_per_step is missing; it must be a number in [1e-09, 1e+09], or a table "
-        "with median and sigma, or with trace");
+        "with median and sigma, or with trace, uniform or log_uniform");
   CHECK(complaint("[[nodes]]\nseconds_per_step = \"fast\"") ==
         "2: nodes.seconds_per_step must be a number in [1e-09, 1e+09], or a table with median and "
-        "sigma, or with trace, got 'fast'");
+        "sigma, or with trace, uniform or log_uniform, got 'fast'");
   CHECK(complaint("[[nodes]]\nseconds_per_step = { median = 1 }") ==
         "2: nodes.seconds_per_step.sigma is missing; it must be a number in [0, 3]");
   CHECK(complaint("[[nodes]]\nseconds_per_step = { median = 1, sigma = 500 }") ==
@@ -236,7 +240,8 @@ TEST_CASE("A mistake in a cluster file gets its line, its key and what was expec
   CHECK(complaint("[[nodes]]\nname = \"a\"\nseconds_per_step = 1\n[[nodes]]\nname = \"a\"") ==
         "5: nodes.name must be a name that no other group has, got 'a'");
   CHECK(complaint(nodes + "speed = 3") ==
-        "4: nodes.speed is no key of nodes; these are: count, name, seconds_per_step");
+        "4: nodes.speed is no key of nodes; these are: count, name, seconds_per_step, throttle, "
+        "uplink, downlink, outages, latency, loss, joules_per_step, joules_per_byte, asleep");
   CHECK(complaint(nodes + "[network]\nloss = 2") ==
         "5: network.loss must be a number in [0, 1], got 2");
   CHECK(complaint(nodes + "[network]\nlatency = nan") ==
@@ -261,4 +266,274 @@ TEST_CASE("A mistake in a cluster file gets its line, its key and what was expec
         "4: events.every is missing; it must be a number in [1e-09, 1e+09]");
   CHECK(tests::message_of<ConfigError>([] { ClusterFile::read("/nowhere/c.toml"); }) ==
         "cluster file /nowhere/c.toml: cannot be read");
+}
+
+TEST_CASE("Devices of a kind draw their own values, by the file's seed alone",
+          "[node][simulated][parse]") {
+  const std::string text = R"(
+[[nodes]]
+count = 200
+seconds_per_step = { log_uniform = [0.01, 1] }
+uplink = { uniform = [1e5, 5e5] }
+latency = { uniform = [0.01, 0.03] }
+loss = 0.1
+joules_per_step = { log_uniform = [0.1, 10] }
+joules_per_byte = 1e-6
+[network]
+latency = 0.001
+loss = 0.5
+)";
+  const auto one = read("seed = 1\n" + text);
+  const auto same = read("seed = 1\n" + text);
+  const auto other = read("seed = 2\n" + text);
+  int below = 0;
+  int differ = 0;
+  for (PeerId id = 0; id < 200; ++id) {
+    const auto step = cost_of(one, id);
+    CHECK(step >= 10ms);
+    CHECK(step <= 1s);
+    CHECK(step == cost_of(same, id));
+    differ += step != cost_of(other, id) ? 1 : 0;
+    below += step < 100ms ? 1 : 0;
+    const auto access = one.world().access_of()(id);
+    const double rate = access.uplink->at(0s).bytes_per_second;
+    CHECK(rate >= 1e5);
+    CHECK(rate <= 5e5);
+    CHECK_FALSE(access.downlink);
+    const auto link = one.world().link_of()(id, (id + 1) % 200);
+    CHECK(link.latency >= 21ms);
+    CHECK(link.latency <= 61ms);
+    CHECK(link.loss == tests::Approx(1 - 0.5 * 0.9 * 0.9));
+  }
+  CHECK(differ == 200);
+  CHECK(std::abs(below - 100) < 36);  // half, by ratios: five deviations
+  CHECK(cost_of(one, 200) >= 10ms);   // who joins is of the last kind
+}
+
+TEST_CASE("What groups do not say is said of all devices", "[node][simulated][parse]") {
+  const auto options = read(R"(
+[devices]
+seconds_per_step = 2
+uplink = 100
+latency = 0.5
+[[nodes]]
+[[nodes]]
+seconds_per_step = { trace = [3] }
+uplink = 200
+[newcomers]
+latency = 0.25
+)");
+  CHECK(cost_of(options, 0) == 2s);
+  CHECK(cost_of(options, 1) == 3s);
+  CHECK(cost_of(options, 2) == 3s);  // as the last group's
+  const auto access = options.world().access_of();
+  CHECK(access(0).uplink->at(0s).bytes_per_second == 100);
+  CHECK(access(2).uplink->at(0s).bytes_per_second == 200);
+  CHECK(options.world().link_of()(0, 1).latency == 1s + 100us);
+  CHECK(options.world().link_of()(0, 2).latency == 750ms + 100us);
+}
+
+TEST_CASE("The edge of sixty is what its page says", "[node][simulated][parse]") {
+  const auto path =
+      std::filesystem::path(GOSSAMER_SOURCE_DIR) / "benchmarks/cluster/edge_of_sixty.toml";
+  const auto options = ClusterFile::read(path);
+  CHECK(options.world().nodes() == 60);
+  CHECK(ClusterFile::read_energy(path));
+  std::map<PeerId, std::size_t> naps;
+  for (const auto& planned : options.plan()) ++naps[std::get<fault::Pause>(planned.what).node];
+  CHECK(naps.size() == 60);
+  for (PeerId id = 0; id < 60; ++id) {
+    const auto access = options.world().access_of()(id);
+    double most = 0;
+    bool is_out = false;
+    for (int second = 0; second < 10'000; second += 5) {
+      const double rate = access.uplink->at(second * 1s).bytes_per_second;
+      most = std::max(most, rate);
+      is_out = is_out || rate == 0;
+    }
+    CHECK(most >= 125e3);
+    CHECK(most <= 6.25e6);
+    CHECK(is_out);
+  }
+}
+
+TEST_CASE("A share of the devices sleeps at any time, each of them in turn",
+          "[node][simulated][parse]") {
+  const auto options = read(R"(
+[[nodes]]
+count = 20
+seconds_per_step = 1
+asleep = { share = 0.1, every = 100, until = 1000 }
+)");
+  using Span = std::pair<gossamer::transport::Time, gossamer::transport::Time>;
+  std::map<PeerId, std::vector<Span>> naps;
+  for (const auto& planned : options.plan()) {
+    const auto& pause = std::get<fault::Pause>(planned.what);
+    naps[pause.node].emplace_back(planned.when, planned.when + pause.length);
+  }
+  CHECK(naps.size() == 20);
+  for (int second = 0; second < 1000; second += 3) {
+    const gossamer::transport::Time now = second * 1s + 1ms;
+    int asleep = 0;
+    for (const auto& [id, spans] : naps) {
+      asleep += std::any_of(spans.begin(), spans.end(), [now](const Span& span) {
+        return span.first <= now && now < span.second;
+      });
+    }
+    CHECK(asleep == 2);
+  }
+  CHECK(options.settle_limit() == 40s);  // what waits for them may come
+}
+
+TEST_CASE("Links go by traces and outages, and devices get hot", "[node][simulated][parse]") {
+  const tests::TemporaryFolder folder;
+  const auto path = write(folder, R"(
+[[nodes]]
+count = 2
+seconds_per_step = 1
+uplink = { trace = "rates", offset = 2 }
+downlink = { trace = [[0, 8], [1, 4]] }
+throttle = { after = 2, factor = 3 }
+[[nodes]]
+seconds_per_step = 1
+uplink = 1000
+outages = { mean_up = 10, mean_down = 5, when_down = 0.5 }
+[[nodes]]
+seconds_per_step = 1
+[network]
+downlink = 100
+)");
+  write(folder, "# seconds, bytes per second\n0, 100\n\n2 200\r\n4\t300\n", "rates");
+  const auto options = ClusterFile::read(path);
+  const auto access = options.world().access_of();
+  CHECK(access(1).uplink->bytes_between(0s, 4s) == 2 * 200 + 2 * 300);
+  CHECK(access(1).downlink->bytes_between(0s, 4s) == 24);
+  Generator random(tests::seed);
+  auto cost = options.cost_of()(1);
+  CHECK(cost(random) == 1s);
+  CHECK(cost(random) == 1s);
+  CHECK(cost(random) == 3s);
+  const auto third = access(2);  // both directions are down at the same time
+  bool up = false;
+  bool down = false;
+  for (int i = 0; i < 1000; ++i) {
+    const double sends = third.uplink->at(i * 1s).bytes_per_second;
+    CHECK(third.downlink->at(i * 1s).bytes_per_second == sends / 10);
+    up = up || sends == 1000;
+    down = down || sends == 500;
+  }
+  CHECK(up);
+  CHECK(down);
+  CHECK_FALSE(access(3).uplink);  // no limit, as the network says
+  CHECK(access(3).downlink->at(0s).bytes_per_second == 100);
+  CHECK_FALSE(ClusterFile::read_energy(path));
+  write(folder, "0 100\n0 200\n", "rates");
+  CHECK(tests::message_of<ConfigError>([&] { ClusterFile::read(path); }) ==
+        (folder.path() / "rates").string() +
+            ":2: must be two numbers, seconds, which ascend, and bytes per second of at least 0, "
+            "got '0 200'");
+}
+
+TEST_CASE("A cluster file prices steps and bytes", "[node][simulated][parse]") {
+  const tests::TemporaryFolder folder;
+  const auto path = write(folder, R"(
+[[nodes]]
+count = 2
+seconds_per_step = 1
+joules_per_step = 3
+joules_per_byte = 0.5
+[[nodes]]
+seconds_per_step = 1
+)");
+  struct Group {
+    [[nodiscard]] std::size_t size() const { return 3; }
+    [[nodiscard]] gossamer::Counters counters(std::size_t i) const {
+      gossamer::Counters counters;
+      counters.steps = 10 * (i + 1);
+      counters.bytes_sent = 100;
+      return counters;
+    }
+  };
+  CHECK(ClusterFile::read_energy(path).joules(Group()) == (10 + 20) * 3 + 200 * 0.5);
+}
+
+TEST_CASE("A mistake in a device gets its line, its key and what was expected",
+          "[node][simulated][parse]") {
+  const std::string nodes = "[[nodes]]\ncount = 2\nseconds_per_step = 1\n";
+  CHECK(complaint("seed = -1\n" + nodes) ==
+        "1: seed must be a whole number in [0, 9223372036854775807], got -1");
+  CHECK(complaint("[[nodes]]\nseconds_per_step = { uniform = [2, 1] }") ==
+        "2: nodes.seconds_per_step.uniform must be two numbers in [1e-09, 1e+09], the smaller one "
+        "first, got [ 2, 1 ]");
+  CHECK(complaint("[[nodes]]\nseconds_per_step = { uniform = [1, 2], log_uniform = [1, 2] }")
+            .rfind("2: nodes.seconds_per_step.log_uniform is no key of ", 0) == 0);
+  CHECK(complaint(nodes + "latency = { log_uniform = [0, 2] }") ==
+        "4: nodes.latency.log_uniform must be two numbers in [0, 1e+09], the smaller one first, "
+        "above 0, got [ 0, 2 ]");
+  CHECK(complaint(nodes + "latency = {}") ==
+        "4: nodes.latency.log_uniform is missing; it must be two numbers in [0, 1e+09], the "
+        "smaller one first, above 0");
+  CHECK(complaint(nodes + "uplink = 0") ==
+        "4: nodes.uplink must be a number in [1, 1e+15], or a table with uniform or log_uniform, "
+        "got 0");
+  CHECK(complaint(nodes + "uplink = { trace = \"nowhere\" }") ==
+        "4: nodes.uplink.trace must be a list of pairs, or a file with two numbers a line: "
+        "seconds, which ascend, and bytes per second of at least 0, got 'nowhere'");
+  CHECK(complaint(nodes + "uplink = { trace = [[0, 1], [1]] }")
+            .rfind("4: nodes.uplink.trace must be a list of pairs", 0) == 0);
+  CHECK(complaint(nodes + "uplink = { trace = [[0, 0], [1, 0]] }") ==
+        "4: nodes.uplink.trace must be one that can be followed (TracedRate: a rate must be above "
+        "0, got none), got [ [ 0, 0 ], [ 1, 0 ] ]");
+  CHECK(complaint(nodes + "throttle = { after = 1, factor = 0.5 }") ==
+        "4: nodes.throttle.factor must be a number in [1, 1e+06], got 0.5");
+  CHECK(complaint(nodes + "outages = { mean_up = 1 }") ==
+        "4: nodes.outages.mean_down is missing; it must be a number in [1e-09, 1e+09]");
+  CHECK(complaint(nodes + "asleep = { share = 2, every = 1 }") ==
+        "4: nodes.asleep.share must be a number in [0, 1], got 2");
+  CHECK(complaint(nodes + "asleep = { share = 0.5, every = 0.001 }") ==
+        "4: nodes.asleep.every must be so long that all devices of the group sleep a million times "
+        "at most until then, got 0.001");
+  CHECK(complaint(nodes + "[newcomers]\nseconds_per_step = 1\nasleep = { share = 0, every = 9 }")
+            .rfind("6: newcomers.asleep must be a key of [[nodes]] only, got ", 0) == 0);
+  CHECK(complaint(nodes + "joules_per_byte = -1").rfind("4: nodes.joules_per_byte must be ", 0) ==
+        0);
+}
+
+TEST_CASE("Whatever is done to a cluster file, it is read or refused", "[node][simulated][parse]") {
+  const std::string text = R"(seed = 7
+[[nodes]]
+name = "a"
+count = 3
+seconds_per_step = { median = { uniform = [0.1, 0.2] }, sigma = 0.3 }
+uplink = { trace = [[0, 8], [1, 4]], offset = 1 }
+downlink = { log_uniform = [1e5, 6e6] }
+outages = { mean_up = 10, mean_down = 5, when_down = 0.5 }
+throttle = { after = 2, factor = 3 }
+asleep = { share = 0.1, every = 100, until = 1000 }
+latency = 0.1
+joules_per_byte = 1e-7
+)";
+  const tests::TemporaryFolder folder;
+  Generator random(tests::seed);
+  int refused = 0;
+  for (int i = 0; i < 400; ++i) {
+    std::string broken = text;
+    for (std::uint32_t j = random.below(3); j < 3; ++j) {
+      const std::uint32_t at = random.below(static_cast<std::uint32_t>(broken.size()));
+      const char letter = "0123456789[]{},.=-e\n\"#"[random.below(22)];
+      if (random.below(2) == 0) broken[at] = letter;
+      if (random.below(4) == 0) broken.insert(at, 1, letter);
+      if (random.below(4) == 0) broken.erase(at, 1 + random.below(5));
+    }
+    try {
+      const auto options = ClusterFile::read(write(folder, broken));
+      CHECK(options.world().nodes() >= 1);
+      CHECK(cost_of(options, 0) > 0s);
+    } catch (const ConfigError& error) {
+      ++refused;
+      CHECK(std::string(error.what()).find("cluster.toml") != std::string::npos);
+    }
+  }
+  CHECK(refused > 100);
+  CHECK(refused < 400);
 }

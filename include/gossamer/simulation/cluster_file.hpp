@@ -3,15 +3,19 @@
 /// Needs toml++, hence not part of gossamer.hpp.
 #pragma once
 
+#include <gossamer/simulation/detail/device_keys.hpp>
+#include <gossamer/simulation/detail/device_kind.hpp>
 #include <gossamer/simulation/detail/toml_section.hpp>
+#include <gossamer/simulation/energy.hpp>
 #include <gossamer/simulation/group_options.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -24,36 +28,37 @@ namespace gossamer {
 /// Reads a cluster file. Times are in seconds, rates in bytes per second, nodes are numbered from 0
 /// in the order of the groups:
 ///
-///     [[nodes]]                         # a group of nodes
+///     seed = 1                          # of all that devices draw; 0 if not said
+///
+///     [[nodes]]                         # a group of nodes, of one kind of device
 ///     name = "fast"                     # for links and events; optional
 ///     count = 7
 ///     seconds_per_step = 0.037          # or { median = 0.037, sigma = 0.3 }, log-normal
 ///                                       # or { trace = [0.036, 0.041] } or { trace = "FILE" },
-///     [[nodes]]                         #    a number a line, beside this file
-///     name = "slow"
-///     count = 1
-///     seconds_per_step = 0.148
+///                                       #    a number a line, beside this file
+///     throttle = { after = 300, factor = 2 }  # seconds of computing, after which it is slower
+///     uplink = 2.5e6                    # in place of the network's; or { trace = "FILE" }, a line
+///     downlink = 5e6                    #    of seconds and bytes per second, from `offset` on
+///     outages = { mean_up = 120, mean_down = 10, when_down = 0 }
+///     latency = 0.02                    # beside that of the link; also: loss
+///     asleep = { share = 0.1, every = 600, until = 86400 }
+///     joules_per_step = 0.5             # also: joules_per_byte
 ///
-///     [newcomers]                       # the nodes that join; like the last group if not said
-///     seconds_per_step = 0.037
+///     [devices]                         # the same keys: of all groups that say nothing else
+///     [newcomers]                       # of the nodes that join; else as the last group has them
 ///
-///     [network]                         # all optional
-///     uplink = 125e6                    # what a node can send over all its links; 0: no limit
-///     downlink = 125e6
-///     latency = 1e-4                    # of each link
-///     bandwidth = 0
-///     loss = 0.001                      # share of frames
-///     duplicate = 0.0
-///     reorder = 0.0
-///     late_by = 0.001                   # by how much at most a reordered frame is late
-///     resend_after = 0.02
-///     dead_after = 0.5
+/// Where { log_uniform = [A, B] } or { uniform = [A, B] } stands in place of a number of [[nodes]],
+/// each device draws its own (steps: with `sigma` around it, if given).
+///
+///     [network]
+///     uplink = 125e6                    # what a node can send over all its links; also: downlink
+///     latency = 1e-4                    # of each link, as are bandwidth and loss
+///     duplicate = 0.0                   # share of the frames; also: reorder, late_by
+///     dead_after = 0.5                  # seconds of silence; also: resend_after
 ///
 ///     [[links]]                         # those that differ, both ways; the last one that fits
 ///     between = ["fast", "slow"]
-///     latency = 0.05
-///     bandwidth = 1e6
-///     loss = 0.01
+///     latency = 0.05                    # also: bandwidth, loss
 ///
 ///     [[events]]
 ///     at = 60
@@ -73,14 +78,22 @@ class ClusterFile {
   static SimulatedGroupOptions read(const std::filesystem::path& path) {
     return ClusterFile(path).options();
   }
+  /// What its devices spend; false if the file says nothing of joules.
+  static EnergyModel read_energy(const std::filesystem::path& path) {
+    ClusterFile file(path);
+    (void)file.options();
+    const auto kinds = file.kinds_;
+    if (std::none_of(kinds->begin(), kinds->end(),
+                     [](const DeviceKind& kind) { return kind.has_energy(); })) {
+      return EnergyModel();
+    }
+    return EnergyModel([kinds](PeerId id) { return kind_of(*kinds, id).energy(id); });
+  }
 
  private:
-  using Costs = std::vector<cost::Any>;
   using Link = transport::SimulatedLink;
-  struct Group {
-    PeerId first = 0;
-    std::size_t count = 0;
-  };
+  /// The groups, and at the end the newcomers.
+  using Kinds = std::vector<DeviceKind>;
   struct LinkBetween {
     std::size_t a = 0;  // groups
     std::size_t b = 0;
@@ -88,14 +101,17 @@ class ClusterFile {
   };
 
   static constexpr NumberRange positive{.with_low = false};
-  static constexpr NumberRange share{.high = 1};
+  static constexpr NumberRange share = DeviceKeys::share;
   static constexpr NumberRange not_negative{};
-  static constexpr NumberRange moment{.high = 1e9};  // seconds: 31 years
-  static constexpr NumberRange duration{.low = 1e-9, .high = 1e9};
+  static constexpr NumberRange moment = DeviceKeys::moment;  // seconds: up to 31 years
+  static constexpr NumberRange duration = DeviceKeys::duration;
   static constexpr std::uint64_t most_nodes = 1'000'000;
 
   explicit ClusterFile(const std::filesystem::path& path)
-      : path_(path), file_(path.string()), table_(parse(path)), top_(file_, "", table_) {}
+      : file_(path.string()),
+        table_(parse(path)),
+        top_(file_, "", table_),
+        keys_(path.parent_path()) {}
 
   static toml::table parse(const std::filesystem::path& path) {
     std::ifstream in(path, std::ios::binary);
@@ -110,94 +126,101 @@ class ClusterFile {
   }
 
   SimulatedGroupOptions options() {
+    seed_ = top_.whole("seed", 0, std::numeric_limits<std::int64_t>::max(), 0);
     read_nodes();
-    transport::SimulatedOptions world(costs_->size());
+    transport::SimulatedOptions world(nodes_);
     read_network(world);
     read_links(world);
     std::vector<PlannedFault> plan = read_events();
-    if (auto newcomers = top_.section("newcomers")) {
-      newcomer_ = read_cost(*newcomers);
-      newcomers->close();
-    }
+    read_newcomers();
     top_.close();
-    const auto cost_of = [costs = costs_, newcomer = newcomer_](PeerId id) {
-      return id < costs->size() ? (*costs)[id] : newcomer;
-    };
-    return SimulatedGroupOptions().world(world).cost_of(cost_of).plan(std::move(plan));
+    const auto any = [this](auto has) { return std::any_of(kinds_->begin(), kinds_->end(), has); };
+    if (any([](const DeviceKind& kind) { return kind.has_access(); })) {
+      world.access_of([kinds = kinds_, up = world.uplink(), down = world.downlink()](PeerId id) {
+        return kind_of(*kinds, id).access(id, up, down);
+      });
+    }
+    if (any([](const DeviceKind& kind) { return kind.latency.high > 0 || kind.loss.high > 0; })) {
+      add_to_links(world);
+    }
+    auto options = SimulatedGroupOptions().world(world);
+    plan_sleep(plan, options);
+    return options.plan(std::move(plan)).cost_of([kinds = kinds_](PeerId id) {
+      return kind_of(*kinds, id).cost(id);
+    });
+  }
+
+  static const DeviceKind& kind_of(const Kinds& kinds, PeerId id) {
+    const auto found = std::find_if(kinds.begin(), kinds.end(),
+                                    [id](const DeviceKind& kind) { return kind.has(id); });
+    return found != kinds.end() ? *found : kinds.back();
   }
 
   void read_nodes() {
+    DeviceKind all;
+    all.seed = seed_;
+    if (auto section = top_.section("devices")) {
+      keys_.read(*section, all, false);
+      section->close();
+    }
     for (TomlSection& section : top_.sections("nodes")) {
-      const auto room = most_nodes - costs_->size();
-      const std::size_t count = section.whole("count", 1, room, 1);
+      const std::size_t count = section.whole("count", 1, most_nodes - nodes_, 1);
       if (const toml::node* name = section.find("name")) {
         const auto text = TomlSection::text_in(name);
         if (!text || group_of(*text) != nullptr) {
           section.wrong("name", name, "a name that no other group has");
         }
-        names_[*text] = groups_.size();
+        names_[*text] = kinds_->size();
       }
-      groups_.push_back({static_cast<PeerId>(costs_->size()), count});
-      newcomer_ = read_cost(section);
-      costs_->insert(costs_->end(), count, newcomer_);
+      DeviceKind kind = all;
+      kind.first = static_cast<PeerId>(nodes_);
+      kind.count = count;
+      keys_.read(section, kind);
+      kinds_->push_back(kind);
+      nodes_ += count;
       section.close();
     }
-    if (groups_.empty()) throw ConfigError(file_ + ": [[nodes]] is missing: a cluster needs nodes");
+    if (kinds_->empty()) throw ConfigError(file_ + ": [[nodes]] is missing: a cluster needs nodes");
+  }
+  void read_newcomers() {
+    DeviceKind kind = kinds_->back();
+    kind.sleep.reset();
+    if (auto section = top_.section("newcomers")) {
+      keys_.read(*section, kind);
+      if (kind.sleep) section->wrong("asleep", section->find("asleep"), "a key of [[nodes]] only");
+      section->close();
+    }
+    kind.first = static_cast<PeerId>(nodes_);
+    kind.count = std::numeric_limits<PeerId>::max() - nodes_;
+    kinds_->push_back(kind);
   }
 
-  cost::Any read_cost(TomlSection& section) {
-    const char* key = "seconds_per_step";
-    const toml::node* node = section.find(key);
-    if (node == nullptr || !node->is_table()) {
-      const auto value = node != nullptr ? TomlSection::number_in(*node) : std::nullopt;
-      if (!value || !duration.has(*value)) {
-        section.wrong(
-            key, node,
-            "a number " + duration.text() + ", or a table with median and sigma, or with trace");
+  /// What the devices at both ends add to a link.
+  void add_to_links(transport::SimulatedOptions& world) const {
+    const auto base = [of = world.link_of(), otherwise = world.link()](PeerId a, PeerId b) {
+      return of ? of(a, b) : otherwise;
+    };
+    world.link_of([base, kinds = kinds_](PeerId a, PeerId b) {
+      Link link = base(a, b);
+      for (const PeerId end : {a, b}) {
+        const DeviceKind& kind = kind_of(*kinds, end);
+        link.latency += kind.own_latency(end);
+        link.loss = 1 - (1 - link.loss) * (1 - kind.own_loss(end));
       }
-      return cost::Constant(time(*value));
-    }
-    auto table = section.section(key);
-    if (table->has("trace")) {
-      const toml::node& trace = *table->find("trace");
-      table->close();
-      return cost::Trace(read_trace(*table, trace));
-    }
-    const double median = table->number("median", duration);
-    const double sigma = table->number("sigma", {.high = cost::LogNormal::most_sigma});
-    table->find("trace");  // a key, if one asks what there is
-    table->close();
-    return cost::LogNormal(time(median), sigma);
+      return link;
+    });
   }
-
-  /// A list of seconds, or the name of a file with one number a line.
-  std::vector<transport::Time> read_trace(const TomlSection& section, const toml::node& node) {
-    const std::string expected = "a list, or a file, of numbers " + duration.text();
-    std::vector<transport::Time> times;
-    if (const toml::array* list = node.as_array()) {
-      for (const toml::node& entry : *list) {
-        const auto value = TomlSection::number_in(entry);
-        if (!value || !duration.has(*value)) section.wrong("trace", &entry, expected);
-        times.push_back(time(*value));
+  /// What is under way when a run ends may wait for one who sleeps, or whose link is down.
+  void plan_sleep(std::vector<PlannedFault>& plan, SimulatedGroupOptions& options) const {
+    transport::Time longest{0};
+    for (const DeviceKind& kind : *kinds_) {
+      for (const DeviceKind::Nap& nap : kind.naps()) {
+        plan.push_back({nap.at, fault::Pause{nap.node, nap.length}});
+        longest = std::max(longest, nap.length);
       }
-    } else if (const auto name = node.value_exact<std::string>()) {
-      const std::filesystem::path path = path_.parent_path() / *name;
-      std::ifstream in(path);
-      std::size_t number = 0;
-      for (std::string line; std::getline(in, line);) {
-        ++number;
-        char* end = nullptr;
-        const double value = std::strtod(line.c_str(), &end);
-        if (end == line.c_str() || !duration.has(value) ||
-            std::string(end).find_first_not_of(" \t\r") != std::string::npos) {
-          throw ConfigError(c10::str(path.string(), ":", number, ": must be a number ",
-                                     duration.text(), ", got '", line, "'"));
-        }
-        times.push_back(time(value));
-      }
+      if (kind.outages) longest = std::max(longest, 10 * kind.outages->mean_down);
     }
-    if (times.empty()) section.wrong("trace", &node, expected);
-    return times;
+    options.settle_limit(options.settle_limit() + longest);
   }
 
   Link read_link(TomlSection& section, const Link& otherwise) {
@@ -244,10 +267,8 @@ class ClusterFile {
       links.push_back(link);
     }
     if (links.empty()) return;
-    const auto link_of = [links, groups = groups_, otherwise = world.link()](PeerId a, PeerId b) {
-      const auto is_of = [&groups](PeerId id, std::size_t group) {
-        return id >= groups[group].first && id - groups[group].first < groups[group].count;
-      };
+    const auto link_of = [links, kinds = kinds_, otherwise = world.link()](PeerId a, PeerId b) {
+      const auto is_of = [&kinds](PeerId id, std::size_t group) { return (*kinds)[group].has(id); };
       Link found = otherwise;
       for (const LinkBetween& link : links) {
         if ((is_of(a, link.a) && is_of(b, link.b)) || (is_of(b, link.a) && is_of(a, link.b))) {
@@ -318,7 +339,7 @@ class ClusterFile {
     return all;
   }
 
-  [[nodiscard]] std::size_t last_id() const { return costs_->size() + joining_ - 1; }
+  [[nodiscard]] std::size_t last_id() const { return nodes_ + joining_ - 1; }
 
   std::vector<PeerId> read_ids(TomlSection& section) {
     const std::string expected =
@@ -329,8 +350,9 @@ class ClusterFile {
     if (const auto name = TomlSection::text_in(node)) {
       const std::size_t* group = group_of(*name);
       if (group == nullptr) section.wrong("nodes", node, expected);
-      for (std::size_t i = 0; i < groups_[*group].count; ++i) {
-        ids.push_back(groups_[*group].first + static_cast<PeerId>(i));
+      const DeviceKind& kind = (*kinds_)[*group];
+      for (std::size_t i = 0; i < kind.count; ++i) {
+        ids.push_back(kind.first + static_cast<PeerId>(i));
       }
     } else if (const toml::array* list = node->as_array()) {
       for (const toml::node& entry : *list)
@@ -364,14 +386,14 @@ class ClusterFile {
     return std::chrono::duration<double>(time).count();
   }
 
-  std::filesystem::path path_;
   std::string file_;
   toml::table table_;
   TomlSection top_;
   std::map<std::string, std::size_t> names_;
-  std::vector<Group> groups_;
-  std::shared_ptr<Costs> costs_ = std::make_shared<Costs>();
-  cost::Any newcomer_;
+  DeviceKeys keys_;
+  std::uint64_t seed_ = 0;
+  std::shared_ptr<Kinds> kinds_ = std::make_shared<Kinds>();
+  std::size_t nodes_ = 0;
   std::size_t joining_ = 0;
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gossamer/error.hpp>
+#include <gossamer/simulation/rate_law.hpp>
 #include <gossamer/transport/delivery/event_queue.hpp>
 #include <gossamer/transport/transport.hpp>
 
@@ -13,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <vector>
 
 namespace gossamer::transport {
@@ -32,6 +34,12 @@ struct SimulatedNoise {
   Time late_by = std::chrono::milliseconds(1);
 };
 
+/// A node's own way to the network and from it, by laws; null: what `SimulatedOptions` says of all.
+struct SimulatedAccess {
+  std::shared_ptr<RateLaw> uplink;
+  std::shared_ptr<RateLaw> downlink;
+};
+
 /// Options of a simulated world.
 struct SimulatedOptions {
   explicit SimulatedOptions(std::size_t nodes = 1) : nodes_(nodes) {}
@@ -48,6 +56,8 @@ struct SimulatedOptions {
   /// Bytes per second that a node can send, and receive, over all its links; 0: no limit.
   TORCH_ARG(double, uplink) = 0;
   TORCH_ARG(double, downlink) = 0;
+  /// The same of nodes that have laws of their own; asked once for each node of each world.
+  TORCH_ARG(std::function<SimulatedAccess(PeerId)>, access_of) = nullptr;
   /// Whom a node knows from the start, ascending, without itself; unset: everybody. In a large
   /// world name a few for each, for memory grows with the number of pairs.
   TORCH_ARG(std::function<std::vector<PeerId>(PeerId)>, peers_of) = nullptr;

@@ -20,7 +20,7 @@ namespace gossamer::transport {
 ///
 /// A frame of b bytes keeps its sender's uplink busy for b / uplink seconds, then the link, then
 /// the receiver's downlink; the three overlap, as a frame's first bytes go on before its last ones
-/// come.
+/// come. A node with laws of its own (`SimulatedAccess`) has these in place of the constant rates.
 class SimulatedCarrier {
  public:
   /// A frame, and what else a node says with it.
@@ -52,13 +52,18 @@ class SimulatedCarrier {
     traffic_.bytes += bytes;
     const Time now = clock_.now();
     SimulatedChannel& uplink = cluster_.place(side.from).uplink;
+    RateLaw* law = cluster_.place(side.from).access.uplink.get();
+    Time first = now;
     Time last = now;
     if (packet.frame.offer) {
-      const Time first = std::max(now, uplink.free());
-      last = uplink.pass(now, now, bytes, options_.uplink());
+      first = std::max(now, uplink.free());
+      last = law != nullptr ? uplink.pass(now, now, bytes, *law)
+                            : uplink.pass(now, now, bytes, options_.uplink());
       last = side.channel.pass(first, last, bytes, side.link.bytes_per_second);
     } else {
-      last = uplink.pass_between(now, bytes, options_.uplink());
+      last = law != nullptr ? uplink.pass_between(now, bytes, *law)
+                            : uplink.pass_between(now, bytes, options_.uplink());
+      first = last;
       last = side.channel.pass_between(last, bytes, side.link.bytes_per_second);
     }
     const Time arrives = last + side.link.latency;
@@ -66,7 +71,8 @@ class SimulatedCarrier {
     const PacketFate luck = draw_luck(random_, noise_, side.link.loss);
     if (luck.lost || cluster_.is_apart(side)) return lose(at);
     if (luck.late.count() > 0) break_connection(at);
-    const std::uint32_t number = store(std::move(packet), luck.twice ? 2 : 1);
+    const std::uint32_t number =
+        store({std::move(packet), luck.twice ? 2U : 1U, first + side.link.latency});
     clock_.plan(arrives + luck.late, SimulatedClock::arrival, at, number);
     traffic_.late += luck.late.count() > 0 ? 1 : 0;
     if (!luck.twice) return;
@@ -85,12 +91,21 @@ class SimulatedCarrier {
   /// reception then.
   bool passes_downlink(std::uint32_t at, std::uint32_t number) {
     SimulatedSide& side = cluster_.side(at);
-    if (!(options_.downlink() > 0) || !cluster_.is_running(side.to)) return true;
+    const double rate = options_.downlink();
+    RateLaw* law = cluster_.place(side.to).access.downlink.get();
+    if ((law == nullptr && !(rate > 0)) || !cluster_.is_running(side.to)) return true;
     const Time now = clock_.now();
     const std::size_t bytes = bytes_of(stored_[number].packet);
-    const Time takes = seconds(static_cast<double>(bytes) / options_.downlink());
-    const Time last =
-        cluster_.place(side.to).downlink.pass(now - takes, now, bytes, options_.downlink());
+    SimulatedChannel& downlink = cluster_.place(side.to).downlink;
+    Time last = now;
+    if (law == nullptr) {
+      const Time takes = seconds(static_cast<double>(bytes) / rate);
+      last = downlink.pass(now - takes, now, bytes, rate);
+    } else if (stored_[number].packet.frame.offer) {
+      last = downlink.pass(stored_[number].begins, now, bytes, *law);
+    } else {
+      last = downlink.pass_between(now, bytes, *law);
+    }
     if (last <= now) return true;
     side.awaited = std::max(side.awaited, last);  // no reason for impatience
     clock_.plan(last, SimulatedClock::reception, at, number);
@@ -127,6 +142,7 @@ class SimulatedCarrier {
   struct Stored {
     Packet packet;
     std::uint32_t copies = 0;
+    Time begins{0};  // when the first byte comes
   };
 
   [[nodiscard]] static std::size_t bytes_of(const Packet& packet) {
@@ -142,14 +158,14 @@ class SimulatedCarrier {
     cluster_.side(at).broken = cluster_.side(at ^ 1U).broken = true;
   }
 
-  std::uint32_t store(Packet packet, std::uint32_t copies) {
+  std::uint32_t store(Stored stored) {
     if (idle_.empty()) {
       idle_.push_back(static_cast<std::uint32_t>(stored_.size()));
       stored_.emplace_back();
     }
     const std::uint32_t number = idle_.back();
     idle_.pop_back();
-    stored_[number] = {std::move(packet), copies};
+    stored_[number] = std::move(stored);
     return number;
   }
   void put_back(std::uint32_t number) {

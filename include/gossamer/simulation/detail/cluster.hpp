@@ -28,7 +28,9 @@ class SimulatedCluster {
   // Nodes.
 
   void add() {
+    const auto id = static_cast<PeerId>(places_.size());
     places_.push_back(std::make_unique<NodeState>());
+    if (options_.access_of()) places_.back()->access = options_.access_of()(id);
     presence_.emplace_back();
   }
   [[nodiscard]] std::size_t size() const { return places_.size(); }

@@ -101,6 +101,7 @@ struct NodeState {
   double left_behind = 0;  // weight that came back after the node had closed its end
   SimulatedChannel uplink;
   SimulatedChannel downlink;
+  SimulatedAccess access;
   Counters status;
   std::vector<std::pair<Time, Counters>> news_of_status;  // known to others from then on, ascending
 

@@ -22,6 +22,10 @@ class SimulatedChannel {
     }
     return last;
   }
+  Time pass(Time first, Time last, std::size_t bytes, RateLaw& law) {
+    const Time end = law.finish(std::max(first, free_), static_cast<double>(bytes));
+    return free_ = std::max(last, end);
+  }
   /// The same for a few bytes that go between the pieces of what is under way, and wait for two of
   /// these at most.
   Time pass_between(Time now, std::size_t bytes, double bytes_per_second) {
@@ -31,6 +35,11 @@ class SimulatedChannel {
     const Time first = std::clamp(free_, now, now + pieces);
     free_ = std::max(free_, now) + takes;
     return first + takes;
+  }
+  Time pass_between(Time now, std::size_t bytes, RateLaw& law) {
+    const Time first = free_ <= now ? now : std::min(free_, law.finish(now, 2 * piece_bytes));
+    free_ = law.finish(std::max(free_, now), static_cast<double>(bytes));
+    return law.finish(first, static_cast<double>(bytes));
   }
   [[nodiscard]] Time free() const { return free_; }
 
