@@ -11,6 +11,9 @@
 #                                         a cache; examples/cifar10/download.sh can use a mirror
 #   ./examples/run.sh report RUN... [--out FILE]
 #                                         one HTML file of finished runs; needs python3 only
+#   ./examples/run.sh trace FILE... --out FILE
+#                                         one trace of those of several processes, on one clock;
+#                                         needs python3 only
 #
 # The first call compiles for a few minutes, the next ones start at once.
 set -euo pipefail
@@ -25,9 +28,10 @@ if [[ ${1-} == --help || ${1-} == -h ]]; then
   exit 0
 fi
 
-if [[ ${1-} == report ]]; then
-  exec python3 -B "$root/examples/report/report.py" "${@:2}"
-fi
+case ${1-} in
+  report) exec python3 -B "$root/examples/report/report.py" "${@:2}" ;;
+  trace) exec python3 -B "$root/examples/trace/merge.py" "${@:2}" ;;
+esac
 
 example=cifar10
 if [[ $# -gt 0 && $1 != -* ]]; then
