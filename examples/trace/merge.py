@@ -219,9 +219,13 @@ def clocks_of(traces, arrows):
         elif math.isfinite(high) or math.isfinite(low):
             placed[best] = high if math.isfinite(high) else low
         else:
-            placed[best] = (traces[0].unix or 0) - (traces[best].unix or 0)
+            unix = traces[0].unix, traces[best].unix
+            placed[best] = 0 if None in unix else unix[0] - unix[1]
     clocks = [Clock(placed[b], -bounds[b][0], bounds[0][b], slack if b else 0)
               for b in range(len(traces))]
+    for clock, trace in zip(clocks, traces):
+        if clock.how == "wall clock" and None in (trace.unix, traces[0].unix):
+            clock.how = "nothing"
     clocks[0].how = "reference"
     return clocks, slack
 
@@ -289,6 +293,8 @@ def ms(time):
 def sentence(trace, clock, first):
     """What is known of a clock."""
     how = clock.how
+    if how == "nothing":
+        return f"{trace.path}: no message connects it with {first}, and nothing says what time it was"
     if how == "reference":
         return f"{trace.path}: the clock of the merged trace"
     text = f"{trace.path}: {ms(abs(clock.offset))} {'ahead' if clock.offset >= 0 else 'behind'}"

@@ -166,6 +166,11 @@ class TraceTest(unittest.TestCase):
         self.assertIn("2000.000 ms ahead by the clocks of the machines", printed)
         self.assertEqual(trace["otherData"]["clocks"][1]["found_by"], "wall clock")
 
+        processes[1].events.pop(1)
+        trace, printed = self.merged(*self.write(*processes))
+        self.assertIn("nothing says what time it was", printed)
+        self.assertEqual(trace["otherData"]["clocks"][1]["found_by"], "nothing")
+
     def test_clocks_that_drift_are_said_to(self):
         processes = [Process(0, 0), Process(1, 0)]
         self.talk(processes, [(0, 1), (1, 0)], 200)
