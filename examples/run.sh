@@ -15,6 +15,9 @@
 #   ./examples/run.sh assess PLAN --out DIR
 #                                         rules side by side, tuned alike, with what may be
 #                                         concluded; see examples/README.md
+#   ./examples/run.sh trace FILE... --out FILE
+#                                         one trace of those of several processes, on one clock;
+#                                         needs python3 only
 #
 # The first call compiles for a few minutes, the next ones start at once.
 set -euo pipefail
@@ -29,9 +32,10 @@ if [[ ${1-} == --help || ${1-} == -h ]]; then
   exit 0
 fi
 
-if [[ ${1-} == report ]]; then
-  exec python3 -B "$root/examples/report/report.py" "${@:2}"
-fi
+case ${1-} in
+  report) exec python3 -B "$root/examples/report/report.py" "${@:2}" ;;
+  trace) exec python3 -B "$root/examples/trace/merge.py" "${@:2}" ;;
+esac
 
 if [[ ${1-} == assess ]]; then
   if [[ " $* " != *" --help "* && " $* " != *" --page "* && " $* " != *" --list "* ]]; then

@@ -185,8 +185,9 @@ def check_command(command):
     text = sources(path)
     if name == "examples/run.sh":
         example = arguments.pop(0) if arguments and not arguments[0].startswith("-") else "cifar10"
-        if example in ("report", "assess"):
-            text = text_of(ROOT / f"examples/{example}/{example}.py")
+        if script := {"report": "report/report.py", "assess": "assess/assess.py",
+                      "trace": "trace/merge.py"}.get(example):
+            text = text_of(ROOT / "examples" / script)
             return (yield from check_options(arguments, text, example))
         return (yield from check_example(example, arguments, text))
     if name == "examples/launch.sh":

@@ -195,8 +195,11 @@ void add_records(CLI::App& app, Options& o) {
   add.flag("!--no-evaluation", o.evaluate, "Do not measure the models on the test images");
   add("--checkpoint-every", o.checkpoint_every, "Images between two checkpoints", positive(),
       false);
-  add("--trace", o.trace, "File for a trace of this simulated run, to be opened in Perfetto", {},
-      false);
+  add("--trace", o.trace,
+      "File for a trace of this run, to be opened in Perfetto; of node N on TCP or MPI, with "
+      "-node-N "
+      "in its name, and run.sh trace makes one of these",
+      {}, false);
   add("--step-log", o.step_log,
       "File for when each step of this process's node on TCP or MPI begins, and how long it has "
       "waited for a core until then",
@@ -230,12 +233,8 @@ void complete(Options& o, bool wants_nodes) {
             "--base: slowmo needs another rule, got slowmo");
   refuse_if(o.crop == 32 && o.network != "resnet18",
             "--crop 32: only resnet18 takes 32x32 images, got --network " + o.network);
-  for (const auto& [option, is_set] :
-       {std::pair("--cluster", !o.cluster.empty()), std::pair("--trace", !o.trace.empty())}) {
-    refuse_if(
-        is_set && o.transport != "simulated",
-        std::string(option) + ": needs --transport simulated, got --transport " + o.transport);
-  }
+  refuse_if(!o.cluster.empty() && o.transport != "simulated",
+            "--cluster: needs --transport simulated, got --transport " + o.transport);
   const std::string by_rounds = o.rule == "slowmo" ? o.base : o.rule;
   refuse_if(!o.graph.empty() && !gossamer::rule::entry_of(in_library(by_rounds)).by_graph,
             "--graph: " + by_rounds + " does not go by a graph, got " + o.graph +

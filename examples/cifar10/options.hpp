@@ -74,7 +74,7 @@ struct Options {
   std::int64_t node_test_images = 1000;
   bool evaluate = true;
   std::uint64_t checkpoint_every = 0;  // images; 0: no checkpoints
-  std::filesystem::path trace;         // of the simulated transport; empty: none
+  std::filesystem::path trace;         // empty: none
   std::filesystem::path step_log;      // of a node in a process of its own; empty: none
   std::string watch;                   // address and port of the live page; empty: none
   bool resume = false;

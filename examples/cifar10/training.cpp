@@ -4,7 +4,9 @@
 #include <cifar10/training.hpp>
 #include <gossamer/node/checkpoint.hpp>
 #include <gossamer/observe/digest.hpp>
+#include <gossamer/observe/trace.hpp>
 #include <gossamer/observe/watch.hpp>
+#include <gossamer/simulation/trace.hpp>
 #include <gossamer/transport/tcp/host_port.hpp>
 #include <shared/process_group.hpp>
 #include <shared/run_folder.hpp>
@@ -106,9 +108,7 @@ Training::Training(const Options& options, const Dataset& dataset)
                                                                  "images")),
       progress_(std::make_shared<gossamer::observe::Progress>(
           ProgressLine(std::cout, ProgressLine::stdout_is_terminal(), "images"), goal_of(options))),
-      trace_(options.trace.empty()
-                 ? nullptr
-                 : std::make_shared<gossamer::observe::SimulatedTrace>(options.trace)),
+      trace_(make_trace()),
       watch_(make_watch(options)),
       group_(
           make_group(options_, told(), dataset.train, [this] { return signals_.received() != 0; })),
@@ -119,6 +119,23 @@ Training::Training(const Options& options, const Dataset& dataset)
   const std::uint64_t fifth = std::max<std::uint64_t>(20'000, options_.total_images() / 5);
   evaluate_every_ = options_.evaluate_every;
   if (evaluate_every_ == 0 && options_.total_images() > 0) evaluate_every_ = fifth;
+}
+
+std::shared_ptr<gossamer::observe::Callback> Training::make_trace() {
+  if (options_.trace.empty()) return nullptr;
+  const auto make = [this](auto trace) -> std::shared_ptr<gossamer::observe::Callback> {
+    close_trace_ = [trace] { trace->close(); };
+    return trace;
+  };
+  std::filesystem::path path = options_.trace;
+  if (options_.transport == "simulated") {
+    return make(std::make_shared<gossamer::observe::SimulatedTrace>(path));
+  }
+  if (options_.is_process()) {
+    const std::string number = std::to_string(options_.process.number);
+    path.replace_filename(path.stem().string() + "-node-" + number + path.extension().string());
+  }
+  return make(std::make_shared<gossamer::observe::Trace>(path));
 }
 
 gossamer::NodeOptions Training::told() const {
@@ -157,7 +174,7 @@ int Training::run() {
   recorder_->record().write_summary(text);
   print_table(text);
   if (!error_.empty()) std::cerr << "cifar10: " + error_ + '\n';  // whole: others may log
-  if (trace_) trace_->close();
+  if (close_trace_) close_trace_();
   if (!error_.empty()) return 1;
   return signals_.received() == 0 ? 0 : 128 + signals_.received();
 }

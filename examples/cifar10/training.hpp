@@ -9,7 +9,6 @@
 #include <gossamer/node/signals.hpp>
 #include <gossamer/observe/progress.hpp>
 #include <gossamer/observe/run_recorder.hpp>
-#include <gossamer/simulation/trace.hpp>
 #include <shared/group_plan.hpp>
 
 #include <cstdint>
@@ -57,6 +56,8 @@ class Training {
   void load();
   /// Compares the options of a checkpoint with this run's. Throws CheckpointError.
   void note_changes(const std::string& description, const std::string& length);
+  /// A trace in `options.trace`, if that is wanted; `close_trace_` ends it.
+  std::shared_ptr<gossamer::observe::Callback> make_trace();
   /// Everybody who is told what happens.
   [[nodiscard]] gossamer::NodeOptions told() const;
   [[nodiscard]] Json summary();
@@ -75,8 +76,9 @@ class Training {
   const Dataset& dataset_;
   std::shared_ptr<gossamer::observe::RunRecorder> recorder_;
   std::shared_ptr<gossamer::observe::Progress> progress_;
-  std::shared_ptr<gossamer::observe::SimulatedTrace> trace_;  // null: none is wanted
-  std::shared_ptr<gossamer::observe::Callback> watch_;        // likewise
+  std::function<void()> close_trace_;                   // null: none is wanted
+  std::shared_ptr<gossamer::observe::Callback> trace_;  // likewise
+  std::shared_ptr<gossamer::observe::Callback> watch_;  // likewise
   gossamer::EnergyModel energy_ = options_.energy();
   gossamer::Signals signals_;
   examples::AnyGroup<CifarNode> group_;

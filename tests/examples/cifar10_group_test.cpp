@@ -133,15 +133,30 @@ TEST_CASE("The example's trace has a lane for each node's life, and the same run
   CHECK(lanes == std::set<std::string>{"node 0", "node 1", "node 2", "node 3"});
 }
 
-TEST_CASE("A trace of threads is refused in a sentence", "[examples][trace]") {
-  std::array<char*, 3> arguments{const_cast<char*>("cifar10"), const_cast<char*>("--trace"),
-                                 const_cast<char*>("trace.json")};
-  std::ostringstream text;
-  std::streambuf* const before = std::cerr.rdbuf(text.rdbuf());
-  int status = 0;
-  const auto options = cifar10::parse(3, arguments.data(), status);
-  std::cerr.rdbuf(before);
-  CHECK_FALSE(options);
-  CHECK(status != 0);
-  CHECK(text.str() == "cifar10: --trace: needs --transport simulated, got --transport threads\n");
+TEST_CASE("A cluster file with threads is refused in a sentence, a trace is not",
+          "[examples][trace]") {
+  const auto parse = [](const char* option, const std::string& value, std::string& said) {
+    std::string text = value;
+    std::array<char*, 3> arguments{const_cast<char*>("cifar10"), const_cast<char*>(option),
+                                   text.data()};
+    std::ostringstream errors;
+    std::streambuf* const before = std::cerr.rdbuf(errors.rdbuf());
+    int status = 0;
+    auto options = cifar10::parse(3, arguments.data(), status);
+    std::cerr.rdbuf(before);
+    CHECK(options.has_value() == (status == 0));
+    said = errors.str();
+    return options;
+  };
+  std::string said;
+  const auto options = parse("--trace", "trace.json", said);
+  REQUIRE(options);
+  CHECK(options->trace == "trace.json");
+  CHECK(said.empty());
+
+  const tests::TemporaryFolder folder;
+  const auto file = folder.path() / "cluster.toml";
+  std::ofstream(file) << "nodes = 4\n";
+  CHECK_FALSE(parse("--cluster", file.string(), said));
+  CHECK(said == "cifar10: --cluster: needs --transport simulated, got --transport threads\n");
 }

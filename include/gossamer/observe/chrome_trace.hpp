@@ -22,21 +22,17 @@
 
 namespace gossamer::observe {
 
-/// A trace: slices of time on lanes, arrows between them, and numbers over time. Events may come in
-/// any order of time, which is never negative. Slices of a lane lie within each other or apart; of
-/// two that begin together, the one written first lies around the other or, if it has no length,
-/// before it. Names must be UTF-8.
+/// Events of a trace as text: slices of time on lanes, arrows between them, and numbers over time.
+/// They may come in any order of time, which is never negative. Slices of a lane lie within each
+/// other or apart; of two that begin together, the one written first lies around the other or, if
+/// it has no length, before it. Names must be UTF-8.
 ///
-/// What is written goes to a temporary file, which has its name when `close()` has returned;
-/// without `close()` there is no file. An error while writing is kept until then.
+/// Derive it and write down what `take()` returns: after each event that leaves much there, or
+/// later. It is 100 to 200 bytes per event, on a line that begins with the comma before it.
 ///
-/// Cost     100 to 200 bytes per event, written 64 KiB at a time.
 /// Threads  one at a time.
-/// Throws   std::runtime_error from the constructor and from `close()`: the file, the operation,
-/// and
-///          the system's reason.
 /// Source   "Trace Event Format", the Catapult project: JSON array form, times in microseconds.
-class ChromeTrace {
+class ChromeEvents {
  public:
   using Time = std::chrono::nanoseconds;
 
@@ -52,7 +48,8 @@ class ChromeTrace {
   };
   using Arguments = std::initializer_list<Argument>;
 
-  explicit ChromeTrace(const std::filesystem::path& path) : file_(path), buffer_("[\n") {}
+  ChromeEvents(const ChromeEvents&) = delete;
+  ChromeEvents& operator=(const ChromeEvents&) = delete;
 
   /// Names a process, which is a group of lanes, and places it among the others.
   void name_process(std::uint32_t process, std::string_view name, std::uint64_t place) {
@@ -92,19 +89,25 @@ class ChromeTrace {
     close_event({{"value", value}});
   }
 
-  /// Ends the file and puts it in place. Nothing can be written after it.
-  void close() {
-    buffer_ += "\n]\n";
-    flush();
-    if (!error_.empty()) throw std::runtime_error(error_);
-    file_.commit();
+  /// For programs that read the trace; viewers do not show it.
+  void remark(std::string_view name, Arguments arguments) {
+    open('M', {1, 0}, name, Time(0));
+    close_event(arguments);
   }
 
+ protected:
+  ChromeEvents() = default;
+  ~ChromeEvents() = default;
+
+  /// What was written since the last call.
+  [[nodiscard]] std::string take() { return std::exchange(buffer_, {}); }
+
  private:
-  static constexpr std::size_t most_buffered = std::size_t{1} << 16U;
+  /// An event was written; so many bytes are there.
+  virtual void written(std::size_t /*bytes*/) {}
 
   void open(char kind, Lane lane, std::string_view name, Time when) {
-    buffer_ += std::exchange(is_first_, false) ? "{\"ph\":\"" : ",\n{\"ph\":\"";
+    buffer_ += ",\n{\"ph\":\"";
     buffer_ += kind;
     buffer_ += "\",\"cat\":\"gossamer\",\"pid\":";  // some viewers want a category of each
     add_number(lane.process);
@@ -127,7 +130,7 @@ class ChromeTrace {
       separator = ",";
     }
     buffer_ += arguments.size() > 0 ? "}}" : "}";
-    if (buffer_.size() >= most_buffered) flush();
+    written(buffer_.size());
   }
   void flow(char kind, Lane lane, std::string_view name, std::uint64_t id, Time when) {
     open(kind, lane, name, when);
@@ -184,19 +187,49 @@ class ChromeTrace {
     buffer_ += '"';
   }
 
+  std::string buffer_;
+};
+
+/// A file of events. What is written goes to a temporary file, which has its name when `close()`
+/// has returned; without `close()` there is no file. An error while writing is kept until then.
+///
+/// Cost     as `ChromeEvents`, written 64 KiB at a time.
+/// Threads  one at a time.
+/// Throws   std::runtime_error from the constructor and from `close()`: the file, the operation and
+///          the system's reason.
+class ChromeTrace final : public ChromeEvents {
+ public:
+  explicit ChromeTrace(const std::filesystem::path& path) : file_(path) { write("["); }
+
+  /// Ends the file and puts it in place. Nothing can be written after it.
+  void close() {
+    flush();
+    write("\n]\n");
+    if (!error_.empty()) throw std::runtime_error(error_);
+    file_.commit();
+  }
+
+ private:
+  static constexpr std::size_t most_buffered = std::size_t{1} << 16U;
+
+  void written(std::size_t bytes) override {
+    if (bytes >= most_buffered) flush();
+  }
   void flush() {
-    if (error_.empty()) {
-      try {
-        file_.write(buffer_);
-      } catch (const std::runtime_error& error) {
-        error_ = error.what();
-      }
+    const std::string events = take();
+    const bool is_first = !events.empty() && std::exchange(is_first_, false);
+    write(std::string_view(events).substr(is_first ? 1 : 0));  // no comma
+  }
+  void write(std::string_view text) {
+    if (!error_.empty()) return;
+    try {
+      file_.write(text);
+    } catch (const std::runtime_error& error) {
+      error_ = error.what();
     }
-    buffer_.clear();
   }
 
   FileReplacement file_;
-  std::string buffer_;
   bool is_first_ = true;
   std::string error_;  // the first one
 };

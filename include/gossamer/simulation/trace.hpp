@@ -3,8 +3,9 @@
 #pragma once
 
 #include <gossamer/observe/chrome_trace.hpp>
+#include <gossamer/observe/node_lane.hpp>
+#include <gossamer/observe/open_flows.hpp>
 #include <gossamer/simulation/callback.hpp>
-#include <gossamer/simulation/detail/open_flows.hpp>
 
 #include <algorithm>
 #include <array>
@@ -43,8 +44,7 @@ namespace gossamer::observe {
 class SimulatedTrace final : public SimulationCallback {
  public:
   explicit SimulatedTrace(const std::filesystem::path& path) : trace_(path) {
-    trace_.name_process(nodes, "nodes", 0);
-    trace_.name_process(weights, "weight", 1);
+    node_lane::name_groups(trace_);
   }
 
   /// Ends all lanes and puts the file in place. The last call.
@@ -61,15 +61,14 @@ class SimulatedTrace final : public SimulationCallback {
     one.number = number;
     one.begin = now;
     one.weight = weight;
-    if (!(weight > 0)) trace_.instant(lane(node), number > 1 ? "restart" : "join", now);
+    if (!(weight > 0)) node_lane::mark_start(trace_, lane(node).thread, now, number, weight);
   }
   void on_end(Time now, PeerId node, End how) override {
     pass(now);
     drop_received();
-    constexpr std::array<const char*, 3> names{"crash", "left", "failed"};
     const ChromeTrace::Lane on = lane(node);
     end_activity(incarnation_of(node), now);
-    trace_.instant(on, names.at(static_cast<std::size_t>(how)), now);
+    node_lane::mark_end(trace_, on.thread, now, how);
     show_weight(node, 0);
     incarnation_of(node) = {};
   }
@@ -137,9 +136,8 @@ class SimulatedTrace final : public SimulationCallback {
   void on_run_end(Time now, const GroupState&) override { pass(now); }
 
  private:
-  static constexpr std::uint32_t nodes = 1;  // the processes
-  static constexpr std::uint32_t weights = 2;
-  static constexpr std::uint32_t network = 1;  // the thread; those of nodes follow
+  static constexpr std::uint32_t nodes = node_lane::nodes;  // the process
+  static constexpr std::uint32_t network = 1;               // the thread; those of nodes follow
 
   enum class Activity { none, step, wait, join, leave };
 
@@ -166,10 +164,8 @@ class SimulatedTrace final : public SimulationCallback {
     Incarnation& one = incarnation_of(node);
     if (one.thread == 0) {
       one.thread = ++threads_;
-      std::string name = "node " + std::to_string(node);
-      if (one.number > 1) name += ", incarnation " + std::to_string(one.number);
-      trace_.name_lane({nodes, one.thread}, name, std::uint64_t{node} + 1);
-      trace_.counter(weights, "node " + std::to_string(node), one.begin, one.weight);
+      node_lane::name_node(trace_, one.thread, node, one.number);
+      node_lane::show_weight(trace_, node, one.begin, one.weight);
     }
     return {nodes, one.thread};
   }
@@ -177,7 +173,7 @@ class SimulatedTrace final : public SimulationCallback {
     if (weight == incarnation_of(node).weight) return;
     lane(node);
     incarnation_of(node).weight = weight;
-    trace_.counter(weights, "node " + std::to_string(node), now_, weight);
+    node_lane::show_weight(trace_, node, now_, weight);
   }
 
   /// The node does something else now, or still the same.
