@@ -61,7 +61,7 @@ struct ConsensusEstimateOptions {
   /// >= 0.
   TORCH_ARG(std::chrono::nanoseconds, every) = std::chrono::milliseconds(100);
   /// Of how many messages, the last ones, the estimate is made; >= 8.
-  TORCH_ARG(std::size_t, samples) = 64;
+  TORCH_ARG(std::size_t, samples) = 32;
   /// At how many parameters of a message it looks, about; those of larger models are drawn in
   /// blocks of 1024; >= 1024.
   TORCH_ARG(std::int64_t, numbers) = 1 << 18;
@@ -81,10 +81,11 @@ struct ConsensusEstimateOptions {
 ///     group.run_until(...);      // and any time
 ///     estimate->of(8);
 ///
-/// The mean is that of the last messages by number, not by time: so its relative error is about the
-/// same however often nodes meet, and where they seldom meet it lags. A message counts by how few
-/// the kept ones are with its sender, and with its receiver: who sends or steps more often than
-/// others does not count for more.
+/// The mean is that of the last messages by number, not by time: so its standard error is about the
+/// same however often nodes meet (of 32 messages, near a tenth), and it lags by as many exchanges
+/// as change the error itself, to which about the last 2 M of a group count. A message counts by
+/// how few the kept ones are with its sender, and with its receiver: who sends or steps more often
+/// than others does not count for more.
 ///
 /// What it is not:
 ///
