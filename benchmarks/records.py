@@ -37,7 +37,7 @@ def load(name):
 
 QUESTIONS = {**{name: load(name) for name in
                 ("cluster", "ddp", "decoupled", "dynamic_weighting", "figure", "ledger", "methods",
-                 "mnist")},
+                 "mnist", "observe")},
              **speed.QUESTIONS, **theory.QUESTIONS}
 
 

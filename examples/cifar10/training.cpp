@@ -41,8 +41,17 @@ std::filesystem::path folder_of(const Options& options) {
                               : folder;
 }
 
+using gossamer::observe::ConsensusEstimate;
+
+/// The consensus error while the nodes train; null if the rule's messages do not tell.
+std::shared_ptr<ConsensusEstimate> make_estimate(const Options& options) {
+  auto estimate = std::make_shared<ConsensusEstimate>(options.make_rule());
+  return estimate->is_possible() ? estimate : nullptr;
+}
+
 /// The live page; null if none is wanted.
-std::shared_ptr<gossamer::observe::Callback> make_watch(const Options& options) {
+std::shared_ptr<gossamer::observe::Callback> make_watch(
+    const Options& options, const std::shared_ptr<ConsensusEstimate>& estimate) {
   if (options.watch.empty()) return nullptr;
   auto place = gossamer::transport::HostPort::parse(options.watch);
   // Those of one machine each have their own; a number that was drawn is no distance.
@@ -63,7 +72,8 @@ std::shared_ptr<gossamer::observe::Callback> make_watch(const Options& options) 
   auto watch = std::make_shared<gossamer::observe::Watch>(gossamer::observe::WatchOptions()
                                                               .listen(place.text())
                                                               .token(token != nullptr ? token : "")
-                                                              .about(std::move(about)));
+                                                              .about(std::move(about))
+                                                              .estimate(estimate));
   std::cout << "live page: " << watch->url() << std::endl;
   return watch;
 }
@@ -109,7 +119,8 @@ Training::Training(const Options& options, const Dataset& dataset)
       progress_(std::make_shared<gossamer::observe::Progress>(
           ProgressLine(std::cout, ProgressLine::stdout_is_terminal(), "images"), goal_of(options))),
       trace_(make_trace()),
-      watch_(make_watch(options)),
+      estimate_(make_estimate(options)),
+      watch_(make_watch(options, estimate_)),
       group_(
           make_group(options_, told(), dataset.train, [this] { return signals_.received() != 0; })),
       mean_(make_network(options)),
@@ -143,6 +154,7 @@ gossamer::NodeOptions Training::told() const {
   node.callback(recorder_);
   if (!options_.quiet) node.callback(progress_);
   if (trace_) node.callback(trace_);
+  if (estimate_) node.callback(estimate_);
   if (watch_) node.callback(watch_);
   return node;
 }
@@ -215,6 +227,7 @@ void Training::train_stretch() {
     const double end = std::min(options_.seconds, group_->elapsed().count() + part);
     until.duration(gossamer::transport::seconds(end));
   }
+  if (estimate_) estimate_->look_at(*group_);  // also at those that are here anew
   group_->run_towards(until, target);
   trained_since_ = true;
   if (signals_.received() != 0) return;
@@ -269,6 +282,9 @@ Training::Evaluation Training::measure(const Mean& mean) {
   const auto images = std::min(options_.node_test_images, dataset_.test.size());
   Evaluation found;
   if (energy_) found.emplace_back("joules", energy_.joules(*group_));
+  // Of a node in a process of its own, only the others' messages tell.
+  const double consensus =
+      options_.is_process() ? NAN : gossamer::observe::consensus_error(replicas);
   const Evaluation scored = {{"test_loss", mean ? scores.back().loss : NAN},
                              {"test_accuracy", mean ? scores.back().accuracy : NAN},
                              {"weighted_test_loss", scores.front().loss},
@@ -279,9 +295,14 @@ Training::Evaluation Training::measure(const Mean& mean) {
                              {"mean_node_accuracy", node_mean},
                              {"best_node_loss", best->loss},
                              {"best_node_accuracy", best->accuracy},
-                             {"consensus_error", gossamer::observe::consensus_error(replicas)},
+                             {"consensus_error", consensus},
                              {"effective_nodes", gossamer::observe::effective_nodes(replicas)}};
   found.insert(found.end(), scored.begin(), scored.end());
+  const auto estimate = estimate_ ? estimate_->of(group_->state()) : std::nullopt;
+  if (estimate) {
+    found.emplace_back("consensus_estimate", estimate->error);
+    found.emplace_back("consensus_standard_error", estimate->standard_error);
+  }
   return found;
 }
 
@@ -293,13 +314,15 @@ void Training::evaluate_with(const Mean& mean) {
   group_->evaluated(measured);
   if (options_.quiet) return;
   const auto last = [this](const char* key) { return recorder_->last(key, NAN); };
+  const double exact = last("consensus_error");
   char line[160];
   std::snprintf(line, sizeof line,
                 "%s images: test accuracy %.4f (mean model), %.4f to %.4f (nodes), loss %.4f, "
-                "consensus %.4g",
+                "consensus %s%.4g",
                 grouped(group_->totals().samples).c_str(), last("test_accuracy"),
                 last("worst_node_accuracy"), last("best_node_accuracy"), last("test_loss"),
-                last("consensus_error"));
+                std::isnan(exact) ? "about " : "",
+                std::isnan(exact) ? last("consensus_estimate") : exact);
   progress_->line().say(line);
 }
 

@@ -7,6 +7,7 @@
 #include <cifar10/node.hpp>
 #include <cifar10/options.hpp>
 #include <gossamer/node/signals.hpp>
+#include <gossamer/observe/consensus_estimate.hpp>
 #include <gossamer/observe/progress.hpp>
 #include <gossamer/observe/run_recorder.hpp>
 #include <shared/group_plan.hpp>
@@ -76,9 +77,10 @@ class Training {
   const Dataset& dataset_;
   std::shared_ptr<gossamer::observe::RunRecorder> recorder_;
   std::shared_ptr<gossamer::observe::Progress> progress_;
-  std::function<void()> close_trace_;                   // null: none is wanted
-  std::shared_ptr<gossamer::observe::Callback> trace_;  // likewise
-  std::shared_ptr<gossamer::observe::Callback> watch_;  // likewise
+  std::function<void()> close_trace_;                               // null: none is wanted
+  std::shared_ptr<gossamer::observe::Callback> trace_;              // likewise
+  std::shared_ptr<gossamer::observe::ConsensusEstimate> estimate_;  // null: there can be none
+  std::shared_ptr<gossamer::observe::Callback> watch_;              // null: none is wanted
   gossamer::EnergyModel energy_ = options_.energy();
   gossamer::Signals signals_;
   examples::AnyGroup<CifarNode> group_;

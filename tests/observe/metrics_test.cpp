@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include <gossamer/observe/metrics.hpp>
+#include <gossamer/observe/process.hpp>
 
 #include <tests/support.hpp>
 
 #include <cctype>
 #include <chrono>
+#include <cstddef>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -88,4 +92,28 @@ TEST_CASE("There are no metrics before the first run, and the last ones after it
     CHECK(family.values[0].second == 8);
   }
   CHECK(found);
+}
+
+TEST_CASE("Metrics say how old merged messages were, and what the process takes",
+          "[observe][metrics]") {
+  GroupState state = a_state();
+  state.nodes[0].counters.count_age(3);
+  state.nodes[0].counters.count_age(2);
+  Metrics metrics;
+  metrics.on_tick(Time(0), state);
+  std::map<std::string, double> first;
+  for (const MetricFamily& family : metrics.families()) {
+    first[family.name] = family.values.at(0).second;
+  }
+  CHECK(first.at("gossamer_merged_age_steps_total") == 5);
+  CHECK(first.at("gossamer_merged_age_steps_max") == 3);
+  CHECK(first.at("process_cpu_seconds_total") > 0);
+  CHECK(first.at("process_cpu_seconds_total") <= gossamer::observe::cpu_seconds());
+  CHECK(first.contains("process_resident_memory_bytes") ==
+        gossamer::observe::resident_bytes().has_value());
+  if (!gossamer::observe::resident_bytes()) return;
+  constexpr std::size_t megabytes = 64U << 20U;
+  const std::vector<char> more(megabytes, 1);
+  CHECK(*gossamer::observe::resident_bytes() >
+        first.at("process_resident_memory_bytes") + megabytes / 2.0);
 }

@@ -4,7 +4,9 @@
 
 #include <gossamer/observe/callback.hpp>
 #include <gossamer/observe/connections.hpp>
+#include <gossamer/observe/consensus_estimate.hpp>
 #include <gossamer/observe/group_state.hpp>
+#include <gossamer/observe/process.hpp>
 
 #include <array>
 #include <cstdint>
@@ -49,6 +51,12 @@ inline constexpr std::array node_metrics{
                      [](const Counters& c) { return static_cast<double>(c.messages_returned); }},
     Metric<Counters>{"gossamer_sent_bytes_total", "Bytes of messages sent.", true, nullptr,
                      [](const Counters& c) { return static_cast<double>(c.bytes_sent); }},
+    Metric<Counters>{"gossamer_merged_age_steps_total",
+                     "How many steps senders had taken since, of all messages merged, added up.",
+                     true, nullptr,
+                     [](const Counters& c) { return static_cast<double>(c.age_sum); }},
+    Metric<Counters>{"gossamer_merged_age_steps_max", "The most of these of one message.", false,
+                     nullptr, [](const Counters& c) { return static_cast<double>(c.age_max); }},
 };
 
 /// Of each peer in another process, as this node sees it, under the label `peer`.
@@ -122,13 +130,19 @@ struct MetricFamily {
   std::vector<std::pair<Labels, double>> values;
 };
 
-/// Keeps the last that it was told of a group, for whoever asks, at any time: all tables above, and
-/// `gossamer_evaluation`, the last evaluation's values, under the label `what`.
+/// Keeps the last that it was told of a group, for whoever asks, at any time: all tables above;
+/// `gossamer_evaluation`, the last evaluation's values, under the label `what`;
+/// `gossamer_consensus_error`, where there is an estimate; and two of the process under the names
+/// that Prometheus' own libraries give them.
 ///
 /// Cost     a copy of the group's state every tick; the rest when somebody asks.
 /// Threads  any may ask.
 class Metrics final : public Callback {
  public:
+  /// `estimate`, if there is one, is told by the group itself.
+  explicit Metrics(std::shared_ptr<const ConsensusEstimate> estimate = nullptr)
+      : estimate_(std::move(estimate)) {}
+
   void on_run_begin(Time, const GroupState& state) override { keep(state); }
   void on_tick(Time, const GroupState& state) override { keep(state); }
   void on_run_end(Time, const GroupState& state) override { keep(state); }
@@ -169,6 +183,8 @@ class Metrics final : public Callback {
     add(all, node_metrics, "node", nodes);
     add(all, peer_metrics, "peer", peers);
     if (!evaluation.values.empty()) all.push_back(std::move(evaluation));
+    if (estimate_) add_estimate(all, *state);
+    add_process(all);
     return all;
   }
 
@@ -177,6 +193,31 @@ class Metrics final : public Callback {
     auto copy = std::make_shared<const GroupState>(state);
     const std::lock_guard lock(mutex_);
     state_.swap(copy);
+  }
+
+  static void add_one(std::vector<MetricFamily>& all, const char* name, const char* help,
+                      bool is_counter, double value) {
+    all.push_back({name, help, is_counter, {{{}, value}}});
+  }
+  void add_estimate(std::vector<MetricFamily>& all, const GroupState& state) const {
+    const auto found = estimate_->of(state);
+    if (!found) return;
+    add_one(all, "gossamer_consensus_error",
+            "Estimate of the sum over nodes of the squared distance of their parameters from the "
+            "mean, as they meet.",
+            false, found->error);
+    add_one(all, "gossamer_consensus_standard_error", "Standard error of that estimate.", false,
+            found->standard_error);
+    add_one(all, "gossamer_consensus_samples", "Messages that the estimate is made of.", false,
+            static_cast<double>(found->samples));
+  }
+  static void add_process(std::vector<MetricFamily>& all) {
+    if (const auto resident = resident_bytes()) {
+      add_one(all, "process_resident_memory_bytes", "Memory of this process that is in use.", false,
+              *resident);
+    }
+    add_one(all, "process_cpu_seconds_total", "Time that this process has computed.", true,
+            cpu_seconds());
   }
 
   template <class Table, class Subjects>
@@ -196,6 +237,7 @@ class Metrics final : public Callback {
     }
   }
 
+  const std::shared_ptr<const ConsensusEstimate> estimate_;  // null: there is none
   mutable std::mutex mutex_;
   std::shared_ptr<const GroupState> state_;
   std::map<std::string, double> evaluation_;

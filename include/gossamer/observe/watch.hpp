@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gossamer/error.hpp>
+#include <gossamer/observe/consensus_estimate.hpp>
 #include <gossamer/observe/http_server.hpp>
 #include <gossamer/observe/metrics.hpp>
 #include <gossamer/observe/prometheus.hpp>
@@ -34,6 +35,8 @@ struct WatchOptions {
   TORCH_ARG(std::string, token) = "";
   /// What the page says of the run: {{"rule", "gosgd"}, {"probability", "0.02"}}.
   TORCH_ARG(WatchState::About, about) = {};
+  /// Shown and among the metrics, if it is set. A callback of the group, too.
+  TORCH_ARG(std::shared_ptr<const ConsensusEstimate>, estimate) = nullptr;
   TORCH_ARG(HttpLimits, limits) = {};
 };
 
@@ -59,9 +62,10 @@ struct WatchOptions {
 class Watch final : public WatchState {
  public:
   explicit Watch(const WatchOptions& options)
-      : WatchState(options.about()),
+      : WatchState(options.about(), options.estimate()),
         place_(transport::HostPort::parse(options.listen())),
         token_(checked_token(place_, options.token())),
+        metrics_(options.estimate()),
         server_(
             place_, options.limits(),
             [this](const HttpRequest& request) { return answer(request); },

@@ -128,7 +128,7 @@ function drawLanes() {
 }
 
 const names = { train_loss: "loss", test_loss: "test loss", consensus_error: "consensus error",
-  test_accuracy: "test accuracy" };
+  consensus_estimate: "consensus error, estimated", test_accuracy: "test accuracy" };
 const charts = new Map();
 function curves() {
   const order = Object.keys(names);

@@ -103,6 +103,8 @@ function tiles() {
     ["loss", short(loss)],
     ["messages", short(all.sent)], ["messages / s", short(speed("sent"))],
     ["bytes / s", short(speed("bytes"))], ["returned", short(all.returned)],
+    ["consensus error", now.consensus
+      ? "~ " + short(now.consensus.error) + " ± " + short(now.consensus.standard_error) : "–"],
     ["age of merged", all.merged ? short(+all.merge_age.toPrecision(2)) + " steps" : "–"]];
   const list = $("totals");
   while (list.children.length < values.length) {

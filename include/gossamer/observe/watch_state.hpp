@@ -4,6 +4,7 @@
 
 #include <gossamer/observe/callback.hpp>
 #include <gossamer/observe/connections.hpp>
+#include <gossamer/observe/consensus_estimate.hpp>
 #include <gossamer/observe/curve.hpp>
 #include <gossamer/observe/group_state.hpp>
 #include <gossamer/observe/json_text.hpp>
@@ -41,7 +42,9 @@ class WatchState : public Callback {
 
   using About = std::vector<std::pair<std::string, std::string>>;
   /// `about`: the rule and its options, and whatever else a viewer wants to know of the run.
-  explicit WatchState(About about = {}) : about_(std::move(about)) {}
+  /// `estimate`, if there is one, is told by the group itself.
+  explicit WatchState(About about = {}, std::shared_ptr<const ConsensusEstimate> estimate = nullptr)
+      : about_(std::move(about)), estimate_(std::move(estimate)) {}
 
   void on_start(Time now, PeerId node, std::uint64_t incarnation, double weight) override {
     const std::lock_guard lock(mutex_);
@@ -125,7 +128,9 @@ class WatchState : public Callback {
       json.member("virtual", group.is_virtual).member("age", seconds(Clock::now() - seen.told));
       json.key("totals").open('{');
       add_counters(json, group.totals);
-      json.close('}').key("nodes").open('[');
+      json.close('}');
+      add_estimate(json, group);
+      json.key("nodes").open('[');
       add_nodes(json, seen);
       json.close(']');
     }
@@ -217,8 +222,14 @@ class WatchState : public Callback {
     return running_;
   }
 
+  void add_point(const char* name, const GroupState& state, double value) {
+    Curve& curve = curves_[name];
+    if (curve.wants()) curve.add(state.elapsed.count(), value);
+  }
+
   void keep(Time now, const GroupState& state, bool running) {
     auto copy = std::make_shared<const GroupState>(state);
+    const auto found = estimate_ ? estimate_->of(state) : std::nullopt;
     const std::lock_guard lock(mutex_);
     state_.swap(copy);
     told_ = Clock::now();
@@ -229,6 +240,7 @@ class WatchState : public Callback {
     }
     const Counters& all = state.totals;
     if (all.steps <= loss_from_.steps) return;
+    if (found) add_point("consensus_estimate", state, found->error);
     Curve& loss = curves_["train_loss"];
     if (!loss.wants()) return;
     loss.add(state.elapsed.count(), (all.loss_sum - loss_from_.loss_sum) /
@@ -251,6 +263,13 @@ class WatchState : public Callback {
     json.member("merge_age", counters.mean_age());
   }
 
+  void add_estimate(JsonText& json, const GroupState& group) const {
+    const auto found = estimate_ ? estimate_->of(group) : std::nullopt;
+    if (!found) return;
+    json.key("consensus").open('{').member("error", found->error);
+    json.member("standard_error", found->standard_error);
+    json.member("samples", std::uint64_t{found->samples}).close('}');
+  }
   static void add_nodes(JsonText& json, const Snapshot& seen) {
     for (const GroupState::Node& node : seen.state->nodes) {
       json.open('{').member("id", node.id).member("here", true);
@@ -329,6 +348,7 @@ class WatchState : public Callback {
   }
 
   const About about_;
+  const std::shared_ptr<const ConsensusEstimate> estimate_;  // null: there is none
   mutable std::mutex mutex_;
   std::shared_ptr<const GroupState> state_;
   Clock::time_point told_;
