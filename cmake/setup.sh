@@ -6,7 +6,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export OPENBLAS_NUM_THREADS=1
 
 build_packages=(build-essential ccache cmake g++ ninja-build pkg-config
-  libasio-dev libspdlog-dev libxxhash-dev libtinyxml2-dev zlib1g-dev
+  libasio-dev libspdlog-dev libxxhash-dev libtinyxml2-dev libncurses-dev zlib1g-dev
   libcli11-dev nlohmann-json3-dev libtomlplusplus-dev libssl-dev openssl
   catch2 python3)
 mpi_packages=(libopenmpi-dev openmpi-bin)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// What a live page shows of a group: gathered from callbacks, told as JSON.
+/// What viewers are shown of a group: gathered from callbacks.
 #pragma once
 
 #include <gossamer/observe/callback.hpp>
@@ -7,8 +7,7 @@
 #include <gossamer/observe/consensus_estimate.hpp>
 #include <gossamer/observe/curve.hpp>
 #include <gossamer/observe/group_state.hpp>
-#include <gossamer/observe/json_text.hpp>
-#include <gossamer/version.hpp>
+#include <gossamer/observe/watch_view.hpp>
 
 #include <array>
 #include <chrono>
@@ -111,33 +110,27 @@ class WatchState : public Callback {
     }
   }
 
-  /// All of it, as an object on one line. Times are seconds, those of events from the first that
-  /// was told; `age`: since a peer's numbers have
-  /// changed, or since this process was told of its own nodes.
-  [[nodiscard]] std::string json() const {
-    const Snapshot seen = snapshot();
-    JsonText json;
-    json.open('{').member("version", GOSSAMER_VERSION).key("about").open('[');
-    for (const auto& [name, value] : about_) {
-      json.open('[').value(name).value(value).close(']');
-    }
-    json.close(']').member("running", seen.running);
+  /// All of it. Times are seconds, those of events from the first that was told; `age`: since a
+  /// peer's numbers have changed, or since this process was told of its own nodes.
+  [[nodiscard]] WatchView view() const {
+    Snapshot seen = snapshot();
+    WatchView view;
+    view.about = about_;
+    view.running = seen.running;
     if (seen.state) {
       const GroupState& group = *seen.state;
-      json.member("elapsed", group.elapsed.count()).member("wall", group.wall.count());
-      json.member("virtual", group.is_virtual).member("age", seconds(Clock::now() - seen.told));
-      json.key("totals").open('{');
-      add_counters(json, group.totals);
-      json.close('}');
-      add_estimate(json, group);
-      json.key("nodes").open('[');
-      add_nodes(json, seen);
-      json.close(']');
+      view.group = WatchView::Group{group.elapsed.count(), group.wall.count(), group.is_virtual,
+                                    seconds(Clock::now() - seen.told), group.totals};
+      view.group->consensus = estimate_of(group);
+      add_nodes(view, seen);
     }
-    add_messages(json, seen);
-    add_curves_and_events(json, seen);
-    return json.close('}').take();
+    add_messages(view, seen);
+    view.curves = std::move(seen.curves);
+    view.events = std::move(seen.events);
+    return view;
   }
+  /// The same as JSON.
+  [[nodiscard]] std::string json() const { return json_of(view()); }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -156,11 +149,6 @@ class WatchState : public Callback {
     PeerId to;
     std::size_t bytes;
   };
-  struct Happening {
-    double seconds;
-    PeerId node;
-    std::string what;
-  };
   /// When a peer's numbers changed last.
   struct Seen {
     std::uint64_t steps = 0;
@@ -176,7 +164,7 @@ class WatchState : public Callback {
     std::map<PeerId, Seen> peers;
     std::deque<Sent> messages;
     std::map<std::string, Curve> curves;
-    std::deque<Happening> events;
+    std::deque<WatchView::Event> events;
     std::map<PeerId, std::string> standing;
   };
 
@@ -253,98 +241,75 @@ class WatchState : public Callback {
     return {state_, told_, now_, running_, lanes_, peers_, messages_, curves_, events_, standing_};
   }
 
-  // As JSON.
+  // As a viewer sees it.
 
-  static void add_counters(JsonText& json, const Counters& counters) {
-    json.member("steps", counters.steps).member("samples", counters.samples);
-    json.member("weight", counters.weight).member("loss_sum", counters.loss_sum);
-    json.member("sent", counters.messages_sent).member("merged", counters.messages_merged);
-    json.member("returned", counters.messages_returned).member("bytes", counters.bytes_sent);
-    json.member("merge_age", counters.mean_age());
-  }
-
-  void add_estimate(JsonText& json, const GroupState& group) const {
+  [[nodiscard]] std::optional<WatchView::Consensus> estimate_of(const GroupState& group) const {
     const auto found = estimate_ ? estimate_->of(group) : std::nullopt;
-    if (!found) return;
-    json.key("consensus").open('{').member("error", found->error);
-    json.member("standard_error", found->standard_error);
-    json.member("samples", std::uint64_t{found->samples}).close('}');
+    if (!found) return std::nullopt;
+    return WatchView::Consensus{found->error, found->standard_error, found->samples};
   }
-  static void add_nodes(JsonText& json, const Snapshot& seen) {
+  static void add_nodes(WatchView& view, const Snapshot& seen) {
     for (const GroupState::Node& node : seen.state->nodes) {
-      json.open('{').member("id", node.id).member("here", true);
+      WatchView::Node& shown = view.nodes.emplace_back();
+      shown.id = node.id;
+      shown.here = true;
+      shown.counters = node.counters;
       const auto lane = seen.lanes.find(node.id);
-      if (lane != seen.lanes.end()) add_lane(json, lane->second, seen.now);
-      add_counters(json, node.counters);
-      json.close('}');
+      if (lane == seen.lanes.end()) continue;
+      shown.state = words[static_cast<std::size_t>(lane->second.doing)];
+      shown.spent = spent_of(lane->second, seen.now);
     }
     if (seen.state->connections) {
-      for (const auto& peer : seen.state->connections->peers) add_peer(json, peer, seen);
+      for (const auto& peer : seen.state->connections->peers) add_peer(view, peer, seen);
+      return;
     }
-    if (seen.state->connections) return;
     for (const auto& [id, lane] : seen.lanes) {  // those that are no more
       if (lane.doing != Doing::gone) continue;
       const auto standing = seen.standing.find(id);
-      const std::string state = standing != seen.standing.end() ? standing->second : "gone";
-      json.open('{').member("id", id).member("here", true).member("state", state).close('}');
+      WatchView::Node& shown = view.nodes.emplace_back();
+      shown.id = id;
+      shown.here = true;
+      shown.state = standing != seen.standing.end() ? standing->second : "gone";
     }
   }
-  static void add_lane(JsonText& json, const Lane& lane, Time now) {
-    json.member("state", words[static_cast<std::size_t>(lane.doing)]).key("spent").open('[');
-    for (std::size_t i = 0; i < 4; ++i) {
+  static std::array<double, 4> spent_of(const Lane& lane, Time now) {
+    std::array<double, 4> all{};
+    for (std::size_t i = 0; i < all.size(); ++i) {
       Time spent = lane.spent[i];
       if (i == static_cast<std::size_t>(lane.doing) && now > lane.since) spent += now - lane.since;
-      json.value(seconds(spent));
+      all[i] = seconds(spent);
     }
-    json.close(']');
+    return all;
   }
-  static void add_peer(JsonText& json, const transport::PeerView& peer, const Snapshot& seen) {
-    json.open('{').member("id", peer.peer).member("here", false);
-    std::string state = state_of(peer);
+  static void add_peer(WatchView& view, const transport::PeerView& peer, const Snapshot& seen) {
+    WatchView::Node& node = view.nodes.emplace_back();
+    node.id = peer.peer;
+    node.state = state_of(peer);
     const auto standing = seen.standing.find(peer.peer);
     if (standing != seen.standing.end() && peer.presence == transport::wire::Presence::live) {
-      if (standing->second == "suspected") state = "suspected";
-      if (standing->second == "finished") state = "finished";
+      if (standing->second == "suspected") node.state = "suspected";
+      if (standing->second == "finished") node.state = "finished";
     }
-    json.member("state", state).member("address", peer.address);
+    node.address = peer.address;
     const auto when = seen.peers.find(peer.peer);
-    if (when != seen.peers.end()) json.member("age", seconds(Clock::now() - when->second.when));
-    json.member("round_trip", seconds(peer.round_trip));
-    json.member("to_it", peer.traffic.bytes_sent).member("from_it", peer.traffic.bytes_received);
-    add_counters(json, peer.status);
-    json.close('}');
+    if (when != seen.peers.end()) node.age = seconds(Clock::now() - when->second.when);
+    node.round_trip = seconds(peer.round_trip);
+    node.to_it = peer.traffic.bytes_sent;
+    node.from_it = peer.traffic.bytes_received;
+    node.counters = peer.status;
   }
 
-  /// The last messages, added up by sender and receiver: [from, to, messages, bytes].
-  static void add_messages(JsonText& json, const Snapshot& seen) {
+  /// The last messages, added up by sender and receiver.
+  static void add_messages(WatchView& view, const Snapshot& seen) {
     std::map<std::pair<PeerId, PeerId>, std::pair<std::uint64_t, std::uint64_t>> edges;
     for (const Sent& sent : seen.messages) {
       auto& [count, bytes] = edges[{sent.from, sent.to}];
       ++count;
       bytes += sent.bytes;
     }
-    json.key("edges").open('[');
     for (const auto& [ends, sum] : edges) {
-      json.open('[').value(ends.first).value(ends.second);
-      json.value(sum.first).value(sum.second).close(']');
+      view.edges.push_back({ends.first, ends.second, sum.first, sum.second});
     }
-    json.close(']');
-  }
-
-  static void add_curves_and_events(JsonText& json, const Snapshot& seen) {
-    json.key("curves").open('{');
-    for (const auto& [name, curve] : seen.curves) {
-      json.key(name).open('[');
-      for (const auto& point : curve.points()) {
-        json.open('[').value(point.time).value(point.value).close(']');
-      }
-      json.close(']');
-    }
-    json.close('}').key("events").open('[');
-    for (const Happening& one : seen.events) {
-      json.open('[').value(one.seconds).value(one.node).value(one.what).close(']');
-    }
-    json.close(']');
   }
 
   const About about_;
@@ -360,7 +325,7 @@ class WatchState : public Callback {
   std::map<PeerId, Seen> peers_;
   std::deque<Sent> messages_;
   std::map<std::string, Curve> curves_;
-  std::deque<Happening> events_;
+  std::deque<WatchView::Event> events_;
   std::map<PeerId, std::string> standing_;  // the last that happened to each
 };
 
