@@ -117,9 +117,9 @@ Figures ours(std::size_t payload, std::size_t count) {
       }
     });
     for (std::size_t i = 0; i < messages; ++i) {
-      pair.sender->endpoint().wait_until(pair.sender->now() + 60s, [&](transport::Membership& member) {
-        return member.under_way() < under_way(payload);
-      });
+      pair.sender->endpoint().wait_until(
+          pair.sender->now() + 60s,
+          [&](transport::Membership& member) { return member.under_way() < under_way(payload); });
       drop_events(*pair.sender);
       send(*pair.sender, snapshot);
     }
@@ -278,13 +278,14 @@ double our_round_trip(std::size_t payload, std::size_t count, Cores cores) {
   for (std::size_t i = 0; i < count; ++i) {
     const Clock::time_point begin = Clock::now();
     send(*pair.sender, snapshot);
-    pair.sender->endpoint().wait_until(pair.sender->now() + 10s, [&](transport::Membership& member) {
-      for (const transport::MembershipView& peer : member.view()) {
-        if (peer.ledger.sent.messages() == i + 1 && peer.ledger.offered.messages() == 0)
-          return true;
-      }
-      return false;
-    });
+    pair.sender->endpoint().wait_until(
+        pair.sender->now() + 10s, [&](transport::Membership& member) {
+          for (const transport::MembershipView& peer : member.view()) {
+            if (peer.ledger.sent.messages() == i + 1 && peer.ledger.offered.messages() == 0)
+              return true;
+          }
+          return false;
+        });
     times.push_back(std::chrono::duration<double>(Clock::now() - begin).count());
     while (pair.sender->endpoint().with([](auto& member) { return member.under_way(); }) > 0) {
       pair.receiver->wait(pair.receiver->now() + 100us);
