@@ -10,6 +10,7 @@
 #include <gossamer/observe/progress.hpp>
 #include <gossamer/observe/run_recorder.hpp>
 #include <gossamer/simulation/trace.hpp>
+#include <shared/dashboard.hpp>
 #include <shared/group_plan.hpp>
 
 #include <cstdint>
@@ -18,6 +19,11 @@
 #include <optional>
 #include <string>
 #include <vector>
+
+namespace gossamer::observe {
+class MLflow;
+class WatchState;
+}  // namespace gossamer::observe
 
 namespace cifar10 {
 
@@ -62,6 +68,8 @@ class Training {
   [[nodiscard]] Json summary();
   void print_table(const Json& summary);
   [[nodiscard]] bool done() const;
+  /// Whether a signal has come; then the terminal is given back.
+  bool is_stopped();
   /// Whether anything was trained since the last evaluation.
   [[nodiscard]] bool anybody() const;
   [[nodiscard]] bool has_news() const;
@@ -76,7 +84,9 @@ class Training {
   std::shared_ptr<gossamer::observe::RunRecorder> recorder_;
   std::shared_ptr<gossamer::observe::Progress> progress_;
   std::shared_ptr<gossamer::observe::SimulatedTrace> trace_;  // null: none is wanted
-  std::shared_ptr<gossamer::observe::Callback> watch_;        // likewise
+  std::shared_ptr<gossamer::observe::WatchState> watch_;      // likewise, as are the next two
+  std::shared_ptr<gossamer::observe::MLflow> mlflow_;
+  std::unique_ptr<examples::Dashboard> dashboard_;
   gossamer::Signals signals_;
   examples::AnyGroup<CifarNode> group_;
   std::shared_ptr<Network> mean_;      // where the plain mean is put to be tested
