@@ -7,6 +7,7 @@
 #include <gossamer/topology/graph_file.hpp>
 #include <gossamer/transport/tcp/host_port.hpp>
 #include <gossamer/version.hpp>
+#include <shared/dashboard.hpp>
 #include <shared/validators.hpp>
 
 #include <CLI/CLI.hpp>
@@ -209,6 +210,10 @@ void add_records(CLI::App& app, Options& o) {
       "newcomer, PORT. Where others "
       "reach it, the environment's GOSSAMER_WATCH_TOKEN says what a viewer must know",
       {}, false);
+  add("--mlflow", o.mlflow, "Folder of MLflow's runs (mlruns), to which this one is added", {},
+      false);
+  add.flag("--dashboard", o.dashboard,
+           "A table of the nodes in the terminal; q leaves it, and the run goes on");
   add.flag("--resume", o.resume, "Go on from the checkpoint in --out");
   add.flag("--quiet", o.quiet, "No progress, only the table at the end");
 }
@@ -248,6 +253,10 @@ void complete(Options& o, bool wants_nodes) {
     } catch (const gossamer::ConfigError& error) {
       refuse_if(true, std::string("--watch: ") + error.what());
     }
+  }
+  if (o.dashboard) {
+    const std::string obstacle = examples::Dashboard::obstacle();
+    refuse_if(!obstacle.empty(), "--dashboard: " + obstacle);
   }
   (void)o.make_rule();
   const std::uint64_t a_step = o.members() * static_cast<std::uint64_t>(o.batch);

@@ -77,6 +77,8 @@ struct Options {
   std::filesystem::path trace;         // empty: none
   std::filesystem::path step_log;      // of a node in a process of its own; empty: none
   std::string watch;                   // address and port of the live page; empty: none
+  std::filesystem::path mlflow;        // of MLflow's runs, to which this one is added; empty: none
+  bool dashboard = false;
   bool resume = false;
   bool quiet = false;
 

@@ -4,10 +4,12 @@
 #include <cifar10/training.hpp>
 #include <gossamer/node/checkpoint.hpp>
 #include <gossamer/observe/digest.hpp>
+#include <gossamer/observe/mlflow.hpp>
 #include <gossamer/observe/trace.hpp>
 #include <gossamer/observe/watch.hpp>
 #include <gossamer/simulation/trace.hpp>
 #include <gossamer/transport/tcp/host_port.hpp>
+#include <shared/description.hpp>
 #include <shared/process_group.hpp>
 #include <shared/run_folder.hpp>
 
@@ -49,10 +51,14 @@ std::shared_ptr<ConsensusEstimate> make_estimate(const Options& options) {
   return estimate->is_possible() ? estimate : nullptr;
 }
 
-/// The live page; null if none is wanted.
-std::shared_ptr<gossamer::observe::Callback> make_watch(
+/// The live page, or what the dashboard alone needs of it; null if neither is wanted.
+std::shared_ptr<gossamer::observe::WatchState> make_watch(
     const Options& options, const std::shared_ptr<ConsensusEstimate>& estimate) {
-  if (options.watch.empty()) return nullptr;
+  gossamer::observe::WatchState::About about = examples::as_text(options.description());
+  if (options.watch.empty()) {
+    if (!options.dashboard) return nullptr;
+    return std::make_shared<gossamer::observe::WatchState>(std::move(about), estimate);
+  }
   auto place = gossamer::transport::HostPort::parse(options.watch);
   // Those of one machine each have their own; a number that was drawn is no distance.
   if (options.is_process() && options.process.has_place && place.port > 0) {
@@ -63,11 +69,6 @@ std::shared_ptr<gossamer::observe::Callback> make_watch(
     }
     place.port = static_cast<std::uint16_t>(port);
   }
-  gossamer::observe::WatchState::About about;
-  const auto described = options.description();
-  for (const auto& [name, value] : described.items()) {
-    about.emplace_back(name, value.is_string() ? value.get<std::string>() : value.dump());
-  }
   const char* token = std::getenv("GOSSAMER_WATCH_TOKEN");
   auto watch = std::make_shared<gossamer::observe::Watch>(gossamer::observe::WatchOptions()
                                                               .listen(place.text())
@@ -76,6 +77,21 @@ std::shared_ptr<gossamer::observe::Callback> make_watch(
                                                               .estimate(estimate));
   std::cout << "live page: " << watch->url() << std::endl;
   return watch;
+}
+
+/// This run among MLflow's; null if none is wanted.
+std::shared_ptr<gossamer::observe::MLflow> make_mlflow(const Options& options,
+                                                       const std::filesystem::path& folder) {
+  if (options.mlflow.empty()) return nullptr;
+  auto description = options.description();
+  description.update(options.length());
+  std::string name = folder.filename().string();
+  if (options.is_process()) name = folder.parent_path().filename().string() + "/" + name;
+  return std::make_shared<gossamer::observe::MLflow>(
+      gossamer::observe::MLflowOptions(options.mlflow)
+          .experiment("cifar10")
+          .name(name)
+          .parameters(examples::as_text(description)));
 }
 
 /// What the progress line goes towards.
@@ -121,8 +137,8 @@ Training::Training(const Options& options, const Dataset& dataset)
       trace_(make_trace()),
       estimate_(make_estimate(options)),
       watch_(make_watch(options, estimate_)),
-      group_(
-          make_group(options_, told(), dataset.train, [this] { return signals_.received() != 0; })),
+      mlflow_(make_mlflow(options, recorder_->record().folder())),
+      group_(make_group(options_, told(), dataset.train, [this] { return is_stopped(); })),
       mean_(make_network(options)),
       weighted_(make_network(options)) {
   if (options_.resume) load();
@@ -156,6 +172,7 @@ gossamer::NodeOptions Training::told() const {
   if (trace_) node.callback(trace_);
   if (estimate_) node.callback(estimate_);
   if (watch_) node.callback(watch_);
+  if (mlflow_) node.callback(mlflow_);
   return node;
 }
 
@@ -163,6 +180,12 @@ bool Training::done() const {
   if (recorder_->last("test_accuracy", 0) >= options_.until_accuracy) return true;
   if (options_.seconds > 0) return group_->elapsed().count() >= options_.seconds;
   return position() >= options_.total_images();
+}
+
+bool Training::is_stopped() {
+  if (signals_.received() == 0) return false;
+  if (dashboard_) dashboard_->leave();
+  return true;
 }
 
 bool Training::anybody() const { return !group_->live().empty(); }
@@ -177,16 +200,25 @@ std::uint64_t Training::position() const {
 }
 
 int Training::run() {
+  using MLflowStatus = gossamer::observe::MLflowRun::Status;
+  if (options_.dashboard) dashboard_ = std::make_unique<examples::Dashboard>(watch_);
   try {
     train();
   } catch (const gossamer::NodeError& error) {
     error_ = error.what();
   }
+  dashboard_.reset();
   const Json text = summary();
   recorder_->record().write_summary(text);
   print_table(text);
   if (!error_.empty()) std::cerr << "cifar10: " + error_ + '\n';  // whole: others may log
   if (close_trace_) close_trace_();
+  if (mlflow_) {
+    const auto end = signals_.received() != 0 ? MLflowStatus::killed : MLflowStatus::finished;
+    mlflow_->end(error_.empty() ? end : MLflowStatus::failed);
+    const std::string& lacks = mlflow_->error();
+    if (!lacks.empty()) std::cerr << "cifar10: --mlflow: " + lacks + '\n';
+  }
   if (!error_.empty()) return 1;
   return signals_.received() == 0 ? 0 : 128 + signals_.received();
 }

@@ -10,6 +10,7 @@
 #include <gossamer/observe/consensus_estimate.hpp>
 #include <gossamer/observe/progress.hpp>
 #include <gossamer/observe/run_recorder.hpp>
+#include <shared/dashboard.hpp>
 #include <shared/group_plan.hpp>
 
 #include <cstdint>
@@ -18,6 +19,11 @@
 #include <optional>
 #include <string>
 #include <vector>
+
+namespace gossamer::observe {
+class MLflow;
+class WatchState;
+}  // namespace gossamer::observe
 
 namespace cifar10 {
 
@@ -64,6 +70,8 @@ class Training {
   [[nodiscard]] Json summary();
   void print_table(const Json& summary);
   [[nodiscard]] bool done() const;
+  /// Whether a signal has come; then the terminal is given back.
+  bool is_stopped();
   /// Whether anything was trained since the last evaluation.
   [[nodiscard]] bool anybody() const;
   [[nodiscard]] bool has_news() const;
@@ -80,7 +88,9 @@ class Training {
   std::function<void()> close_trace_;                               // null: none is wanted
   std::shared_ptr<gossamer::observe::Callback> trace_;              // likewise
   std::shared_ptr<gossamer::observe::ConsensusEstimate> estimate_;  // null: there can be none
-  std::shared_ptr<gossamer::observe::Callback> watch_;              // null: none is wanted
+  std::shared_ptr<gossamer::observe::WatchState> watch_;  // null: none is wanted, as the next two
+  std::shared_ptr<gossamer::observe::MLflow> mlflow_;
+  std::unique_ptr<examples::Dashboard> dashboard_;
   gossamer::EnergyModel energy_ = options_.energy();
   gossamer::Signals signals_;
   examples::AnyGroup<CifarNode> group_;

@@ -3,6 +3,7 @@
 #include <gossamer/rule/registry.hpp>
 #include <gossamer/simulation/cluster_file.hpp>
 #include <gossamer/version.hpp>
+#include <shared/dashboard.hpp>
 #include <shared/gossip_options.hpp>
 #include <shared/validators.hpp>
 
@@ -58,6 +59,10 @@ void GossipOptions::add_to(CLI::App& app, const std::vector<std::string>& rules)
       positive() & within(0, 1));
   add("--codec", codec, "Messages in few bits, of rules that can: sign, int4, int8 ...", {}, false);
   add("--out", out, "Run folder (default: runs/ and the time)", {}, false);
+  add("--mlflow", mlflow, "Folder of MLflow's runs (mlruns), to which this one is added", {},
+      false);
+  add.flag("--dashboard", dashboard,
+           "A table of the nodes in the terminal; q leaves it, and the run goes on");
   add.flag("--quiet", quiet, "No progress, only the table at the end");
 }
 
@@ -75,6 +80,10 @@ std::optional<int> parse(CLI::App& app, GossipOptions& options, int argc, char**
   }
   if (!options.cluster.empty() && options.transport != "simulated") {
     return refuse("--cluster: needs --transport simulated, got --transport " + options.transport);
+  }
+  if (options.dashboard) {
+    const std::string obstacle = Dashboard::obstacle();
+    if (!obstacle.empty()) return refuse("--dashboard: " + obstacle);
   }
   try {
     (void)options.make_rule();

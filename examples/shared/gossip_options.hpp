@@ -26,8 +26,10 @@ struct GossipOptions {
   std::filesystem::path cluster;  ///< of the simulated transport; empty: equal nodes
   std::string rule = "gosgd";
   double probability = 1;
-  std::string codec;          ///< empty: the rule's own
-  std::filesystem::path out;  ///< empty: runs/TIME
+  std::string codec;             ///< empty: the rule's own
+  std::filesystem::path out;     ///< empty: runs/TIME
+  std::filesystem::path mlflow;  ///< folder of MLflow's runs; empty: none
+  bool dashboard = false;
   bool quiet = false;
 
   [[nodiscard]] gossamer::rule::AnyRule make_rule() const;

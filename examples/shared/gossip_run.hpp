@@ -4,8 +4,12 @@
 
 #include <gossamer/node/signals.hpp>
 #include <gossamer/observe/digest.hpp>
+#include <gossamer/observe/mlflow.hpp>
 #include <gossamer/observe/progress.hpp>
 #include <gossamer/observe/run_recorder.hpp>
+#include <gossamer/observe/watch_state.hpp>
+#include <shared/dashboard.hpp>
+#include <shared/description.hpp>
 #include <shared/gossip_options.hpp>
 #include <shared/group_plan.hpp>
 #include <shared/run_folder.hpp>
@@ -51,12 +55,17 @@ class GossipRun {
         progress_(std::make_shared<gossamer::observe::Progress>(
             ProgressLine(std::cout, ProgressLine::stdout_is_terminal(), job_.unit),
             gossamer::StopCondition().samples(job_.end))),
+        watch_(options.dashboard
+                   ? std::make_shared<gossamer::observe::WatchState>(as_text(options.description()))
+                   : nullptr),
+        mlflow_(make_mlflow()),
         group_(make_group()) {}
 
   /// Trains to the end. Returns the program's exit status: 0, 1 after an error in a node, 128 + n
   /// after signal n.
   int run() {
     std::string error;
+    if (watch_) dashboard_ = std::make_unique<Dashboard>(watch_);
     try {
       while (group_->totals().samples < job_.end && signals_.received() == 0) {
         const std::uint64_t before = group_->totals().samples;
@@ -69,6 +78,7 @@ class GossipRun {
     } catch (const gossamer::NodeError& what) {
       error = what.what();
     }
+    dashboard_.reset();
     Json summary = job_.description;
     summary.update(options_.description());
     summary.update(recorder_->summary(group_->state()));
@@ -79,6 +89,7 @@ class GossipRun {
     recorder_->record().write_summary(summary);
     progress_->line().clear();
     print(summary);
+    end_mlflow(error);
     if (!error.empty()) {
       std::cerr << job_.program + ": " + error + '\n';  // whole: others may log
       return 1;
@@ -93,12 +104,36 @@ class GossipRun {
     auto node = gossamer::NodeOptions().seed(options_.seed).samples_per_step(job_.batch);
     node.callback(recorder_);
     if (!options_.quiet) node.callback(progress_);
-    const GroupPlan plan{options_.make_rule(), std::move(node),
-                         [this] { return signals_.received() != 0; }};
+    if (watch_) node.callback(watch_);
+    if (mlflow_) node.callback(mlflow_);
+    const GroupPlan plan{options_.make_rule(), std::move(node), [this] {
+                           const bool stops = signals_.received() != 0;
+                           if (stops && dashboard_) dashboard_->leave();
+                           return stops;
+                         }};
     if (options_.transport == "simulated") {
       return make_simulated_group(options_.simulation(), plan, job_.make);
     }
     return make_thread_group(options_.nodes, plan, job_.make);
+  }
+
+  std::shared_ptr<gossamer::observe::MLflow> make_mlflow() const {
+    if (options_.mlflow.empty()) return nullptr;
+    Json description = job_.description;
+    description.update(options_.description());
+    return std::make_shared<gossamer::observe::MLflow>(
+        gossamer::observe::MLflowOptions(options_.mlflow)
+            .experiment(job_.program)
+            .name(recorder_->record().folder().filename().string())
+            .parameters(as_text(description)));
+  }
+  void end_mlflow(const std::string& error) {
+    using Status = gossamer::observe::MLflowRun::Status;
+    if (!mlflow_) return;
+    const Status end = signals_.received() != 0 ? Status::killed : Status::finished;
+    mlflow_->end(error.empty() ? end : Status::failed);
+    const std::string& lacks = mlflow_->error();
+    if (!lacks.empty()) std::cerr << job_.program + ": --mlflow: " + lacks + '\n';
   }
 
   [[nodiscard]] Json of_live_nodes() const {
@@ -139,6 +174,9 @@ class GossipRun {
   GossipJob<Node> job_;
   std::shared_ptr<gossamer::observe::RunRecorder> recorder_;
   std::shared_ptr<gossamer::observe::Progress> progress_;
+  std::shared_ptr<gossamer::observe::WatchState> watch_;  // null: there is no dashboard
+  std::shared_ptr<gossamer::observe::MLflow> mlflow_;     // null: none is wanted
+  std::unique_ptr<Dashboard> dashboard_;
   gossamer::Signals signals_;
   AnyGroup<Node> group_;
 };

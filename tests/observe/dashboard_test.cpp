@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// The dashboard's rows.
+/// The dashboard's rows. It in a terminal: examples/dashboard_test.py.
 #include <gossamer/observe/dashboard_rows.hpp>
 #include <gossamer/observe/detail/terminal_text.hpp>
 #include <gossamer/observe/watch_state.hpp>
