@@ -37,14 +37,15 @@ namespace gossamer::observe {
 ///     persyn, slowmo, ...                      only when nodes average, just before they are equal
 ///     easgd, downpour, leader_sgd, ...         between a node and its centre, or its leader
 ///     sgp, d_psgd, a2cid2, ...                 between neighbours on a graph
+///     push_sum                                 nodes of little weight step far: when two meet, and
+///                                              how far apart they are, hang together
 ///     noloco, gasloc, ...                      other vectors than the model
 ///
-/// Payloads of rules with weights are parameters, too (of push-sum the de-biased ones).
+/// Payloads of rules with weights are parameters, too.
 inline std::optional<std::uint32_t> model_kind(const rule::Rule& rule) {
-  static constexpr std::array<std::pair<std::string_view, std::uint32_t>, 7> known{
+  static constexpr std::array<std::pair<std::string_view, std::uint32_t>, 6> known{
       {{"gosgd", 0},
        {"gosgd_pull", 0},
-       {"push_sum", 0},
        {"gossiping_pull", 0},
        {"gossiping_push", 0},
        {"ad_psgd", 1},           // requests; answers are differences
@@ -95,12 +96,13 @@ struct ConsensusEstimateOptions {
 ///                              Where it is more than one in four, there is no estimate.
 ///     the view of all          in a process of its own, a node sees how far the others are from
 ///                              itself. The mean of all processes' estimates is that of the group.
-///     free of the topology     a ring's neighbours are closer than others. Where nodes have met
-///                              less than half as many different ones as by chance, there is no
-///                              estimate.
+///     free of the topology     a ring's neighbours are closer than others, and who is chosen for
+///                              little weight (`topology::TwoChoices`) has been alone for long.
+///                              Where nodes have met less than half as many different ones as by
+///                              chance, there is no estimate.
 ///     free of the schedule     who meets at random times sees the mean over time. Nodes that all
 ///                              push in the same step (`schedule::Every`) do so when they are
-///                              furthest apart: then it is too much by a fifth and more.
+///                              furthest apart: then it is too much, by a fifth or so.
 ///     free of delay            a message that is under way for long carries an old model.
 ///
 /// Cost     per message that is looked at, a pass over at most `numbers` parameters of two vectors:
