@@ -9,8 +9,11 @@
 #include <gossamer/observe/digest.hpp>
 #include <gossamer/observe/metrics.hpp>
 #include <gossamer/observe/watch_state.hpp>
+#include <gossamer/rule/ad_psgd.hpp>
 #include <gossamer/rule/elastic_gossip.hpp>
 #include <gossamer/rule/gosgd.hpp>
+#include <gossamer/rule/gosgd_pull.hpp>
+#include <gossamer/rule/gossiping_sgd.hpp>
 #include <gossamer/rule/ledger_gossip.hpp>
 #include <gossamer/rule/persyn.hpp>
 #include <gossamer/rule/push_sum.hpp>
@@ -131,8 +134,11 @@ TEST_CASE("Over a run the estimate is within a fifth of the exact error", "[obse
   };
   const std::vector<Case> cases{{"gosgd", rule::GoSgd(0.1)},
                                 {"gosgd, a slow node", rule::GoSgd(0.1), 4},
-                                {"elastic gossip", rule::ElasticGossip(0.1)}};
-  const auto& [name, rule, slowness] = cases[GENERATE(0U, 1U, 2U)];
+                                {"elastic gossip", rule::ElasticGossip(0.1)},
+                                {"ad_psgd", rule::AdPsgd(0.1)},
+                                {"gossiping push", rule::GossipingPush(0.1)},
+                                {"gosgd_pull", rule::GoSgdPull(0.1)}};
+  const auto& [name, rule, slowness] = cases[GENERATE(0U, 1U, 2U, 3U, 4U, 5U)];
   Walk walk(rule, 160, slowness);
   for (const Pair& pair : beside_exact(walk, 10, 2s)) {
     INFO(name << ": " << pair.estimated << " +- " << pair.standard_error << ", exact "
