@@ -3,6 +3,7 @@
 #include <cifar10/dataset.hpp>
 #include <cifar10/training.hpp>
 #include <gossamer/observe/digest.hpp>
+#include <gossamer/simulation/trace.hpp>
 
 #include <nlohmann/json.hpp>
 #include <tests/support.hpp>
