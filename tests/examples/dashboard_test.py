@@ -274,7 +274,7 @@ class DashboardInATerminal(unittest.TestCase):
         for number, status in [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGABRT, -signal.SIGABRT),
                                (signal.SIGSEGV, -signal.SIGSEGV)]:
             with self.subTest(number):
-                run = self.start()
+                run = self.start("--out", str(self.folder / number.name))  # the last one counts
                 run.wait_for_view()
                 os.kill(run.process.pid, number)
                 self.assertEqual(run.end(), status)

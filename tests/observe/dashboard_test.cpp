@@ -200,8 +200,9 @@ TEST_CASE("The dashboard shows what callbacks were told", "[observe][dashboard]"
   CHECK(dashboard_page(state.view(), {}).rows[0].text == "gossamer " GOSSAMER_VERSION
                                                          "  not begun  rule gosgd");
   state.on_start(1s, 0, 1, 0.5);
-  state.on_step(1s, 0);
   gossamer::observe::GroupState group;
+  state.on_run_begin(1s, group);
+  state.on_step(1s, 0);
   Counters counters;
   counters.steps = 12'345;
   group.nodes = {{0, counters}};
