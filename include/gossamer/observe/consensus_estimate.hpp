@@ -57,6 +57,7 @@ inline std::optional<std::uint32_t> model_kind(const rule::Rule& rule) {
   return std::nullopt;
 }
 
+/// Options of a `ConsensusEstimate`.
 struct ConsensusEstimateOptions {
   /// At least so much time, on the transport's clock, between two messages that a node looks at;
   /// >= 0.

@@ -83,6 +83,7 @@ struct DashboardLook {
 /// characters.
 struct DashboardPage {
   enum class Style { plain, strong, reverse, dim, alarm };
+  /// One line.
   struct Row {
     std::string text;
     Style style = Style::plain;

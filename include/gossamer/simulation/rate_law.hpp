@@ -27,6 +27,7 @@ namespace gossamer::transport {
 /// Threads  one object from two threads: unsafe, since laws draw what they need when they need it.
 class RateLaw {
  public:
+  /// A rate, and until when.
   struct Piece {
     double bytes_per_second = 0;
     Time until = Time::max();  ///< later than what was asked for

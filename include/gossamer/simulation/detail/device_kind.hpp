@@ -56,15 +56,18 @@ struct DeviceKind {
     byte_energy,
     sleep
   };
+  /// How long its way to the network is there, and gone.
   struct Outages {
     transport::Time mean_up{0};
     transport::Time mean_down{0};
     double when_down = 0;
   };
+  /// From when on steps take longer.
   struct Throttle {
     transport::Time after{0};
     double factor = 1;
   };
+  /// When it sleeps.
   struct Sleep {
     double share = 0;  ///< of the devices at a time, and of the time of each,
     transport::Time every{0};
