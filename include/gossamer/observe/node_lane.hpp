@@ -12,14 +12,17 @@
 
 namespace gossamer::observe::node_lane {
 
-// The processes, which are groups of lanes.
+/// The group of the nodes' lanes, a process to Perfetto.
 inline constexpr std::uint32_t nodes = 1;
+/// That of their weights.
 inline constexpr std::uint32_t weights = 2;
 
+/// What the groups are called. Once a file.
 inline void name_groups(ChromeEvents& to) {
   to.name_process(nodes, "nodes", 0);
   to.name_process(weights, "weight", 1);
 }
+/// What a node's lane is called, and where it stands.
 inline void name_node(ChromeEvents& to, std::uint32_t thread, PeerId node,
                       std::uint64_t incarnation) {
   std::string name = "node " + std::to_string(node);
@@ -35,6 +38,7 @@ inline void mark_start(ChromeEvents& to, std::uint32_t thread, ChromeEvents::Tim
                        std::uint64_t incarnation, double weight) {
   if (!(weight > 0)) to.instant({nodes, thread}, incarnation > 1 ? "restart" : "join", now);
 }
+/// The node is no more.
 inline void mark_end(ChromeEvents& to, std::uint32_t thread, ChromeEvents::Time now,
                      Callback::End how) {
   constexpr std::array<const char*, 3> names{"crash", "left", "failed"};
