@@ -49,12 +49,15 @@ struct Picture {
     }
   }
 
-  [[nodiscard]] const std::vector<Slice>& lane(const std::string& name) const {
+  /// What is on it: nothing, perhaps, if others were faster.
+  [[nodiscard]] std::vector<Slice> lane(const std::string& name) const {
     for (const auto& [tid, its] : names) {
-      if (its == name) return lanes.at(tid);
+      if (its != name) continue;
+      const auto found = lanes.find(tid);
+      return found != lanes.end() ? found->second : std::vector<Slice>();
     }
     FAIL("no lane is named " << name);
-    return lanes.begin()->second;
+    return {};
   }
   [[nodiscard]] bool has_lane(const std::string& name) const {
     return std::any_of(names.begin(), names.end(),
