@@ -3,7 +3,6 @@
 """The assessment: with a function in place of training it finds what is there, and not what is not;
 and with the built cifar10, if its path is the argument, a whole small one is made and gone on with.
 The last line is "N passed, N failed"."""
-import html.parser
 import itertools
 import json
 import math
@@ -19,6 +18,7 @@ sys.path[:0] = [str(ROOT / "examples/assess"), str(ROOT / "examples/report")]
 import assess
 import paired
 from report import Problem
+from report_test import Page
 
 PROGRAM = pathlib.Path(sys.argv.pop(1)).resolve() if len(sys.argv) > 1 else None
 
@@ -65,32 +65,6 @@ class Function:
         if word.get("--fails") == word["--seed"]:
             return lines[:3], "a node has failed"
         return lines, None
-
-
-class Page(html.parser.HTMLParser):
-    VOID = {"meta", "link", "line", "circle", "rect", "polyline", "img"}
-
-    def __init__(self, text):
-        super().__init__()
-        self.rows, self.text, self.tags, self.opened = [], [], [], []
-        self.feed(text)
-        assert not self.opened, self.opened
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag == "tr":
-            self.rows.append([])
-        if tag not in self.VOID:
-            self.opened.append(tag)
-
-    def handle_endtag(self, tag):
-        if tag not in self.VOID:
-            assert self.opened.pop() == tag, tag
-
-    def handle_data(self, data):
-        self.text.append(data)
-        if self.opened and self.opened[-1] in ("td", "th"):
-            self.rows[-1].append(data)
 
 
 class PairedTest(unittest.TestCase):
