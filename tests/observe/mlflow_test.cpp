@@ -3,14 +3,13 @@
 
 #include <nlohmann/json.hpp>
 #include <spdlog/sinks/ostream_sink.h>
+#include <tests/observe/read_by_python.hpp>
 #include <tests/support.hpp>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -34,24 +33,11 @@ using Status = MLflowRun::Status;
 using Time = Callback::Time;
 namespace fs = std::filesystem;
 
-/// What a reader that shares nothing with the library prints; its words, if it finds a fault.
-std::string read_by_python(const fs::path& folder) {
-  const std::string command = "python3 -B '" GOSSAMER_SOURCE_DIR
-                              "/tests/observe/read_mlflow.py' '" +
-                              folder.string() + "' 2>&1";
-  FILE* const out = popen(command.c_str(), "r");
-  REQUIRE(out != nullptr);
-  std::string text;
-  std::array<char, 4096> part{};
-  while (const std::size_t size = std::fread(part.data(), 1, part.size(), out)) {
-    text.append(part.data(), size);
-  }
-  pclose(out);
-  return text;
-}
-/// Its lines, as JSON.
+const char* const reader = GOSSAMER_SOURCE_DIR "/tests/observe/read_mlflow.py";
+
+/// What it finds, as JSON.
 std::vector<Json> read(const fs::path& folder) {
-  const std::string text = read_by_python(folder);
+  const std::string text = tests::read_by_python(reader, folder);
   INFO(text);
   std::vector<Json> lines;
   std::istringstream in(text);
@@ -138,7 +124,7 @@ TEST_CASE("The reader of MLflow's folder is no yes-man", "[observe][mlflow]") {
     const bool is_there = fs::exists(file);
     if (is_there) fs::rename(file, kept);
     write_file(file, text);
-    const std::string words = read_by_python(root);
+    const std::string words = tests::read_by_python(reader, root);
     fs::remove(file);
     if (is_there) fs::rename(kept, file);
     return words.substr(words.find('\n') + 1);  // after the experiment

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include <gossamer/observe/tensorboard.hpp>
 
+#include <tests/observe/read_by_python.hpp>
 #include <tests/support.hpp>
 
-#include <array>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <fstream>
 #include <limits>
 #include <string>
@@ -19,21 +18,7 @@ using gossamer::observe::GroupState;
 using gossamer::observe::TensorBoard;
 using Time = gossamer::observe::Callback::Time;
 
-/// What a reader that shares nothing with the library finds; its words, if it finds a fault.
-std::string read_by_python(const std::filesystem::path& path) {
-  const std::string command = "python3 -B '" GOSSAMER_SOURCE_DIR
-                              "/tests/observe/read_events.py' '" +
-                              path.string() + "' 2>&1";
-  FILE* const out = popen(command.c_str(), "r");
-  REQUIRE(out != nullptr);
-  std::string text;
-  std::array<char, 4096> part{};
-  while (const std::size_t size = std::fread(part.data(), 1, part.size(), out)) {
-    text.append(part.data(), size);
-  }
-  pclose(out);
-  return text;
-}
+const char* const reader = GOSSAMER_SOURCE_DIR "/tests/observe/read_events.py";
 
 GroupState state_of(std::uint64_t steps, double loss_sum) {
   GroupState state;
@@ -61,7 +46,7 @@ TEST_CASE("An event file is read back by a reader of its own", "[observe][tensor
   file.add(0, {{"loss", 0.5}});
   file.add(std::numeric_limits<std::uint64_t>::max() / 2, {{"a/b", -1.25}, {"c", 1e30}});
   file.add(300, {{std::string(200, 'x'), 0}});
-  CHECK(read_by_python(file.path()) ==
+  CHECK(tests::read_by_python(reader, file.path()) ==
         "[\"brain.Event:2\"]\n"
         "[0, {\"loss\": 0.5}]\n"
         "[9223372036854775807, {\"a/b\": -1.25, \"c\": "
@@ -73,7 +58,8 @@ TEST_CASE("An event file is read back by a reader of its own", "[observe][tensor
   damage.seekp(30);
   damage.put('~');
   damage.close();
-  CHECK(read_by_python(file.path()) == "byte 0: a record does not match its checksum\n");
+  CHECK(tests::read_by_python(reader, file.path()) ==
+        "byte 0: a record does not match its checksum\n");
 }
 
 TEST_CASE("TensorBoard is shown evaluations, and means since the last time",
@@ -87,7 +73,7 @@ TEST_CASE("TensorBoard is shown evaluations, and means since the last time",
                       state_of(10, 20));
   board.on_run_end(Time(0), state_of(14, 24));
   board.on_run_end(Time(0), state_of(14, 24));  // nothing new
-  CHECK(read_by_python(board.path()) ==
+  CHECK(tests::read_by_python(reader, board.path()) ==
         "[\"brain.Event:2\"]\n"
         "[200, {\"loss\": 2.0, \"samples_per_second\": 20.0, \"messages_sent\": 20.0}]\n"
         "[200, {\"accuracy\": 0.5, \"n\": 3.0}]\n"

@@ -14,6 +14,7 @@
 #include <tests/support.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -76,6 +77,15 @@ class Failing final : public gossamer::GossipNode<std::vector<at::Tensor>> {
   }
 };
 
+/// So many lanes, and an end for each arrow.
+void check_whole(const Picture& picture, std::size_t lanes) {
+  CHECK(picture.names.size() == lanes);
+  CHECK(picture.bad_lanes() == "");
+  std::vector<json> loose;
+  CHECK(picture.bad_flows(loose) == "");
+  CHECK(loose.empty());
+}
+
 /// The slices of a lane: name, begin and end in ms.
 std::vector<std::string> slices_of(const Picture& picture, const char* lane) {
   std::vector<std::string> slices;
@@ -105,11 +115,7 @@ TEST_CASE("The trace of a group of threads has its steps, and an arrow for each 
   trace->close();
 
   const Picture picture(path);
-  CHECK(picture.names.size() == 3);
-  CHECK(picture.bad_lanes() == "");
-  std::vector<json> loose;
-  CHECK(picture.bad_flows(loose) == "");
-  CHECK(loose.empty());
+  check_whole(picture, 3);
   CHECK(picture.count("send") == totals.messages_sent);
   CHECK(picture.count("receive") + picture.count("returned") == totals.messages_sent);
   CHECK(picture.count("returned") == totals.messages_returned);
@@ -146,11 +152,7 @@ TEST_CASE("The trace of loops of one's own has a lane for each", "[observe][trac
                         });
   trace->close();
   const Picture picture(path);
-  CHECK(picture.names.size() == 3);
-  CHECK(picture.bad_lanes() == "");
-  std::vector<json> loose;
-  CHECK(picture.bad_flows(loose) == "");
-  CHECK(loose.empty());
+  check_whole(picture, 3);
   CHECK(picture.count("send") ==
         counters[0].messages_sent + counters[1].messages_sent + counters[2].messages_sent);
 }
