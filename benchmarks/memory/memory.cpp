@@ -3,6 +3,7 @@
 /// counted.
 #include <gossamer/node/thread_group.hpp>
 #include <gossamer/rule/gosgd.hpp>
+#include <gossamer/rule/none.hpp>
 
 #include <ATen/ops/full.h>
 #include <malloc.h>
@@ -88,25 +89,35 @@ class Quadratic final : public GossipNode<Vector> {
   at::Tensor gradient_;
 };
 
-/// Allocations per exchange of two nodes that push after every step, taken in turn.
-double allocations_per_exchange(std::int64_t size) {
+/// What two nodes that step in turn, each so many times, allocate in all, once the pools and queues
+/// have their size; and the messages that they send meanwhile.
+std::pair<double, double> allocations_of(const rule::AnyRule& rule, std::int64_t size, int steps) {
   const auto hub = transport::ThreadHub::make(2);
-  Quadratic one(Context{hub->endpoint(0), rule::GoSgd(1), {}, 0.5}, size);
-  Quadratic other(Context{hub->endpoint(1), rule::GoSgd(1), {}, 0.5}, size);
+  Quadratic one(Context{hub->endpoint(0), rule, {}, 0.5}, size);
+  Quadratic other(Context{hub->endpoint(1), rule, {}, 0.5}, size);
   const StopCondition endless;
-  const auto steps = [&](int count) {
+  const auto take = [&](int count) {
     for (int i = 0; i < count; ++i) {
       one.advance(endless, transport::Time(0));
       other.advance(endless, transport::Time(0));
     }
   };
-  steps(100);  // the pools and queues reach their size
-  const auto sent = one.counters().messages_sent + other.counters().messages_sent;
+  const auto sent = [&] { return one.counters().messages_sent + other.counters().messages_sent; };
+  take(100);
   const auto before = allocations.load();
-  steps(1000);
-  const auto allocated = allocations.load() - before;
-  return static_cast<double>(allocated) /
-         static_cast<double>(one.counters().messages_sent + other.counters().messages_sent - sent);
+  const auto sent_before = sent();
+  take(steps);
+  return {static_cast<double>(allocations.load() - before),
+          static_cast<double>(sent() - sent_before)};
+}
+
+/// Of nodes that push after every step, beyond those of nodes that never do: every sixteenth step
+/// lists the model's tensors anew, to see that they are still the bound ones.
+double allocations_per_exchange(std::int64_t size) {
+  constexpr int steps = 1000;
+  const auto [alone, none] = allocations_of(rule::None(), size, steps);
+  const auto [pushing, messages] = allocations_of(rule::GoSgd(1), size, steps);
+  return (pushing - alone) / messages;
 }
 
 /// The most that a node ever held, in models: itself, its gradient, and copies under way.

@@ -38,7 +38,7 @@ class Group final : public Contender {
     const auto samples = group_.totals().samples;
     const auto begin = group_.elapsed();
     const auto length = std::chrono::duration_cast<std::chrono::nanoseconds>(duration);
-    group_.run_until(gossamer::StopCondition().duration(length));
+    group_.run_for(gossamer::StopCondition().duration(length));
     return static_cast<double>(group_.totals().samples - samples) /
            (group_.elapsed() - begin).count();
   }

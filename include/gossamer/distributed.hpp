@@ -42,11 +42,8 @@ inline Context join_over_tcp(const rule::AnyRule& rule, const RunEnvironment& en
               RunWatch::watched(options.node(), RunWatch::make(environment, 0, rule, "none")), 1,
               leave_on_signal()};
     }
-    const bool is_spread = launched && launched->size > 1 && !launched->is_one_machine;
-    if (is_spread && !environment.says_where() &&
-        tcp_options.security().kind() != transport::Security::Kind::none) {
-      tcp_options.listen("0.0.0.0:0");
-    }
+    environment.listen_for(launched && launched->size > 1 && !launched->is_one_machine,
+                           tcp_options);
     tcp_options = launch::tcp_place(options.variables(), port, std::move(tcp_options)).options;
   }
   const auto page = RunWatch::make(environment, tcp_options.number(), rule, "tcp");

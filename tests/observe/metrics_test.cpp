@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT
+#include <gossamer/codec/coded_pool.hpp>
+#include <gossamer/model/flat.hpp>
+#include <gossamer/model/snapshot.hpp>
+#include <gossamer/observe/group_state.hpp>
 #include <gossamer/observe/metrics.hpp>
 #include <gossamer/observe/process.hpp>
+#include <gossamer/transport/message.hpp>
 
 #include <tests/support.hpp>
 
@@ -71,6 +76,7 @@ TEST_CASE("Rows of the tables of metrics keep Prometheus' conventions", "[observ
   check(gossamer::observe::group_metrics);
   check(gossamer::observe::node_metrics);
   check(gossamer::observe::peer_metrics);
+  check(gossamer::observe::pool_metrics);
 }
 
 TEST_CASE("There are no metrics before the first run, and the last ones after it",
@@ -116,4 +122,39 @@ TEST_CASE("Metrics say how old merged messages were, and what the process takes"
   const std::vector<char> more(megabytes, 1);
   CHECK(*gossamer::observe::resident_bytes() >
         first.at("process_resident_memory_bytes") + megabytes / 2.0);
+}
+
+TEST_CASE("Metrics say what messages carried, by codec, what pools hold, and what the run is",
+          "[observe][metrics]") {
+  const Metrics::About about{{"rule", "gosgd"}, {"codec", "int4"}, {"learning rate", "0.1"}};
+  Metrics metrics(nullptr, about);
+  gossamer::codec::CodedPool codes;
+  gossamer::transport::Message message;
+  metrics.on_send(Time(0), message);  // says nothing of a model
+  for (const std::size_t bytes : {100U, 23U}) {
+    message.code = codes.take(bytes);
+    metrics.on_send(Time(0), message);
+  }
+  message.code = {};
+  const at::Tensor numbers = at::zeros({5});
+  gossamer::model::SnapshotPool pool(gossamer::model::Flat({numbers}));
+  message.payload = pool.take();
+  metrics.on_send(Time(0), message);
+  message.chunk = {1, 5};
+  metrics.on_send(Time(0), message);
+
+  GroupState state = a_state();
+  state.nodes[0].pool = gossamer::observe::PoolState{3, 2};
+  state.nodes.push_back({2, {}});  // in a loop of its own: its pool is not known
+  metrics.on_tick(Time(0), state);
+  std::map<std::string, MetricFamily> found;
+  for (const MetricFamily& family : metrics.families()) found[family.name] = family;
+  using Values = decltype(MetricFamily::values);
+  CHECK(found.at("gossamer_sent_content_bytes_total").values ==
+        Values{{{{"codec", "none"}}, 20 + 4}, {{{"codec", "int4"}}, 123}});
+  CHECK(found.at("gossamer_pool_snapshots").values == Values{{{{"node", "1"}}, 3}});
+  CHECK(found.at("gossamer_pool_snapshots_in_use").values == Values{{{{"node", "1"}}, 2}});
+  // A name that is fit for no label is left out.
+  CHECK(found.at("gossamer_run_info").values ==
+        Values{{{{"rule", "gosgd"}, {"codec", "int4"}}, 1}});
 }

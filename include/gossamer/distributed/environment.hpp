@@ -66,11 +66,7 @@ class RunEnvironment {
     if (read_.has("GOSSAMER_RUN")) made.run(read_.get("GOSSAMER_RUN"));
     if (!options_.run().empty()) made.run(options_.run());
     made.security(options_.security() ? *options_.security() : security());
-    // Whoever comes from another machine is dialed there.
-    if (!says_where() && transport::may_use(made.security(), asio::ip::address_v4::any()) &&
-        std::any_of(made.contacts().begin(), made.contacts().end(), is_elsewhere)) {
-      made.listen("0.0.0.0:0");
-    }
+    listen_for(std::any_of(made.contacts().begin(), made.contacts().end(), is_elsewhere), made);
     made.world_size(options_.world_size().value_or(0));
     made.logger(options_.node().logger());
     return made;
@@ -103,6 +99,13 @@ class RunEnvironment {
     if (options_.rendezvous_timeout()) return *options_.rendezvous_timeout();
     if (!read_.has("GOSSAMER_RENDEZVOUS_SECONDS")) return std::chrono::seconds(60);
     return std::chrono::seconds(number("GOSSAMER_RENDEZVOUS_SECONDS", 1'000'000));
+  }
+  /// Whoever meets nodes on other machines must be dialed from there: listens on all addresses, if
+  /// nobody has said where, and if its security allows it.
+  void listen_for(bool other_machines, transport::TcpOptions& options) const {
+    if (!other_machines || says_where()) return;
+    if (!transport::may_use(options.security(), asio::ip::address_v4::any())) return;
+    options.listen("0.0.0.0:0");
   }
   /// Whether somebody has said where to listen.
   [[nodiscard]] bool says_where() const {

@@ -57,6 +57,7 @@ class GossipNode {
   [[nodiscard]] const model::FlatModel& parameters() const { return engine_.model(); }
   [[nodiscard]] const NodeOptions& options() const { return engine_.options(); }
   [[nodiscard]] Engine& engine() noexcept { return engine_; }
+  [[nodiscard]] const Engine& engine() const noexcept { return engine_; }
 
   /// A stream of random numbers of this node's own, from the group's seed; `purpose` < 2^16 tells
   /// several apart. Equal for equal seed, node and purpose.

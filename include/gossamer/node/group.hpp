@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gossamer/model/archive.hpp>
+#include <gossamer/model/snapshot.hpp>
 #include <gossamer/node/stop_condition.hpp>
 #include <gossamer/observe/callback.hpp>
 #include <gossamer/observe/consensus.hpp>
@@ -114,7 +115,7 @@ class Group {
   [[nodiscard]] observe::GroupState state() const {
     observe::GroupState state = seen();
     for (const Node* node : live()) {
-      state.nodes.push_back({node->id(), node->counters()});
+      state.nodes.push_back({node->id(), node->counters(), pool_of(*node)});
       state.nodes.back().counters.weight = node->weight();
     }
     state.weight_of_all = weight_of_all();
@@ -154,7 +155,9 @@ class Group {
   void tell_tick() const {
     observe::GroupState state = seen();
     for (std::size_t i = 0; i < size(); ++i) {
-      if (is_live(i)) state.nodes.push_back({(*this)[i].id(), counters(i)});
+      if (!is_live(i)) continue;
+      const Node& node = (*this)[i];
+      state.nodes.push_back({node.id(), counters(i), pool_of(node)});
     }
     callback()->on_tick(now(), state);
   }
@@ -181,6 +184,11 @@ class Group {
       if (group.is_live(i)) all.push_back(&group[i]);
     }
     return all;
+  }
+  /// Any thread.
+  static observe::PoolState pool_of(const Node& node) {
+    const model::SnapshotPool& pool = node.engine().pool();
+    return {pool.made(), pool.out()};
   }
   /// What can be seen while nodes run, too.
   [[nodiscard]] observe::GroupState seen() const {

@@ -5,6 +5,7 @@
 #include <gossamer/peers.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -13,12 +14,20 @@ namespace gossamer::observe {
 
 struct Connections;  // observe/connections.hpp
 
+/// Copies of its model that a node has made to send: so many models of memory are held, and of
+/// these, so many are on their way, or kept by peers in the same process.
+struct PoolState {
+  std::size_t made = 0;
+  std::size_t in_use = 0;
+};
+
 /// A group at one moment. Made by `Group::state()`, and by the group for its callbacks.
 struct GroupState {
   /// One that lives here.
   struct Node {
     PeerId id = 0;
-    Counters counters;  ///< its weight, too
+    Counters counters;                             ///< its weight, too
+    std::optional<PoolState> pool = std::nullopt;  ///< of a node in a group
   };
   /// The live ones that live here, by number.
   std::vector<Node> nodes;

@@ -8,7 +8,10 @@
 #include <gossamer/observe/group_state.hpp>
 #include <gossamer/observe/process.hpp>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
+#include <cctype>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -121,6 +124,17 @@ inline constexpr std::array group_metrics{
                        nullptr, [](const GroupState& g) { return g.wall.count(); }},
 };
 
+/// Of the pool of a node's snapshots, under the label `node`.
+inline constexpr std::array pool_metrics{
+    Metric<PoolState>{"gossamer_pool_snapshots",
+                      "Copies of the model that the node has made to send: the memory they take "
+                      "is kept.",
+                      false, nullptr,
+                      [](const PoolState& p) { return static_cast<double>(p.made); }},
+    Metric<PoolState>{"gossamer_pool_snapshots_in_use", "Of these, those not back yet.", false,
+                      nullptr, [](const PoolState& p) { return static_cast<double>(p.in_use); }},
+};
+
 /// Numbers of one name.
 struct MetricFamily {
   using Labels = std::vector<std::pair<std::string, std::string>>;
@@ -131,17 +145,29 @@ struct MetricFamily {
 };
 
 /// Keeps the last that it was told of a group, for whoever asks, at any time: all tables above;
-/// `gossamer_evaluation`, the last evaluation's values, under the label `what`;
-/// `gossamer_consensus_error`, where there is an estimate; and two of the process under the names
-/// that Prometheus' own libraries give them.
+/// `gossamer_sent_content_bytes_total`, what messages of nodes here carried, under the label
+/// `codec`; `gossamer_evaluation`, the last evaluation's values, under the label `what`;
+/// `gossamer_consensus_error`, where there is an estimate; `gossamer_run_info`, which is 1 and has
+/// what was said of the run as labels; and two of the process under the names that Prometheus' own
+/// libraries give them.
 ///
-/// Cost     a copy of the group's state every tick; the rest when somebody asks.
+/// Cost     an addition per message, a copy of the group's state every tick; the rest when somebody
+///          asks.
 /// Threads  any may ask.
 class Metrics final : public Callback {
  public:
+  /// What is said of a run, by name. `codec` names what coded messages are written in; where it is
+  /// missing the metrics call it "coded".
+  using About = std::vector<std::pair<std::string, std::string>>;
+
   /// `estimate`, if there is one, is told by the group itself.
-  explicit Metrics(std::shared_ptr<const ConsensusEstimate> estimate = nullptr)
-      : estimate_(std::move(estimate)) {}
+  explicit Metrics(std::shared_ptr<const ConsensusEstimate> estimate = nullptr, About about = {})
+      : estimate_(std::move(estimate)), about_(std::move(about)) {}
+
+  void on_send(Time, const transport::Message& message) override {
+    auto& sum = message.code ? coded_bytes_ : whole_bytes_;
+    sum.fetch_add(message.bytes() - transport::Message::header_bytes, std::memory_order_relaxed);
+  }
 
   void on_run_begin(Time, const GroupState& state) override { keep(state); }
   void on_tick(Time, const GroupState& state) override { keep(state); }
@@ -170,8 +196,11 @@ class Metrics final : public Callback {
     std::vector<MetricFamily> all;
     if (!state) return all;
     std::vector<std::pair<std::string, Counters>> nodes;
-    for (const auto& node : state->nodes)
+    std::vector<std::pair<std::string, PoolState>> pools;
+    for (const auto& node : state->nodes) {
       nodes.emplace_back(std::to_string(node.id), node.counters);
+      if (node.pool) pools.emplace_back(std::to_string(node.id), *node.pool);
+    }
     std::vector<std::pair<std::string, transport::PeerView>> peers;
     if (state->connections) {
       for (const auto& peer : state->connections->peers) {
@@ -181,9 +210,12 @@ class Metrics final : public Callback {
     }
     add(all, group_metrics, "", std::vector{std::pair{std::string(), *state}});
     add(all, node_metrics, "node", nodes);
+    add(all, pool_metrics, "node", pools);
+    add_content(all);
     add(all, peer_metrics, "peer", peers);
     if (!evaluation.values.empty()) all.push_back(std::move(evaluation));
     if (estimate_) add_estimate(all, *state);
+    add_about(all);
     add_process(all);
     return all;
   }
@@ -210,6 +242,29 @@ class Metrics final : public Callback {
             found->standard_error);
     add_one(all, "gossamer_consensus_samples", "Messages that the estimate is made of.", false,
             static_cast<double>(found->samples));
+  }
+  void add_content(std::vector<MetricFamily>& all) const {
+    const auto said = std::find_if(about_.begin(), about_.end(),
+                                   [](const auto& line) { return line.first == "codec"; });
+    const std::string codec = said == about_.end() ? "coded" : said->second;
+    all.push_back({"gossamer_sent_content_bytes_total",
+                   "Bytes of what messages carried, without their headers: parameters as they are "
+                   "(none), or in a codec.",
+                   true,
+                   {{{{"codec", "none"}}, static_cast<double>(whole_bytes_.load())},
+                    {{{"codec", codec}}, static_cast<double>(coded_bytes_.load())}}});
+  }
+  /// Of what was said, that of which the name is fit for a label.
+  void add_about(std::vector<MetricFamily>& all) const {
+    const auto is_fit = [](unsigned char c) { return std::islower(c) != 0 || c == '_'; };
+    MetricFamily::Labels labels;
+    for (const auto& [name, value] : about_) {
+      if (!name.empty() && std::all_of(name.begin(), name.end(), is_fit)) {
+        labels.emplace_back(name, value);
+      }
+    }
+    if (labels.empty()) return;
+    all.push_back({"gossamer_run_info", "What was said of the run.", false, {{labels, 1}}});
   }
   static void add_process(std::vector<MetricFamily>& all) {
     if (const auto resident = resident_bytes()) {
@@ -238,6 +293,9 @@ class Metrics final : public Callback {
   }
 
   const std::shared_ptr<const ConsensusEstimate> estimate_;  // null: there is none
+  const About about_;
+  std::atomic<std::uint64_t> whole_bytes_{0};
+  std::atomic<std::uint64_t> coded_bytes_{0};
   mutable std::mutex mutex_;
   std::shared_ptr<const GroupState> state_;
   std::map<std::string, double> evaluation_;

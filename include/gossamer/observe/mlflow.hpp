@@ -6,6 +6,7 @@
 #include <gossamer/observe/callback.hpp>
 #include <gossamer/observe/detail/mlflow_text.hpp>
 #include <gossamer/observe/group_state.hpp>
+#include <gossamer/observe/interval.hpp>
 #include <gossamer/observe/replace_file.hpp>
 #include <gossamer/version.hpp>
 
@@ -302,11 +303,9 @@ class MLflow final : public Callback {
   void on_end(Time, PeerId, End how) override {
     if (how == End::failed) failed_ = true;
   }
-  void on_run_begin(Time, const GroupState& state) override {
-    if (!std::exchange(begun_, true)) since_ = state;
-  }
+  void on_run_begin(Time, const GroupState& state) override { interval_.begin(state); }
   void on_tick(Time, const GroupState& state) override {
-    if (state.wall - since_.wall >= every_) add(state);
+    if (interval_.length(state) >= every_) add(state);
   }
   void on_run_end(Time, const GroupState& state) override { add(state); }
   void on_evaluation(Time, const Evaluation& found, const GroupState& state) override {
@@ -331,24 +330,20 @@ class MLflow final : public Callback {
   }
 
   void add(const GroupState& state) {
+    const auto means = interval_.end(state);
+    if (!means) return;
     const Counters& now = state.totals;
-    const Counters& before = since_.totals;
-    if (now.steps <= before.steps) return;
-    const auto steps = static_cast<double>(now.steps - before.steps);
-    const double seconds = std::max((state.wall - since_.wall).count(), 1e-9);
     double weight = 0;
     for (const auto& node : state.nodes) weight += node.counters.weight;
     guarded([&] {
-      run_.add(now.samples,
-               {{"loss", (now.loss_sum - before.loss_sum) / steps},
-                {"steps", static_cast<double>(now.steps)},
-                {"samples", static_cast<double>(now.samples)},
-                {"samples_per_second", static_cast<double>(now.samples - before.samples) / seconds},
-                {"weight", weight},
-                {"messages_sent", static_cast<double>(now.messages_sent)},
-                {"bytes_sent", static_cast<double>(now.bytes_sent)}});
+      run_.add(now.samples, {{"loss", means->loss},
+                             {"steps", static_cast<double>(now.steps)},
+                             {"samples", static_cast<double>(now.samples)},
+                             {"samples_per_second", means->samples_per_second},
+                             {"weight", weight},
+                             {"messages_sent", static_cast<double>(now.messages_sent)},
+                             {"bytes_sent", static_cast<double>(now.bytes_sent)}});
     });
-    since_ = state;
   }
 
   MLflowRun run_;
@@ -356,8 +351,7 @@ class MLflow final : public Callback {
   std::shared_ptr<spdlog::logger> logger_;
   const int exceptions_ = std::uncaught_exceptions();
   std::atomic<bool> failed_ = false;  // nodes say so, on their threads
-  bool begun_ = false;
-  GroupState since_;
+  Interval interval_;
   std::string error_;
 };
 

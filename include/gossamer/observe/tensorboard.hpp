@@ -4,8 +4,8 @@
 
 #include <gossamer/observe/callback.hpp>
 #include <gossamer/observe/group_state.hpp>
+#include <gossamer/observe/interval.hpp>
 
-#include <algorithm>
 #include <array>
 #include <bit>
 #include <chrono>
@@ -147,11 +147,9 @@ class TensorBoard final : public Callback {
 
   [[nodiscard]] const std::filesystem::path& path() const { return file_.path(); }
 
-  void on_run_begin(Time, const GroupState& state) override {
-    if (!std::exchange(begun_, true)) since_ = state;
-  }
+  void on_run_begin(Time, const GroupState& state) override { interval_.begin(state); }
   void on_tick(Time, const GroupState& state) override {
-    if (state.wall - since_.wall >= every_) add(state);
+    if (interval_.length(state) >= every_) add(state);
   }
   void on_run_end(Time, const GroupState& state) override { add(state); }
   void on_evaluation(Time, const Evaluation& found, const GroupState& state) override {
@@ -165,22 +163,17 @@ class TensorBoard final : public Callback {
 
  private:
   void add(const GroupState& state) {
+    const auto means = interval_.end(state);
+    if (!means) return;
     const Counters& now = state.totals;
-    const Counters& before = since_.totals;
-    if (now.steps <= before.steps) return;
-    const auto steps = static_cast<double>(now.steps - before.steps);
-    const double seconds = std::max((state.wall - since_.wall).count(), 1e-9);
-    file_.add(now.samples,
-              {{"loss", (now.loss_sum - before.loss_sum) / steps},
-               {"samples_per_second", static_cast<double>(now.samples - before.samples) / seconds},
-               {"messages_sent", static_cast<double>(now.messages_sent)}});
-    since_ = state;
+    file_.add(now.samples, {{"loss", means->loss},
+                            {"samples_per_second", means->samples_per_second},
+                            {"messages_sent", static_cast<double>(now.messages_sent)}});
   }
 
   EventFile file_;
   std::chrono::duration<double> every_;
-  bool begun_ = false;
-  GroupState since_;
+  Interval interval_;
 };
 
 }  // namespace gossamer::observe

@@ -65,7 +65,7 @@ class Watch final : public WatchState {
       : WatchState(options.about(), options.estimate()),
         place_(transport::HostPort::parse(options.listen())),
         token_(checked_token(place_, options.token())),
-        metrics_(options.estimate()),
+        metrics_(options.estimate(), options.about()),
         server_(
             place_, options.limits(),
             [this](const HttpRequest& request) { return answer(request); },
@@ -77,6 +77,10 @@ class Watch final : public WatchState {
     return "http://" + transport::HostPort{place_.host, port()}.text() + "/";
   }
 
+  void on_send(Time now, const transport::Message& message) override {
+    WatchState::on_send(now, message);
+    metrics_.on_send(now, message);
+  }
   void on_run_begin(Time now, const GroupState& state) override {
     WatchState::on_run_begin(now, state);
     metrics_.on_run_begin(now, state);
