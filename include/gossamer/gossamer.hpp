@@ -5,8 +5,9 @@
 /// (both), <gossamer/observe/record.hpp>, group_record.hpp and run_recorder.hpp there
 /// (nlohmann/json), <gossamer/observe/digest.hpp> and <gossamer/transport/tcp/stream.hpp>
 /// (OpenSSL); nor, since programs that train rarely need it, <gossamer/topology/spectrum.hpp>: what
-/// is known of a graph before anybody trains on it, and <gossamer/optim/adahessian.hpp>, whose
-/// LibTorch headers take long to read.
+/// is known of a graph before anybody trains on it, the registries of rules, topologies and schedules
+/// (<gossamer/rule/registry.hpp>), for programs that take names, and
+/// <gossamer/optim/adahessian.hpp>, whose LibTorch headers take long to read.
 #pragma once
 
 // clang-format off
@@ -40,7 +41,6 @@
 #include <gossamer/rule/persyn.hpp>
 #include <gossamer/rule/post_local.hpp>
 #include <gossamer/rule/push_sum.hpp>
-#include <gossamer/rule/registry.hpp>
 #include <gossamer/rule/sgp.hpp>
 #include <gossamer/rule/slow_momentum.hpp>
 #include <gossamer/rule/sync.hpp>
@@ -53,7 +53,6 @@
 #include <gossamer/topology/permutation.hpp>
 #include <gossamer/topology/preferential_attachment.hpp>
 #include <gossamer/topology/random_regular.hpp>
-#include <gossamer/topology/registry.hpp>
 #include <gossamer/topology/ring.hpp>
 #include <gossamer/topology/sequence.hpp>
 #include <gossamer/topology/small_world.hpp>
@@ -69,7 +68,6 @@
 #include <gossamer/schedule/bernoulli.hpp>
 #include <gossamer/schedule/every.hpp>
 #include <gossamer/schedule/poisson.hpp>
-#include <gossamer/schedule/registry.hpp>
 
 // transport/: how a message travels
 #include <gossamer/transport/threads.hpp>

@@ -12,7 +12,7 @@
 #include <gossamer/node/workers.hpp>
 #include <gossamer/observe/connections.hpp>
 #include <gossamer/transport/membership/membership.hpp>
-#include <gossamer/transport/membership/traffic.hpp>
+#include <gossamer/transport/membership/peer_view.hpp>
 #include <gossamer/transport/stall_timer.hpp>
 
 #include <c10/util/StringUtil.h>

@@ -2,7 +2,7 @@
 /// What a node in a process of its own knows of the others.
 #pragma once
 
-#include <gossamer/transport/membership/traffic.hpp>
+#include <gossamer/transport/membership/peer_view.hpp>
 
 #include <cstdint>
 #include <string>

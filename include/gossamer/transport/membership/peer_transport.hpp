@@ -4,7 +4,7 @@
 
 #include <gossamer/error.hpp>
 #include <gossamer/transport/membership/membership.hpp>
-#include <gossamer/transport/membership/traffic.hpp>
+#include <gossamer/transport/membership/peer_view.hpp>
 #include <gossamer/transport/stall_timer.hpp>
 #include <gossamer/transport/transport.hpp>
 

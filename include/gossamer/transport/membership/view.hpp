@@ -2,7 +2,7 @@
 /// What can be seen of a member from outside: its counts, its peers, and why it cannot go on.
 #pragma once
 
-#include <gossamer/transport/delivery/ledger.hpp>
+#include <gossamer/transport/membership/peer_view.hpp>
 #include <gossamer/transport/membership/state.hpp>
 
 #include <algorithm>
@@ -12,18 +12,6 @@
 #include <vector>
 
 namespace gossamer::transport {
-
-/// What a member knows of one peer, for those who look on.
-struct MembershipView {
-  PeerId peer = 0;
-  std::string address;
-  wire::Presence presence = wire::Presence::live;
-  bool connected = false;
-  Time round_trip{0};           ///< 0: not measured yet
-  double bytes_per_second = 0;  ///< of messages to it; 0: not measured yet
-  Counters status;
-  Ledger ledger;  ///< with the incarnation that was met last
-};
 
 /// The part of a `Membership` that only looks at what its parts share. Threads: as `Membership`.
 class MembershipObserver {

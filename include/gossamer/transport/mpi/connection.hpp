@@ -3,7 +3,7 @@
 #pragma once
 
 #include <gossamer/model/snapshot.hpp>
-#include <gossamer/transport/membership/traffic.hpp>
+#include <gossamer/transport/membership/peer_view.hpp>
 #include <gossamer/transport/mpi/communicator.hpp>
 #include <gossamer/transport/mpi/transfer.hpp>
 #include <gossamer/transport/wire/body.hpp>

@@ -4,7 +4,7 @@
 
 #include <gossamer/model/snapshot.hpp>
 #include <gossamer/transport/membership/membership.hpp>
-#include <gossamer/transport/membership/traffic.hpp>
+#include <gossamer/transport/membership/peer_view.hpp>
 #include <gossamer/transport/tcp/connector.hpp>
 #include <gossamer/transport/tcp/options.hpp>
 #include <gossamer/transport/tcp/state.hpp>

@@ -5,7 +5,7 @@
 #include <gossamer/fwd.hpp>
 #include <gossamer/model/snapshot.hpp>
 #include <gossamer/transport/membership/membership.hpp>
-#include <gossamer/transport/membership/traffic.hpp>
+#include <gossamer/transport/membership/peer_view.hpp>
 #include <gossamer/transport/wire/delivery.hpp>
 
 #include <algorithm>
