@@ -8,7 +8,11 @@ write_basic_package_version_file(gossamerConfigVersion.cmake COMPATIBILITY SameM
                                  ARCH_INDEPENDENT)
 install(TARGETS gossamer EXPORT gossamerTargets FILE_SET HEADERS)
 if(TARGET gossamer_tcp)
-  install(TARGETS gossamer_tcp EXPORT gossamerTargets)
+  set(apart gossamer/distributed/join_run.cpp)
+  target_sources(gossamer_distributed INTERFACE
+    $<INSTALL_INTERFACE:$<INSTALL_PREFIX>/${CMAKE_INSTALL_INCLUDEDIR}/${apart}>)
+  install(TARGETS gossamer_tcp gossamer_distributed EXPORT gossamerTargets)
+  install(FILES include/${apart} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/gossamer/distributed)
 endif()
 if(TARGET gossamer_mpi)
   install(TARGETS gossamer_mpi EXPORT gossamerTargets FILE_SET HEADERS)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Processor seconds to compile a file with and without the library, in turn; the least of each.
+"""Processor seconds to compile a file without the library, with all of it, and with
+distributed.hpp whose network is compiled apart, in turn; the least of each.
 
     includes.py FLAGS OUT [ROUNDS]     FLAGS: a file with the compiler and one argument a line
 """
@@ -14,7 +15,7 @@ from pathlib import Path
 here = Path(__file__).parent
 command = Path(sys.argv[1]).read_text().split("\n")[:-1]
 rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 5
-seconds = {"torch_only": [], "with_gossamer": []}
+seconds = {"torch_only": [], "with_gossamer": [], "with_distributed": []}
 for number in range(rounds):
     for name, taken in seconds.items():
         before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
@@ -23,5 +24,6 @@ for number in range(rounds):
     print(f"round {number + 1} of {rounds}", file=sys.stderr)
 least = {name: min(taken) for name, taken in seconds.items()}
 result = {**{f"{name}_seconds": round(value, 2) for name, value in least.items()},
-          "added": round(least["with_gossamer"] / least["torch_only"] - 1, 4)}
+          **{f"added_{name[5:]}": round(least[name] / least["torch_only"] - 1, 4)
+             for name in ("with_gossamer", "with_distributed")}}
 Path(sys.argv[2]).write_text(json.dumps(result, indent=1) + "\n")

@@ -70,7 +70,7 @@ on_a_page() {
 
 need_packages "${build_packages[@]}"
 rm -rf "$work"
-mkdir -p "$work"/{add_subdirectory,fetch_content,find_package,one_definition,pkg_config}
+mkdir -p "$work"/{add_subdirectory,fetch_content,find_package,one_definition,pkg_config,separate}
 for folder in "$work"/*; do
   cp "$here/main.cpp" "$folder"
   [[ $folder == */pkg_config ]] || cp "$here/$(basename "$folder")"/* "$folder"
@@ -88,7 +88,7 @@ export CCACHE_BASEDIR=$work CCACHE_NOHASHDIR=1
 check "cmake --install, then moved" installed
 check "exported CMake files name no path" names_no_path
 export PKG_CONFIG_PATH=$work/prefix/lib/pkgconfig
-for way in find_package one_definition; do
+for way in find_package one_definition separate; do
   CMAKE_PREFIX_PATH=$work/prefix${CMAKE_PREFIX_PATH+:$CMAKE_PREFIX_PATH} \
     check "$way" built_with_cmake $way
 done
@@ -100,7 +100,7 @@ check "fetch_content" built_with_cmake fetch_content -DGOSSAMER_URL="$work/gossa
 
 check "a page shows how to install" on_a_page "$install_lines"
 check "a page shows pkg-config" on_a_page "$pkg_config_line"
-for way in find_package add_subdirectory fetch_content; do
+for way in find_package add_subdirectory fetch_content separate; do
   check "a page shows $way" on_a_page "$(sed '1,/^$/d' "$here/$way/CMakeLists.txt")"
 done
 
