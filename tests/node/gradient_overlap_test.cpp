@@ -273,7 +273,7 @@ TEST_CASE("A gradient that changes after its bucket was sent is an error, never 
   const std::string rest =
       " has changed since its bucket was sent; overlap only the last backward() before "
       "average_gradients(), and change gradients after that";
-  std::string which = "\"0\"";
+  std::string which = "\"tensor 0\"";
   SECTION("by another pass") { loss_of(node.model, 0.5).backward(); }
   SECTION("by another pass with the overlap") { node.overlap.backward(loss_of(node.model, 0.5)); }
   SECTION("by clipping") { torch::nn::utils::clip_grad_norm_(node.model, 1e-3); }
@@ -281,7 +281,7 @@ TEST_CASE("A gradient that changes after its bucket was sent is an error, never 
   SECTION("by zero_grad(set_to_none)") { node.model[0].mutable_grad() = torch::Tensor(); }
   SECTION("in one number of the last parameter, out of autograd's sight") {
     node.model[2].grad().data()[7] = 3;
-    which = "\"2\"";
+    which = "\"tensor 2\"";
   }
   CHECK(tests::message_of<ConfigError>([&] { node.gossip.average_gradients(); }) ==
         "GradientBuckets: the gradient of " + which + rest);

@@ -33,8 +33,8 @@ namespace gossamer {
 /// accumulated it. So only the last `backward()` of a step may be overlapped; those before it,
 /// which accumulate, are called as ever (DDP's `no_sync`). What the pass does not reach (an unused
 /// parameter) goes out in `average_gradients()`, and so do averaged buffers. The mean has the same
-/// bits as without overlap: see `rule::Sync`. Rules that do not average gradients are not
-/// concerned.
+/// bits as without overlap: see `rule::Sync`. Under other rules, and rules that are made of it
+/// (`SlowMo`, `SwitchAfter`), all goes on as without.
 ///
 /// A gradient that changes after its bucket was sent (another `backward()`, one by reentrant
 /// checkpointing, clipping before `average_gradients()`, another batch after an exception) would
