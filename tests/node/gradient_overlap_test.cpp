@@ -4,9 +4,11 @@
 #include <gossamer/node/gradient_overlap.hpp>
 #include <gossamer/rule/gosgd.hpp>
 #include <gossamer/rule/sync.hpp>
+#include <gossamer/simulation/group.hpp>
 #include <gossamer/transport/threads.hpp>
 
 #include <tests/launch/variable_map.hpp>
+#include <tests/node/descender.hpp>
 #include <tests/node/side_by_side.hpp>
 #include <tests/support.hpp>
 #include <torch/torch.h>
@@ -471,6 +473,24 @@ TEST_CASE("Parameters may get other memory between passes, and the object may go
     CHECK(equal(gradients_of(node.model), expected));
     node.gossip.step();
   }
+}
+
+TEST_CASE("Simulated nodes end in the same bits, however their gradients are cut",
+          "[node][gradient_overlap][simulated]") {
+  const auto train = [](const Sync& rule) {
+    gossamer::SimulatedGroup<tests::Descender> group(
+        gossamer::SimulatedGroupOptions(3).node(NodeOptions().seed(tests::seed)), rule,
+        tests::descenders({.length = 40}));
+    group.run(gossamer::StopCondition().steps(20));
+    std::vector<torch::Tensor> ends;
+    for (std::size_t i = 0; i < 3; ++i) {
+      ends.push_back(group[i].parameters().flat().segments()[0].clone());
+      CHECK(torch::equal(ends[i], ends[0]));
+    }
+    return ends[0];
+  };
+  const torch::Tensor whole = train(Sync());
+  CHECK(torch::equal(train(Sync().chunks(3).bucket_cap_mb(100.0 / (1024 * 1024))), whole));
 }
 
 TEST_CASE("Over TCP the overlap gives the bits that averaging after the pass gives",

@@ -372,7 +372,7 @@ void lose_everywhere(std::size_t nodes, std::uint32_t parts, std::size_t still_a
                      Reason reason) {
   CAPTURE(parts);
   for (const AnyRule& rule : {AnyRule(PerSyn(1).chunks(parts)), AnyRule(Sync().chunks(parts)),
-                              AnyRule(Piecewise(parts)), AnyRule(Piecewise(parts, 2))}) {
+                              AnyRule(Piecewise(parts, 2))}) {
     for (PeerId victim = 0; victim < nodes; ++victim) {
       for (std::uint64_t stream = 2300; stream < 2302; ++stream) {
         const auto tried = tests::before_each_event(

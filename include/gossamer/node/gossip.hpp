@@ -115,6 +115,12 @@ class Gossip {
   bool finish() {
     if (ended_) return *ended_;
     ended_ = false;
+    // What came back from full queues is said again before: others do not wait for it afterwards.
+    std::uint64_t returned = counters().messages_returned;
+    drain([&] {
+      const std::uint64_t before = std::exchange(returned, counters().messages_returned);
+      return before == returned;
+    });
     engine_.finish();
     return *(ended_ = drain([this] { return engine_.transport().settled(); }));
   }

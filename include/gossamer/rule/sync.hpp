@@ -48,9 +48,9 @@ class Sync : public Rule {
     chunks_ = parts;
     return *this;
   }
-  /// Cuts the gradients into equal buckets of at most so many MB (2^20 bytes; 1024 buckets at
-  /// most), each into its own `chunks`; > 0, on all nodes the same. One bucket if it is not called.
-  /// DDP's default is 25.
+  /// Cuts the gradients into equal buckets of at most so many MB (2^20 bytes), 16 at most, each
+  /// into its own `chunks`; > 0, on all nodes the same. One bucket if it is not called. DDP's
+  /// default is 25.
   Sync& bucket_cap_mb(double megabytes) {
     if (!(megabytes > 0)) {
       throw ConfigError(c10::str("Sync: bucket_cap_mb must be > 0, got ", megabytes));
@@ -110,7 +110,8 @@ class Sync : public Rule {
                          static_cast<std::uint32_t>(std::clamp(buckets, 1.0, most_buckets)));
   }
 
-  static constexpr double most_buckets = 1024;
+  /// So many messages, and those of the next step, have room in a transport's queues.
+  static constexpr double most_buckets = 16;
 
   std::uint32_t chunks_ = 1;
   double bucket_cap_mb_ = 0;  // 0: one bucket
