@@ -48,9 +48,8 @@ namespace gossamer {
 /// Threads  one at a time, the one that uses the `Gossip`, which nobody else uses during the pass.
 ///          Autograd may run it in any threads, several at once if they share no parameter. One
 ///          object per `Gossip`, which must outlive it.
-/// Throws   from within `backward()`, what `average_gradients()` throws: for a sparse gradient, or
-/// a
-///          peer that cuts its gradients otherwise.
+/// Throws   from within `backward()` what `average_gradients()` throws: ConfigError for a sparse
+///          gradient, or a peer that cuts its gradients otherwise.
 class GradientOverlap {
   struct Pass;
 
