@@ -45,7 +45,7 @@ std::unique_ptr<ddp::Contender> make(ddp::Net& net, const Job& job) {
     throw std::runtime_error("built without Gloo's headers (Debian: libgloo-dev)");
 #endif
   }
-  return ddp::make_sync(net, job, job.contender == "parts");
+  return ddp::make_sync(net, job);
 }
 
 void write_model(const ddp::Net& net, const std::string& file) {
@@ -79,7 +79,7 @@ void run(const Job& job) {
       optimizer.zero_grad();
       const auto loss =
           torch::nll_loss(net(images.index_select(0, which)), labels.index_select(0, which));
-      loss.backward();
+      meets ? contender->backward(loss) : loss.backward();
       if (meets) contender->average();
       optimizer.step();
       const double value = loss.item<double>();

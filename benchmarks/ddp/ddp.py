@@ -7,7 +7,8 @@ from pathlib import Path
 from record_io import machine, table
 
 NAMES = {"sync": "`rule::Sync`", "parts": "`rule::Sync` in as many parts as processes",
-         "gloo": "Gloo all-reduce by hand, C++", "python": "Python's DistributedDataParallel",
+         "overlap": "`rule::Sync`, overlapped by buckets", "gloo": "Gloo all-reduce by hand, C++",
+         "python": "Python's DistributedDataParallel",
          "none": "gradients that nobody averages"}
 
 
@@ -21,6 +22,8 @@ def texts(runs):
     rows = []
     for run in sorted(runs.values(), key=lambda run: run["nodes"]):
         for name, text in NAMES.items():
+            if name not in run:
+                continue
             one = run[name]
             ratios = ["", ""] if name == "sync" else [
                 f"{one['sync_images_per_second']:.2f}", f"{one['sync_cpu']:.2f}"]

@@ -16,8 +16,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 BATCH, WARM_UP = 50, 40
-CONTENDERS = ("sync", "parts", "gloo", "python", "none")
-DISTRIBUTED = ("sync", "parts", "gloo", "python")  # end in equal models
+CONTENDERS = ("sync", "parts", "overlap", "gloo", "python", "none")
+DISTRIBUTED = ("sync", "parts", "overlap", "gloo", "python")  # end in equal models
 LAUNCHERS = ("RANK", "WORLD_SIZE", "LOCAL_", "MASTER_", "OMPI_", "PMI", "SLURM_", "GOSSAMER_")
 # Else glibc may, as chance has it, give a process's memory back to the kernel in every step, and get it
 # anew: that alone makes one process three times slower than its like.

@@ -13,10 +13,11 @@
 namespace ddp {
 
 struct Job {
-  std::string contender;  // sync, parts, gloo, or none, which averages before its first pause only
-  std::string data;       // folder of MNIST's four files
-  std::string store;      // file by which Gloo's processes meet
-  std::string model;      // file that takes the parameters of the end
+  // sync, parts, overlap, gloo, or none, which averages before its first pause only
+  std::string contender;
+  std::string data;   // folder of MNIST's four files
+  std::string store;  // file by which Gloo's processes meet
+  std::string model;  // file that takes the parameters of the end
   std::int64_t rank = 0;
   std::int64_t nodes = 1;
 };
@@ -43,7 +44,8 @@ TORCH_MODULE(Net);
 class Contender {
  public:
   virtual ~Contender() = default;
-  /// Between `backward()` and the optimizer's step.
+  virtual void backward(const torch::Tensor& loss) { loss.backward(); }
+  /// Between that and the optimizer's step.
   virtual void average() = 0;
   /// After the optimizer's step.
   virtual void after_step(double /*loss*/) {}
@@ -53,8 +55,9 @@ class Contender {
   Contender& operator=(const Contender&) = delete;
 };
 
-/// `rule::Sync`; in as many parts as there are nodes, or in one.
-std::unique_ptr<Contender> make_sync(Net& net, const Job& job, bool in_parts);
+/// `rule::Sync`; in one part, in as many as there are nodes, or in buckets that overlap with the
+/// backward pass.
+std::unique_ptr<Contender> make_sync(Net& net, const Job& job);
 /// c10d's Gloo by hand; nullptr where its headers are missing.
 std::unique_ptr<Contender> make_gloo(Net& net, const Job& job);
 

@@ -7,7 +7,8 @@
 /// (OpenSSL); nor, since programs that train rarely need it, <gossamer/topology/spectrum.hpp>: what
 /// is known of a graph before anybody trains on it, the registries of rules, topologies and schedules
 /// (<gossamer/rule/registry.hpp>), for programs that take names, and
-/// <gossamer/optim/adahessian.hpp>, whose LibTorch headers take long to read.
+/// <gossamer/optim/adahessian.hpp> and <gossamer/node/gradient_overlap.hpp>, whose LibTorch headers
+/// take long to read.
 #pragma once
 
 // clang-format off

@@ -233,6 +233,30 @@ TEST_CASE(
   if (!synchronous) CHECK(ends[2][0].item<double>() > 1.5);
 }
 
+TEST_CASE(
+    "Loops whose messages come back from full mailboxes end in the same bits, whoever is first",
+    "[node][gossip][threads]") {
+  for (int repeat = 0; repeat < 12; ++repeat) {
+    std::vector<torch::Tensor> ends(3);
+    const auto loop = [&](Context context) {
+      Numbers model{torch::ones({64}, torch::kDouble).requires_grad_()};
+      Gossip gossip(std::move(context), model);
+      torch::optim::SGD optimizer(model, 0.1);
+      for (int i = 0; i < 3; ++i) {
+        optimizer.zero_grad();
+        (model[0] - static_cast<double>(gossip.id())).square().sum().backward();
+        gossip.average_gradients();
+        optimizer.step();
+        gossip.step();
+      }
+      ends[gossip.id()] = model[0].detach();
+    };
+    run_threads(GroupOptions(3).mailbox_capacity(1), gossamer::rule::Sync().chunks(6), loop);
+    REQUIRE(torch::equal(ends[1], ends[0]));
+    REQUIRE(torch::equal(ends[2], ends[0]));
+  }
+}
+
 TEST_CASE("average() gives every loop the same bits, whenever others leave",
           "[node][gossip][threads]") {
   constexpr std::size_t nodes = 4;

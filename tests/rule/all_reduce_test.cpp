@@ -9,9 +9,13 @@
 #include <tests/support.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <span>
+#include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -22,7 +26,10 @@ using gossamer::ConfigError;
 using gossamer::Generator;
 using gossamer::PeerId;
 using gossamer::rule::AnyRule;
+using gossamer::rule::Message;
+using gossamer::rule::PeerLeft;
 using gossamer::rule::PerSyn;
+using gossamer::rule::RuleContext;
 using gossamer::rule::Sync;
 using gossamer::transport::Delivered;
 using tests::Approx;
@@ -43,6 +50,44 @@ Numbers mean(const std::vector<Numbers>& all) {
   for (double& value : sum) value /= static_cast<double>(all.size());
   return sum;
 }
+
+/// `Sync`, but that the pieces of a gradient are handed in one at a time, whatever else happens
+/// between two of them.
+class Piecewise final : public gossamer::rule::Rule {
+ public:
+  explicit Piecewise(std::uint32_t parts, std::uint32_t buckets = 1)
+      : average_(parts, "Piecewise", buckets) {}
+
+  [[nodiscard]] std::string name() const override { return "piecewise"; }
+  [[nodiscard]] bool needs_gradient_hook() const override { return true; }
+  [[nodiscard]] bool is_synchronous() const override { return true; }
+  void after_gradient(RuleContext& context) override {
+    gossamer::model::Snapshot own = context.blank();
+    context.model().copy_gradients_to(own.writable());
+    average_.begin(context, context.step() + 1, own);
+    left_ = average_.chunks();
+  }
+  bool may_apply(RuleContext& context) override {
+    if (left_ > 0) average_.hand_in(context, --left_);
+    return !average_.waiting();
+  }
+  void before_apply(RuleContext& context) override {
+    context.model().set_gradients(average_.result());
+  }
+  void on_messages(RuleContext& context, std::span<const Message> messages) override {
+    average_.on_messages(context, messages);
+  }
+  void on_returned(RuleContext& context, const Message& message) override {
+    average_.on_returned(context, message);
+  }
+  void on_peer_left(RuleContext& context, const PeerLeft& gone) override {
+    average_.on_peer_left(context, gone);
+  }
+
+ private:
+  gossamer::rule::AllReduce average_;
+  std::size_t left_ = 0;
+};
 
 TEST_CASE("All nodes get the mean in the same bits, in whatever order contributions arrive",
           "[rule][exact_average]") {
@@ -152,6 +197,46 @@ TEST_CASE("Any number of parts gives the bits of one", "[rule][exact_average]") 
   };
   const Numbers whole = after_rounds(1);
   for (const std::uint32_t parts : {2U, 3U, 5U, 8U, 200U}) CHECK(after_rounds(parts) == whole);
+}
+
+TEST_CASE("Any size of buckets gives the bits of one, and each is reduced by all in turn",
+          "[rule][exact_average]") {
+  constexpr double a_line = 64.0 / (1024 * 1024);
+  const auto after_rounds = [&](const Sync& rule) {
+    Bench bench(3, rule, 101);  // 13 lines
+    Generator noise(tests::seed, 2501);
+    bench.gradient = [&](PeerId, std::size_t) { return noise.uniform() - 0.5; };
+    std::map<PeerId, std::size_t> pieces;  // of node 0's gradient, at each
+    for (int i = 0; i < 6; ++i) {
+      for (PeerId id = 0; id < 3; ++id) bench.advance(id);
+      for (const auto& one : bench.pending()) {
+        const Message* message = Bench::message_of(one);
+        if (i == 0 && message->from == 0) ++pieces[message->to];
+      }
+      bench.settle();
+    }
+    CHECK(bench[2].steps >= 2);
+    return std::pair(numbers(bench, 2), pieces);
+  };
+  const auto whole = after_rounds(Sync()).first;
+  for (const double lines : {0.01, 1.0, 3.0, 12.9, 1e9}) {
+    CAPTURE(lines);
+    for (const std::uint32_t parts : {1U, 3U}) {
+      CHECK(after_rounds(Sync().chunks(parts).bucket_cap_mb(lines * a_line)).first == whole);
+    }
+  }
+  const auto pieces = after_rounds(Sync().chunks(3).bucket_cap_mb(3 * a_line)).second;
+  CHECK(pieces == std::map<PeerId, std::size_t>{{1, 5}, {2, 5}});
+}
+
+TEST_CASE("The size of buckets is checked, and agreed on", "[rule][exact_average]") {
+  for (const double bad : {0.0, -1.0, std::nan("")}) {
+    CHECK(tests::message_of<ConfigError>([&] {
+            (void)Sync().bucket_cap_mb(bad);
+          }).starts_with("Sync: bucket_cap_mb must be > 0, got "));
+  }
+  CHECK(Sync().chunks(2).agreement() == "sync(chunks 2)");
+  CHECK(Sync().bucket_cap_mb(25).chunks(2).agreement() == "sync(chunks 2, bucket_cap_mb 25)");
 }
 
 TEST_CASE("A part is reduced by the next live node from its own number on",
@@ -286,7 +371,8 @@ bool lose(const AnyRule& rule, std::size_t nodes, const Departure& departure,
 void lose_everywhere(std::size_t nodes, std::uint32_t parts, std::size_t still_arrive,
                      Reason reason) {
   CAPTURE(parts);
-  for (const AnyRule& rule : {AnyRule(PerSyn(1).chunks(parts)), AnyRule(Sync().chunks(parts))}) {
+  for (const AnyRule& rule : {AnyRule(PerSyn(1).chunks(parts)), AnyRule(Sync().chunks(parts)),
+                              AnyRule(Piecewise(parts, 2))}) {
     for (PeerId victim = 0; victim < nodes; ++victim) {
       for (std::uint64_t stream = 2300; stream < 2302; ++stream) {
         const auto tried = tests::before_each_event(

@@ -6,13 +6,11 @@
 #include <gossamer/model/bound_memory.hpp>
 #include <gossamer/model/finite.hpp>
 #include <gossamer/model/flat.hpp>
+#include <gossamer/model/gradient.hpp>
 #include <gossamer/model/layout.hpp>
 #include <gossamer/model/tensors.hpp>
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/signbit.h>
-#include <ATen/ops/view_as_real.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -113,6 +111,8 @@ class FlatModel {
   /// The numbers themselves: what the model computes with.
   [[nodiscard]] const Flat& flat() const noexcept { return flat_; }
   [[nodiscard]] const Layout& layout() const noexcept { return layout_; }
+  /// The model's own tensors, one per slot.
+  [[nodiscard]] const std::vector<at::Tensor>& tensors() const noexcept { return tensors_; }
 
   /// The parts of `flat` (a snapshot, say), each in the shape of its parameter: views, no copies.
   [[nodiscard]] std::vector<NamedTensor> views(const Flat& flat) const {
@@ -137,22 +137,21 @@ class FlatModel {
   /// their values: whoever averages gradients averages the statistics too. Throws ConfigError,
   /// naming the parameter, for a sparse gradient.
   void copy_gradients_to(const Flat& to) const {
+    for (std::size_t i = 0; i < tensors_.size(); ++i) copy_gradient_to(i, to);
+  }
+  /// The same for slot `i` only.
+  void copy_gradient_to(std::size_t i, const Flat& to) const {
     const at::NoGradGuard no_grad;
-    for (std::size_t i = 0; i < tensors_.size(); ++i) {
-      const at::Tensor view = layout_.slots[i].view(to);
-      if (layout_.slots[i].is_buffer) {
-        view.copy_(tensors_[i]);
-      } else if (const at::Tensor& gradient = tensors_[i].grad(); gradient.defined()) {
-        if (gradient.layout() != at::kStrided) {
-          throw ConfigError("FlatModel: the gradient of \"" + layout_.slots[i].name +
-                            "\" is sparse, and only dense ones can be averaged");
-        }
-        view.copy_(gradient);
-        first_of(i, to).add_(0.0);  // -0 becomes 0
-      } else {
-        as_real(view).fill_(-0.0);
-      }
+    const Slot& slot = layout_.slots[i];
+    if (slot.is_buffer) {
+      slot.view(to).copy_(tensors_[i]);
+    } else {
+      detail::copy_gradient(slot, tensors_[i], to);
     }
+  }
+  /// Whether the gradient of slot `i`, no buffer's, is still what was copied into `copy`.
+  [[nodiscard]] bool is_gradient(std::size_t i, const Flat& copy) const {
+    return detail::is_gradient(layout_.slots[i], tensors_[i], copy);
   }
 
   /// The inverse of `copy_gradients_to`. Parameters that need no gradient get none, nor do those
@@ -165,7 +164,7 @@ class FlatModel {
         tensors_[i].copy_(view);
       } else if (tensors_[i].grad().defined()) {
         tensors_[i].mutable_grad().copy_(view);
-      } else if (tensors_[i].requires_grad() && !is_absent(i, from)) {
+      } else if (tensors_[i].requires_grad() && !detail::is_absent(layout_.slots[i], from)) {
         tensors_[i].mutable_grad() = view.clone();
       }
     }
@@ -294,22 +293,6 @@ class FlatModel {
     } else if (now.tensor.defined() && now.tensor.numel() > 0) {
       throw ConfigError("FlatModel: \"" + known.name + "\" was empty when the node was made");
     }
-  }
-
-  /// The first number of slot `i` in memory.
-  [[nodiscard]] at::Tensor first_of(std::size_t i, const Flat& flat) const {
-    return as_real(flat.segments()[layout_.slots[i].segment].narrow(0, layout_.slots[i].offset, 1));
-  }
-  static at::Tensor as_real(const at::Tensor& numbers) {
-    return numbers.is_complex() ? at::view_as_real(numbers) : numbers;
-  }
-  /// Whether a mean of gradients shows that no node had one for slot `i`: it is -0 throughout.
-  [[nodiscard]] bool is_absent(std::size_t i, const Flat& mean) const {
-    const auto are_minus_zero = [](const at::Tensor& all) {
-      return (all == 0).logical_and(at::signbit(all)).all().item().toBool();
-    };
-    return are_minus_zero(first_of(i, mean)) &&
-           are_minus_zero(as_real(layout_.slots[i].view(mean)));
   }
 
   static std::vector<std::int64_t> contiguous_strides(const std::vector<std::int64_t>& sizes) {

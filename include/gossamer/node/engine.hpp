@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gossamer/model/archive.hpp>
+#include <gossamer/node/detail/event_source.hpp>
 #include <gossamer/node/detail/group_view.hpp>
 #include <gossamer/node/detail/join_and_leave.hpp>
 #include <gossamer/node/detail/model_average.hpp>
@@ -117,24 +118,22 @@ class Engine {
 
   /// Takes in everything that has arrived. `aggregate` is called with the messages (a span), as
   /// often as other events separate them; `on_event` with each PeerJoined and PeerLeft.
-  /// True if there was anything.
+  /// True if there was anything. `rule_only`: stops before what may change the model.
   template <class Aggregate, class OnEvent>
-  bool receive(Aggregate aggregate, OnEvent on_event) {
+  bool receive(Aggregate aggregate, OnEvent on_event, bool rule_only = false) {
     const at::NoGradGuard no_grad;
     const std::uint64_t merged = counters().messages_merged;
-    adopt();
+    if (!rule_only) adopt();
     bool any = false;
     double arrived = 0;
     own_.pay_debts();
-    while (auto event = transport().poll()) {
+    while (auto event = events_.next(rule_only)) {
       any = true;
       if (auto* delivered = std::get_if<transport::Delivered>(&*event)) {
-        if (callback() != nullptr) callback()->on_deliver(now(), delivered->message);
         arrived += delivered->message.weight;
         take_in(std::move(delivered->message), aggregate);
         take_in_admitted(aggregate);
       } else if (auto* returned = std::get_if<transport::Returned>(&*event)) {
-        if (callback() != nullptr) callback()->on_return(now(), *returned);
         returned_.push_back(std::move(*returned));
       } else {
         merge_inbox(aggregate);
@@ -171,6 +170,12 @@ class Engine {
     if (callback() != nullptr) callback()->on_step(now(), self());
     call([this] { rule_->before_step(node_); });
   }
+  /// While the user computes gradients: those of these slots are final.
+  void gradients_ready(std::span<const std::size_t> slots) {
+    const auto aggregate = [this](std::span<const transport::Message> all) { merge(all); };
+    const auto ignore = [](const transport::Event&) {};
+    if (ask([&] { return rule_->gradients_ready(node_, slots); })) receive(aggregate, ignore, true);
+  }
   void after_gradient() {
     between_halves_ = rule_->needs_gradient_hook();
     call([this] { rule_->after_gradient(node_); });
@@ -189,7 +194,6 @@ class Engine {
     call([this] { own_.leave(); });
     publish();
   }
-
   /// Goes, after `leave()`: what others have sent meanwhile goes back to them.
   void depart() {
     if (callback() != nullptr) callback()->on_end(now(), self(), observe::Callback::End::left);
@@ -231,11 +235,8 @@ class Engine {
   /// std::runtime_error for a loss or a parameter that is not finite, unless the options allow it.
   void after_step(double loss) {
     const std::uint64_t number = counters().steps + 1;
-    if (list_ && (number <= 16 || number % 16 == 0)) {
-      node_.model().adopt(list_());
-    } else {
-      adopt();
-    }
+    const bool lists = list_ && (number <= 16 || number % 16 == 0);
+    lists ? node_.model().adopt(list_()) : adopt();
     if (options().stop_on_bad_loss()) node_.refuse_not_finite(loss);
     node_.count_step(loss);
     call([this] { rule_->after_step(node_); });
@@ -257,7 +258,7 @@ class Engine {
   /// After a hook threw: what was polled and not merged counts as this node's own, what it wanted
   /// to say is not said, and what waits in its queue goes back to its senders.
   void fail() {
-    weight() += node_.unsay() + group_.forget();
+    weight() += node_.unsay() + group_.forget() + events_.forget();
     for (const auto& message : std::exchange(inbox_, {})) weight() += message.weight;
     for (const auto& returned : std::exchange(returned_, {})) weight() += returned.message.weight;
     publish();
@@ -327,9 +328,7 @@ class Engine {
   }
   template <class Hook>
   void call(Hook hook) {
-    const at::NoGradGuard no_grad;
-    hook();
-    node_.flush();
+    ask([&hook] { return hook(), true; });
   }
   template <class Question>
   bool ask(Question question) {
@@ -384,6 +383,7 @@ class Engine {
 
   detail::NodeContext node_;
   rule::AnyRule rule_;
+  detail::EventSource events_{node_};
   detail::JoinAndLeave own_{node_, rule_};
   detail::ModelAverage average_{node_};
   detail::GroupView group_{node_, rule_, own_, average_};

@@ -37,7 +37,8 @@ namespace gossamer {
 /// context has weight 0) starts from a member's, with half of its weight. Several models that are
 /// trained together, a GAN's two, are given one after the other. They must outlive the object.
 ///
-/// With `rule::Sync`, `average_gradients()` stands between `backward()` and `optimizer.step()`.
+/// With `rule::Sync`, `average_gradients()` stands between `backward()` and `optimizer.step()`;
+/// `GradientOverlap` (node/gradient_overlap.hpp) lets gradients travel while others are computed.
 /// The state of optimizers (momentum) stays this node's own.
 ///
 /// Threads  one at a time. Throws ConfigError from the constructor: see `GossipNode`.
@@ -114,6 +115,12 @@ class Gossip {
   bool finish() {
     if (ended_) return *ended_;
     ended_ = false;
+    // What came back from full queues is said again before: others do not wait for it afterwards.
+    std::uint64_t returned = counters().messages_returned;
+    drain([&] {
+      const std::uint64_t before = std::exchange(returned, counters().messages_returned);
+      return before == returned;
+    });
     engine_.finish();
     return *(ended_ = drain([this] { return engine_.transport().settled(); }));
   }
@@ -234,6 +241,13 @@ class Gossip {
     };
   }
   bool receive() { return engine_.receive(taker(), teller()); }
+
+  friend class GradientOverlap;
+  /// While gradients are being computed, in whatever thread, but one at a time: those of these
+  /// slots are final. Between `average_gradients()` and `step()` it is too late for the step.
+  void gradients_ready(std::span<const std::size_t> slots) {
+    if (!averaged_ && !ended_) engine_.gradients_ready(slots);
+  }
 
   template <class Condition>
   void wait_until(Condition holds) {

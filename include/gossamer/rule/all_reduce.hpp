@@ -19,9 +19,9 @@ namespace gossamer::rule {
 
 /// Map and reduce over all live nodes, round by round, of a vector that is cut into `parts` equal
 /// pieces. Each piece is reduced by one node, the live one that comes first from the piece's number
-/// on: it waits for everybody's contribution, adds them up in the order of the nodes' numbers and
-/// sends the mean to all. A peer that finishes or is lost releases those who wait: the mean goes
-/// over who is left, and the next node reduces.
+/// on (modulo `parts`, if it is cut further into buckets): it waits for everybody's contribution,
+/// adds them up in the order of the nodes' numbers and sends the mean to all. A peer that finishes
+/// or is lost releases those who wait: the mean goes over who is left, and the next node reduces.
 ///
 /// One part is one reducer: the fewest messages, which is right within one process. As many parts
 /// as there are nodes at the start make each node reduce its own piece, so that no node's network
@@ -43,24 +43,35 @@ namespace gossamer::rule {
 ///            mean of some pieces and not in that of others.
 class AllReduce {
  public:
-  /// `whose` is how errors call it.
-  explicit AllReduce(std::uint32_t parts = 1, const std::string& whose = "AllReduce") {
+  /// `whose` is how errors call it. `buckets` >= 1 stretches of the vector, one after the other,
+  /// are cut into `parts` pieces each: for those who hand them in at different times.
+  explicit AllReduce(std::uint32_t parts = 1, const std::string& whose = "AllReduce",
+                     std::uint32_t buckets = 1) {
     if (parts == 0) throw ConfigError(whose + ": parts must be at least 1, got 0");
-    pieces_.reserve(parts);
-    for (std::uint32_t i = 0; i < parts; ++i) pieces_.emplace_back(model::Chunk{i, parts});
+    const std::uint32_t all = parts * buckets;
+    pieces_.reserve(all);
+    for (std::uint32_t i = 0; i < all; ++i) pieces_.emplace_back(model::Chunk{i, all}, i % parts);
   }
 
   /// Starts a round; `round` grows from call to call, and is the same on all nodes.
   void contribute(RuleContext& context, std::uint64_t round, const model::Snapshot& own) {
-    round_ = round;
-    open_ = pieces_.size();
-    const model::Snapshot target = open_ > 1 ? context.blank() : model::Snapshot();
-    for (AllReduceChunk& piece : pieces_) piece.start(round, own, target);
+    begin(context, round, own);
     // Each node begins with the piece after its own, so that they do not all call on one at a time.
     for (std::size_t i = 1; i <= pieces_.size(); ++i) {
-      act(pieces_[(context.self() + i) % pieces_.size()],
-          [&](AllReduceChunk& piece) { piece.hand_in(context); });
+      hand_in(context, (context.self() + i) % pieces_.size());
     }
+  }
+  /// The same in two: the round is started, and each piece of `own` follows, in any order, when it
+  /// has been written.
+  void begin(RuleContext& context, std::uint64_t round, const model::Snapshot& own) {
+    round_ = round;
+    open_ = pieces_.size();
+    own_ = own;
+    target_ = open_ > 1 ? context.blank() : model::Snapshot();
+  }
+  void hand_in(RuleContext& context, std::size_t piece) {
+    pieces_[piece].start(round_, own_, target_);
+    act(pieces_[piece], [&](AllReduceChunk& one) { one.hand_in(context); });
   }
 
   /// Into how many pieces vectors are cut.
@@ -104,6 +115,7 @@ class AllReduce {
     action(piece);
     if (!waited || piece.waiting() || --open_ > 0) return;
     for (AllReduceChunk& each : pieces_) each.forget_earlier();
+    own_ = target_ = {};
   }
 
   AllReduceChunk& piece_of(const RuleContext& context, const Message& message) {
@@ -119,6 +131,8 @@ class AllReduce {
   std::vector<AllReduceChunk> pieces_;
   std::size_t open_ = 0;  // pieces whose mean is not yet there
   std::uint64_t round_ = 0;
+  model::Snapshot own_;  // and where the mean goes: of the round, until it is complete
+  model::Snapshot target_;
 };
 
 }  // namespace gossamer::rule

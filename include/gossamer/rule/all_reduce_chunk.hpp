@@ -17,13 +17,13 @@ namespace gossamer::rule {
 
 /// A node's view of one piece, round by round; `AllReduce` is made of them.
 ///
-/// Each piece has a home, the node of the piece's number. The live node that comes first from there
+/// Each piece has a home, a node's number. The live node that comes first from there
 /// on, cyclically, reduces it: it waits for everybody's contribution, adds them up in the order of
 /// the nodes' numbers and sends the mean to all. If it is lost, the next one reduces.
 /// Threads: as a rule.
 class AllReduceChunk {
  public:
-  explicit AllReduceChunk(model::Chunk part) : part_(part) {}
+  AllReduceChunk(model::Chunk part, PeerId home) : part_(part), home_(home) {}
 
   /// A round is started and its mean not yet there.
   [[nodiscard]] bool waiting() const noexcept { return waiting_; }
@@ -145,14 +145,13 @@ class AllReduceChunk {
 
   /// Whether a comes before b from the piece's home on; after the highest number comes the lowest.
   [[nodiscard]] bool comes_before(PeerId a, PeerId b) const {
-    const PeerId home = part_.index;
-    return PeerId(a - home) < PeerId(b - home);
+    return PeerId(a - home_) < PeerId(b - home_);
   }
 
   [[nodiscard]] PeerId reducer(const RuleContext& context) const {
     const auto peers = context.peers();
     if (peers.empty()) return context.self();
-    const auto next = std::lower_bound(peers.begin(), peers.end(), PeerId{part_.index});
+    const auto next = std::lower_bound(peers.begin(), peers.end(), home_);
     const PeerId peer = next != peers.end() ? *next : peers.front();
     return comes_before(peer, context.self()) ? peer : context.self();
   }
@@ -221,6 +220,7 @@ class AllReduceChunk {
   }
 
   model::Chunk part_;
+  PeerId home_;
   bool waiting_ = false;
   std::uint64_t round_ = 0;
   model::Snapshot own_;

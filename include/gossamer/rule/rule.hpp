@@ -21,7 +21,7 @@ namespace gossamer::rule {
 ///
 ///     may_step       false = a synchronous rule waits for others; asked again after each message
 ///     before_step
-///       gradient     (the user's)
+///       gradient     (the user's; gradients_ready, if that says what is done)
 ///     after_gradient
 ///     may_apply      false = wait
 ///     before_apply
@@ -73,6 +73,12 @@ class Rule {
 
   virtual bool may_step(RuleContext& /*context*/) { return true; }
   virtual void before_step(RuleContext& /*context*/) {}
+  /// While the user computes gradients: those of these slots of the model's layout are final. True
+  /// if the rule exchanges them already: then `on_messages` may come before `after_gradient`, and
+  /// leaves the model alone.
+  virtual bool gradients_ready(RuleContext& /*context*/, std::span<const std::size_t> /*slots*/) {
+    return false;
+  }
   virtual void after_gradient(RuleContext& /*context*/) {}
   virtual bool may_apply(RuleContext& /*context*/) { return true; }
   virtual void before_apply(RuleContext& /*context*/) {}
