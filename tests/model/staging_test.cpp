@@ -227,6 +227,8 @@ namespace {
 /// Opened by hand.
 class Gate final : public gossamer::model::Fence {
  public:
+  /// Keeps that as long as it lives.
+  explicit Gate(Snapshot kept = {}) : kept_(std::move(kept)) {}
   [[nodiscard]] bool ready() const override { return open_.load(); }
   void wait() const override {
     waited.store(true);
@@ -241,6 +243,7 @@ class Gate final : public gossamer::model::Fence {
 
  private:
   std::atomic<bool> open_{false};
+  Snapshot kept_;
 };
 
 }  // namespace
@@ -265,4 +268,23 @@ TEST_CASE("Who reads a snapshot waits for its fence, and who asks does not",
   written = pool.take();
   CHECK(written.ready());
   CHECK(pool.made() == 1);
+}
+
+TEST_CASE("A copy that is dropped before its fence is reached keeps nothing afterwards",
+          "[model][staging]") {
+  SnapshotPool sources(Flat({at::zeros({3})}));
+  SnapshotPool copies(Flat({at::zeros({3})}));
+  auto gate = std::make_shared<Gate>(sources.take());
+  const std::weak_ptr<Gate> kept = gate;
+  Gate* const held = gate.get();
+  {
+    Snapshot copy = copies.take();
+    copy.set_fence(std::exchange(gate, nullptr));
+  }
+  CHECK(copies.under_way() == 0);
+  CHECK(sources.under_way() == 1);
+  held->open();
+  CHECK(copies.under_way() == 0);
+  CHECK(sources.under_way() == 0);
+  CHECK(kept.expired());
 }

@@ -41,6 +41,7 @@ class SnapshotPool {
   /// Of these, how many are on their way: not set aside.
   [[nodiscard]] std::size_t under_way() const {
     const std::lock_guard lock(shelf_->mutex);
+    shelf_->drop_fences();
     return shelf_->made - shelf_->idle.size() - shelf_->aside;
   }
   /// How many snapshots this pool ever made.
@@ -68,14 +69,21 @@ class SnapshotPool {
     std::vector<std::unique_ptr<Block>> idle;
     std::size_t made = 0;
     std::size_t aside = 0;
+
+    /// Those that are reached: what they keep is free.
+    void drop_fences() {
+      for (const auto& block : idle) {
+        if (block->fence && block->fence->ready()) block->fence.reset();
+      }
+    }
   };
 
   static void put_back(Block* block) {
-    if (block->fence && block->fence->ready()) block->fence.reset();
     const auto home = std::move(block->home);
     const std::lock_guard lock(home->mutex);
     home->aside -= std::exchange(block->aside, false) ? 1 : 0;
     home->idle.emplace_back(block);
+    home->drop_fences();
   }
 
   std::shared_ptr<Shelf> shelf_;
