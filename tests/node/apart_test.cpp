@@ -26,6 +26,7 @@
 #include <tests/transport/apart_transport.hpp>
 #include <tests/transport/tcp_group.hpp>
 
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -162,8 +163,10 @@ TEST_CASE("Threads exchange payloads that lie apart", "[node][staging][threads]"
 
 namespace {
 
-/// Two nodes over TCP that average their gradients for so many steps; what they have then.
-std::vector<gossamer::model::Flat> average_over_tcp(std::shared_ptr<ApartRecord> record) {
+/// Two nodes over TCP that average their gradients for so many steps; what they have then. With a
+/// record, a node's payloads lie apart.
+std::vector<gossamer::model::Flat> average_over_tcp(
+    const std::array<std::shared_ptr<ApartRecord>, 2>& records) {
   using namespace tests::tcp;
   Tcp zero(options_of(0).world_size(2));
   Tcp one(options_of(1).world_size(2).contacts({zero.address()}));
@@ -172,7 +175,7 @@ std::vector<gossamer::model::Flat> average_over_tcp(std::shared_ptr<ApartRecord>
   std::vector<std::unique_ptr<Node>> both;
   for (Tcp* end : {&zero, &one}) {
     Context context{std::move(*end), rule::Sync(), gossamer::NodeOptions().seed(tests::seed), 0.5};
-    both.push_back(nodes(record)(std::move(context)));
+    both.push_back(nodes(records[both.size()])(std::move(context)));
   }
   std::vector<gossamer::model::Flat> models(2);
   tests::side_by_side(2, [&](std::size_t i) {
@@ -185,15 +188,17 @@ std::vector<gossamer::model::Flat> average_over_tcp(std::shared_ptr<ApartRecord>
 
 }  // namespace
 
-TEST_CASE("Over TCP, too, payloads that lie apart give the same bits",
+TEST_CASE("Over TCP, too, payloads that lie apart give the same bits, at one node or at both",
           "[node][staging][tcp][threads]") {
-  const auto record = std::make_shared<ApartRecord>();
-  const auto here = average_over_tcp(nullptr);
-  const auto there = average_over_tcp(record);
-  for (std::size_t i = 0; i < 2; ++i) CHECK(differing_bits(here[i], there[i]) == 0);
+  const auto here = average_over_tcp({nullptr, nullptr});
   CHECK(differing_bits(here[0], here[1]) == 0);
   CHECK(here[0].segments()[1][0].item<double>() != 0);
-  CHECK(record->astray == 0);
-  CHECK(record->carried >= 40);
-  CHECK(record->staged > 0);
+  for (const bool both : {false, true}) {
+    const auto record = std::make_shared<ApartRecord>();
+    const auto there = average_over_tcp({record, both ? record : nullptr});
+    for (std::size_t i = 0; i < 2; ++i) CHECK(differing_bits(here[i], there[i]) == 0);
+    CHECK(record->astray == 0);
+    CHECK(record->carried >= (both ? 40 : 20));
+    CHECK(record->staged > 0);
+  }
 }

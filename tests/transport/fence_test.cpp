@@ -131,7 +131,7 @@ TEST_CASE("Nothing of a payload is on the wire before its fence is reached, and 
   CHECK(offers == 1);
   CHECK(push.gate->asked > 0);
   CHECK(push.gate->blocked == 0);
-  CHECK(count(push.peer->bytes_heard, before) == 0);
+  REQUIRE(count(push.peer->bytes_heard, before) == 0);
 
   std::thread device([&] {
     fill(Flat({push.numbers_}), after);
