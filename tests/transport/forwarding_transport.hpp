@@ -25,6 +25,9 @@ class ForwardingTransport : public gossamer::transport::Transport {
 
   [[nodiscard]] PeerId self() const override { return inner_->self(); }
   [[nodiscard]] std::span<const PeerId> peers() const override { return inner_->peers(); }
+  [[nodiscard]] gossamer::transport::PayloadMemory payload_memory() const override {
+    return inner_->payload_memory();
+  }
   void set_model_layout(const std::string& layout, const gossamer::model::Flat& shape) override {
     inner_->set_model_layout(layout, shape);
   }

@@ -134,11 +134,13 @@ class Peer {
 
   Delivery::Frame frame;        // what it says of its session
   std::vector<std::byte> said;  // all bytes
+  std::vector<std::byte> bytes_heard;
 
  private:
   bool read(std::span<std::byte> into) {
     std::error_code gone;
     asio::read(socket_, asio::buffer(into.data(), into.size()), gone);
+    if (!gone) bytes_heard.insert(bytes_heard.end(), into.begin(), into.end());
     return !gone;
   }
 

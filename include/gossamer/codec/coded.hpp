@@ -47,9 +47,9 @@ inline bool is_direct(const at::Tensor& numbers) {
 inline std::span<float> span_of(const at::Tensor& numbers) {
   return {numbers.data_ptr<float>(), static_cast<std::size_t>(numbers.numel())};
 }
-/// Float32 on the CPU: the tensor itself, or a copy.
+/// Float32 on the CPU: the tensor itself, or a copy, for which a device needs no memory.
 inline at::Tensor as_floats(const at::Tensor& numbers) {
-  return is_direct(numbers) ? numbers : numbers.to(at::kCPU, at::kFloat);
+  return is_direct(numbers) ? numbers : numbers.to(at::kCPU).to(at::kFloat);
 }
 inline at::Tensor on_cpu_like(const at::Tensor& numbers) {
   return at::empty({numbers.numel()}, numbers.options().device(at::kCPU));

@@ -5,13 +5,16 @@
 #include <gossamer/model/flat.hpp>
 #include <gossamer/model/kernels.hpp>
 #include <gossamer/model/layout.hpp>
+#include <gossamer/model/staging.hpp>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/view_as_real.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <limits>
+#include <span>
 
 namespace gossamer::model {
 
@@ -49,6 +52,13 @@ double squared_distance(const Number* a, const Number* b, std::int64_t n) {
     total += d * d;
   }
   return total;
+}
+
+/// The same by LibTorch, for any dtype and device.
+inline double squared_distance(const at::Tensor& a, const at::Tensor& b) {
+  at::Tensor d = a.sub(b);
+  if (d.is_complex()) d = at::view_as_real(d);
+  return d.to(at::kDouble).square().sum().item().toDouble();
 }
 
 }  // namespace detail
@@ -105,7 +115,7 @@ class ParameterSample {
 
 /// ||x - y||^2 over the parameters of two models of that layout, without averaged buffers. float
 /// and double on the CPU: of a `ParameterSample`, one pass without allocation; everything else: of
-/// all, by LibTorch, with copies, and a wait for the device.
+/// all, by LibTorch, with a wait for the device; where one is elsewhere it comes in pieces.
 inline double squared_distance(const Layout& layout, const Flat& x, const Flat& y,
                                std::int64_t most, double start) {
   const auto is_plain = [&](const Slot& slot) {
@@ -127,10 +137,14 @@ inline double squared_distance(const Layout& layout, const Flat& x, const Flat& 
       sum += detail::squared_distance(a.data_ptr<double>() + first, b.data_ptr<double>() + first,
                                       end - begin);
     } else {
-      at::Tensor d =
-          a.narrow(0, first, end - begin).sub(b.narrow(0, first, end - begin).to(a.device()));
-      if (d.is_complex()) d = at::view_as_real(d);
-      sum += d.to(at::kDouble).square().sum().item().toDouble();
+      const std::array from{&y};
+      const auto add = [&sum](const Flat& mine, std::span<const Flat* const> theirs) {
+        sum += detail::squared_distance(mine.segments()[0], theirs[0]->segments()[0]);
+      };
+      if (!in_pieces(x, from, slot.segment, first, first + end - begin, add)) {
+        sum += detail::squared_distance(a.narrow(0, first, end - begin),
+                                        b.narrow(0, first, end - begin));
+      }
     }
   });
   return sum * sample.factor();

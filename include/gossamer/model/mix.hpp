@@ -4,6 +4,7 @@
 
 #include <gossamer/model/flat.hpp>
 #include <gossamer/model/kernels.hpp>
+#include <gossamer/model/staging.hpp>
 
 #include <ATen/ops/view_as_real.h>
 
@@ -43,10 +44,10 @@ void mix_segment(const at::Tensor& y, std::span<const Share> shares, std::size_t
   }
 }
 
-/// Whether `mix_segment` did it: vectors on the CPU, of a type that the kernels know.
+/// Whether `mix_segment` did it: vectors on the CPU, all of them beside each other, of a type that
+/// the kernels know.
 inline bool mix_on_cpu(const at::Tensor& y, std::span<const Share> shares, std::size_t segment) {
-  const auto on_cpu = [segment](const Share& x) { return x.flat->segments()[segment].is_cpu(); };
-  if (!y.is_cpu() || !std::all_of(shares.begin(), shares.end(), on_cpu)) return false;
+  if (!y.is_cpu()) return false;
   switch (y.scalar_type()) {
     case at::kFloat:
       mix_segment<float>(y, shares, segment);
@@ -69,13 +70,22 @@ inline bool mix_on_cpu(const at::Tensor& y, std::span<const Share> shares, std::
 
 /// y <- y + t (x - y), for each share in turn. Equal vectors stay equal, bit for bit; t = 1 gives
 /// x. float, double, half and bfloat16 on the CPU take one pass over y for all shares; everything
-/// else goes through `lerp_`, with copies.
+/// else goes through `lerp_`, and what lies elsewhere comes in pieces.
 inline void mix(const Flat& y, std::span<const Share> shares) {
   for (std::size_t s = 0; s < y.segments().size(); ++s) {
     const at::Tensor& to = y.segments()[s];
-    if (detail::mix_on_cpu(to, shares, s)) continue;
+    const auto is_beside = [&](const Share& x) { return !is_elsewhere(*x.flat, y, s); };
+    const bool all_beside = std::all_of(shares.begin(), shares.end(), is_beside);
+    if (all_beside && detail::mix_on_cpu(to, shares, s)) continue;
     for (const Share& share : shares) {
-      to.lerp_(share.flat->segments()[s].to(to.device()), share.t);
+      const std::array from{share.flat};
+      const auto of_pieces = [&](const Flat& part, std::span<const Flat* const> pieces) {
+        const std::array one{Share{pieces[0], share.t}};
+        mix(part, one);
+      };
+      if (in_pieces(y, from, s, of_pieces)) continue;
+      const std::array one{share};
+      if (!detail::mix_on_cpu(to, one, s)) to.lerp_(share.flat->segments()[s], share.t);
     }
   }
 }
@@ -104,11 +114,11 @@ void mean_segment(const at::Tensor& y, std::span<const Flat* const> xs, std::siz
   }
 }
 
-/// Whether `mean_segment` did it: vectors of float or double on the CPU.
+/// Whether `mean_segment` did it: vectors of float or double on the CPU, all of them beside each
+/// other.
 inline bool mean_on_cpu(const at::Tensor& y, std::span<const Flat* const> xs, std::size_t segment,
                         std::int64_t begin, std::int64_t end) {
-  const auto on_cpu = [segment](const Flat* x) { return x->segments()[segment].is_cpu(); };
-  if (!y.is_cpu() || !std::all_of(xs.begin(), xs.end(), on_cpu)) return false;
+  if (!y.is_cpu()) return false;
   if (y.scalar_type() == at::kFloat) {
     mean_segment<float>(y, xs, segment, begin, end);
   } else if (y.scalar_type() == at::kDouble) {
@@ -124,13 +134,17 @@ inline bool mean_on_cpu(const at::Tensor& y, std::span<const Flat* const> xs, st
 /// y <- (1 / n) sum of the n vectors of `xs`, or of that part of them, added in their order, so
 /// that the result is the same bits wherever, and in whatever pieces, it is computed. y may be none
 /// of them. Numbers outside the part are neither read nor written. float and double on the CPU take
-/// one pass, without allocation.
+/// one pass, without allocation; what lies elsewhere comes in pieces.
 inline void mean(const Flat& y, std::span<const Flat* const> xs, Chunk part = {}) {
+  const auto of_pieces = [](const Flat& to, std::span<const Flat* const> pieces) {
+    mean(to, pieces);
+  };
   for (std::size_t s = 0; s < y.segments().size(); ++s) {
     const at::Tensor& all = y.segments()[s];
     const std::int64_t begin = part.begin(all.numel());
     const std::int64_t end = part.end(all.numel());
-    if (begin == end || detail::mean_on_cpu(all, xs, s, begin, end)) continue;
+    if (begin == end || in_pieces(y, xs, s, begin, end, of_pieces)) continue;
+    if (detail::mean_on_cpu(all, xs, s, begin, end)) continue;
     // As real numbers: LibTorch rounds a complex quotient differently at the end of a vector, and
     // a complex sum loses the sign of a zero.
     const auto part_of = [&](const Flat& x) {
@@ -139,7 +153,7 @@ inline void mean(const Flat& y, std::span<const Flat* const> xs, Chunk part = {}
     };
     const at::Tensor to = part_of(y);
     to.copy_(part_of(*xs.front()));
-    for (const Flat* x : xs.subspan(1)) to.add_(part_of(*x).to(to.device()));
+    for (const Flat* x : xs.subspan(1)) to.add_(part_of(*x));
     to.div_(static_cast<double>(xs.size()));
   }
 }

@@ -4,6 +4,7 @@
 
 #include <gossamer/model/flat.hpp>
 #include <gossamer/model/kernels.hpp>
+#include <gossamer/model/staging.hpp>
 #include <gossamer/model/vectors.hpp>
 
 #include <algorithm>
@@ -20,14 +21,15 @@ struct Pull {
 };
 
 /// d_i <- t (x_i - y) for each of `pulls`, all with y as it was; then y <- y + part (sum of d_i).
-/// What y gains is the sum of what the d_i say, up to its own rounding. One pass over y on the CPU.
+/// What y gains is the sum of what the d_i say, up to its own rounding. One pass over y on the CPU;
+/// what lies elsewhere comes in pieces.
 inline void pull(const Flat& y, std::span<const Pull> pulls, double t, double part = 1) {
   constexpr std::int64_t block = 2048;  // numbers that fit the first-level cache
   for (std::size_t s = 0; s < y.segments().size(); ++s) {
     const at::Tensor& to = y.segments()[s];
     const bool all_on_cpu =
-        to.is_cpu() && std::all_of(pulls.begin(), pulls.end(), [s](const Pull& one) {
-          return one.x->segments()[s].is_cpu() && one.d->segments()[s].is_cpu();
+        to.is_cpu() && std::all_of(pulls.begin(), pulls.end(), [&](const Pull& one) {
+          return !is_elsewhere(*one.x, y, s) && !is_elsewhere(*one.d, y, s);
         });
     const auto on_cpu = [&](auto number) {
       using Number = decltype(number);
@@ -46,11 +48,9 @@ inline void pull(const Flat& y, std::span<const Pull> pulls, double t, double pa
       }
     };
     if (all_on_cpu && detail::with_number(to.scalar_type(), on_cpu)) continue;
-    for (const Pull& one : pulls) {
-      one.d->segments()[s].copy_(one.x->segments()[s]);
-      one.d->segments()[s].sub_(to.to(one.d->segments()[s].device())).mul_(t);
-    }
-    for (const Pull& one : pulls) to.add_(one.d->segments()[s].to(to.device()), part);
+    const Flat target = y.segment(s);
+    for (const Pull& one : pulls) difference(one.d->segment(s), one.x->segment(s), target, t);
+    for (const Pull& one : pulls) add(target, one.d->segment(s), part);
   }
 }
 

@@ -2,6 +2,7 @@
 /// Copies of a model that travel: shared by count, and returned to the pool they came from.
 #pragma once
 
+#include <gossamer/model/fence.hpp>
 #include <gossamer/model/flat.hpp>
 
 #include <atomic>
@@ -40,6 +41,7 @@ class SnapshotPool {
   /// Of these, how many are on their way: not set aside.
   [[nodiscard]] std::size_t under_way() const {
     const std::lock_guard lock(shelf_->mutex);
+    shelf_->drop_fences();
     return shelf_->made - shelf_->idle.size() - shelf_->aside;
   }
   /// How many snapshots this pool ever made.
@@ -55,6 +57,7 @@ class SnapshotPool {
   struct Block {
     Flat flat;
     std::size_t bytes = 0;  // of `flat`, which never changes its shape
+    std::shared_ptr<const Fence> fence;
     std::atomic<int> owners{0};
     bool aside = false;           // guarded by the shelf's mutex
     std::shared_ptr<Shelf> home;  // only while the block is out: no cycle
@@ -66,6 +69,13 @@ class SnapshotPool {
     std::vector<std::unique_ptr<Block>> idle;
     std::size_t made = 0;
     std::size_t aside = 0;
+
+    /// Those that are reached: what they keep is free.
+    void drop_fences() {
+      for (const auto& block : idle) {
+        if (block->fence && block->fence->ready()) block->fence.reset();
+      }
+    }
   };
 
   static void put_back(Block* block) {
@@ -73,6 +83,7 @@ class SnapshotPool {
     const std::lock_guard lock(home->mutex);
     home->aside -= std::exchange(block->aside, false) ? 1 : 0;
     home->idle.emplace_back(block);
+    home->drop_fences();
   }
 
   std::shared_ptr<Shelf> shelf_;
@@ -80,7 +91,8 @@ class SnapshotPool {
 
 /// A shared handle to one copy of a model. Whoever took it from the pool fills it; from the moment
 /// it is sent it is read-only. If only a part is sent, that part is: the owner may go on to write
-/// the others while receivers read it. The last handle to go puts the memory back.
+/// the others while receivers read it. The last handle to go puts the memory back. If its numbers
+/// are still being written, by a device, say, it has a fence, which `*` and `->` wait for.
 /// Threads: distinct handles to one copy may be used from distinct threads.
 class Snapshot {
  public:
@@ -98,11 +110,31 @@ class Snapshot {
   }
 
   explicit operator bool() const noexcept { return block_ != nullptr; }
-  const Flat& operator*() const noexcept { return block_->flat; }
-  const Flat* operator->() const noexcept { return &block_->flat; }
+  const Flat& operator*() const { return *operator->(); }
+  const Flat* operator->() const {
+    if (block_->fence) block_->fence->wait();
+    return &block_->flat;
+  }
 
-  /// For the one who took the snapshot; only what nobody else has been sent may be written.
-  Flat& writable() noexcept { return block_->flat; }
+  /// For the one who took the snapshot; only what nobody else has been sent may be written. Waits
+  /// for the fence, if there is one.
+  Flat& writable() {
+    if (block_->fence) block_->fence->wait();
+    return block_->flat;
+  }
+  /// What its numbers must wait for from now on. For the one who took the snapshot, before it is
+  /// sent.
+  void set_fence(std::shared_ptr<const Fence> fence) { block_->fence = std::move(fence); }
+  /// Whether it lies apart from the model: see `HostCopies`. Not for an empty handle.
+  [[nodiscard]] bool is_apart() const noexcept { return block_->flat.apart() != nullptr; }
+  /// Whether both are handles to one copy.
+  [[nodiscard]] bool is_same(const Snapshot& other) const noexcept {
+    return block_ == other.block_;
+  }
+  /// Whether it can be read without waiting, or is empty; never blocks.
+  [[nodiscard]] bool ready() const {
+    return block_ == nullptr || !block_->fence || block_->fence->ready();
+  }
 
   /// Takes the copy out of those that are on their way, until it is back in its pool: nobody knows
   /// when that will be.

@@ -4,10 +4,13 @@
 
 #include <gossamer/model/flat.hpp>
 #include <gossamer/model/kernels.hpp>
+#include <gossamer/model/staging.hpp>
 
 #include <ATen/ops/sub.h>
 
+#include <array>
 #include <cstddef>
+#include <span>
 
 namespace gossamer::model {
 
@@ -38,7 +41,12 @@ bool with_number(at::ScalarType dtype, F f) {
 
 /// d <- t (x - y); each number is rounded once. Of equal vectors it is 0, exactly. d may be x or y.
 inline void difference(const Flat& d, const Flat& x, const Flat& y, double t = 1) {
+  const std::array from{&x, &y};
+  const auto of_pieces = [t](const Flat& to, std::span<const Flat* const> pieces) {
+    difference(to, *pieces[0], *pieces[1], t);
+  };
   for (std::size_t s = 0; s < d.segments().size(); ++s) {
+    if (in_pieces(d, from, s, of_pieces)) continue;
     at::Tensor to = d.segments()[s];
     const at::Tensor& a = x.segments()[s];
     const at::Tensor& b = y.segments()[s];
@@ -47,24 +55,27 @@ inline void difference(const Flat& d, const Flat& x, const Flat& y, double t = 1
       kernels::difference(to.data_ptr<Number>(), a.data_ptr<Number>(), b.data_ptr<Number>(), t,
                           to.numel());
     };
-    if (to.is_cpu() && a.is_cpu() && b.is_cpu() && detail::with_number(to.scalar_type(), on_cpu)) {
-      continue;
-    }
-    at::sub_out(to, a.to(to.device()), b.to(to.device())).mul_(t);
+    if (to.is_cpu() && detail::with_number(to.scalar_type(), on_cpu)) continue;
+    at::sub_out(to, a, b).mul_(t);
   }
 }
 
 /// y <- y + t d.
 inline void add(const Flat& y, const Flat& d, double t = 1) {
+  const std::array from{&d};
+  const auto of_pieces = [t](const Flat& to, std::span<const Flat* const> pieces) {
+    add(to, *pieces[0], t);
+  };
   for (std::size_t s = 0; s < y.segments().size(); ++s) {
+    if (in_pieces(y, from, s, of_pieces)) continue;
     const at::Tensor& to = y.segments()[s];
-    const at::Tensor& from = d.segments()[s];
+    const at::Tensor& numbers = d.segments()[s];
     const auto on_cpu = [&](auto number) {
       using Number = decltype(number);
-      kernels::add(to.data_ptr<Number>(), from.data_ptr<Number>(), t, to.numel());
+      kernels::add(to.data_ptr<Number>(), numbers.data_ptr<Number>(), t, to.numel());
     };
-    if (to.is_cpu() && from.is_cpu() && detail::with_number(to.scalar_type(), on_cpu)) continue;
-    to.add_(from.to(to.device()), t);
+    if (to.is_cpu() && detail::with_number(to.scalar_type(), on_cpu)) continue;
+    to.add_(numbers, t);
   }
 }
 

@@ -56,7 +56,7 @@ class Engine {
                         "take a rule that uses it, such as gosgd");
     }
     node_.set_message_bytes(rule_->message_bytes(model()));
-    transport().set_model_layout(model().layout().description(), model().flat());
+    transport().set_model_layout(model().layout().description(), node_.payload_shape());
     if (callback() != nullptr) callback()->on_start(now(), self(), 1, weight());
     publish();  // a node that never gets to a step has weight, too
   }

@@ -61,7 +61,7 @@ inline double consensus_error(std::span<const Replica> members) {
     for (const Replica& member : members) {
       at::Tensor x = slot.view(member.model->flat());
       if (x.is_complex()) x = at::view_as_real(x);
-      xs.push_back(x.to(at::kCPU, at::kDouble));
+      xs.push_back(x.to(at::kCPU).to(at::kDouble));  // no doubles on a device
     }
     at::Tensor centre = xs.front().clone();
     for (std::size_t i = 1; i < xs.size(); ++i)

@@ -19,6 +19,15 @@ namespace gossamer::transport {
 /// Time since the transport began. Virtual under the simulator, hence no `std::chrono` clock.
 using Time = std::chrono::nanoseconds;
 
+/// Where the numbers of a payload must lie, so that a transport can carry them.
+enum class PayloadMemory : std::uint8_t {
+  any,   ///< where the model is: payloads pass by handle, or over what reads a device's memory
+  host,  ///< in this machine's memory
+  /// The same, and never beside the model, be that in this machine's memory: for a transport that
+  /// keeps payloads in memory of its own kind. Tests take on a CPU the way of a device by it.
+  apart
+};
+
 /// One node's end of a transport.
 ///
 /// Promise: every message is delivered exactly once, or comes back to its sender as `Returned`, or
@@ -37,8 +46,11 @@ class Transport {
   /// The others that may be chosen, ascending: joined, not finished, not gone. Changes only when
   /// `poll()` returns PeerJoined or PeerLeft, which makes the old span invalid.
   [[nodiscard]] virtual std::span<const PeerId> peers() const = 0;
-  /// Says what model this node has (`Layout::description()`) and what its payloads look like,
-  /// before anything is sent. Throws ConfigError, naming both sides, if a peer has another.
+  /// Where the payloads of what is sent must lie. The engine sees to it, and `send()` relies on it.
+  [[nodiscard]] virtual PayloadMemory payload_memory() const { return PayloadMemory::any; }
+  /// Says what model this node has (`Layout::description()`), which does not depend on its device,
+  /// and what its payloads look like, in such memory, before anything is sent. Throws ConfigError,
+  /// naming both sides, if a peer has another.
   virtual void set_model_layout(const std::string& layout, const model::Flat& shape) = 0;
   /// Never blocks on a peer, never throws for a lost one.
   virtual void send(Message message) = 0;

@@ -4,6 +4,7 @@
 
 #include <gossamer/generator.hpp>
 #include <gossamer/model/flat_model.hpp>
+#include <gossamer/model/host_copies.hpp>
 #include <gossamer/model/snapshot.hpp>
 #include <gossamer/node/options.hpp>
 #include <gossamer/rule/context.hpp>
@@ -17,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -36,6 +38,7 @@ class NodeContext final : public rule::RuleContext {
         peers_(transport_->peers().begin(), transport_->peers().end()),
         model_(tensors, options_.buffers()),
         pool_(model_.flat()),
+        host_(copies_for(transport_->payload_memory(), model_.flat())),
         generator_(options_.seed(), gossip_stream + transport_->self()),
         weight_(weight),
         last_step_(transport_->now()) {
@@ -69,7 +72,9 @@ class NodeContext final : public rule::RuleContext {
   [[nodiscard]] model::FlatModel& model() override { return model_; }
   [[nodiscard]] bool may_send() const override {
     const std::size_t codes = own_codes().bytes_under_way() / model_.flat().bytes();
-    return pool_.under_way() + codes < options_.max_in_flight();
+    // Those first, since what they were copied from is free by then.
+    const std::size_t copies = host_ ? host_->pool().under_way() : 0;
+    return std::max(copies, pool_.under_way()) + codes < options_.max_in_flight();
   }
   [[nodiscard]] model::Snapshot blank() override { return pool_.take(); }
   [[nodiscard]] model::Snapshot snapshot() override {
@@ -86,6 +91,10 @@ class NodeContext final : public rule::RuleContext {
   [[nodiscard]] transport::Transport& transport() const noexcept { return *transport_; }
   [[nodiscard]] const NodeOptions& options() const noexcept { return options_; }
   [[nodiscard]] const model::SnapshotPool& pool() const noexcept { return pool_; }
+  /// What payloads look like where the transport wants them.
+  [[nodiscard]] const model::Flat& payload_shape() const noexcept {
+    return host_ ? host_->shape() : model_.flat();
+  }
   [[nodiscard]] const model::FlatModel& model() const noexcept { return model_; }
   [[nodiscard]] double weight() const noexcept { return weight_; }
   [[nodiscard]] Counters& counters() noexcept { return counters_; }
@@ -134,6 +143,7 @@ class NodeContext final : public rule::RuleContext {
 
   /// What was said leaves.
   void flush() {
+    if (host_) move_to_host();
     for (auto& message : outbox_) {
       message.from = self();
       message.step = static_cast<std::uint32_t>(counters_.steps);
@@ -174,11 +184,38 @@ class NodeContext final : public rule::RuleContext {
   /// Streams of the seed that belong to gossip; users' generators take lower ones.
   static constexpr std::uint64_t gossip_stream = std::uint64_t{1} << 32U;
 
+  static std::optional<model::HostCopies> copies_for(transport::PayloadMemory memory,
+                                                     const model::Flat& model) {
+    const auto is_here = [](const at::Tensor& segment) { return segment.is_cpu(); };
+    const bool fits = memory == transport::PayloadMemory::any ||
+                      (memory == transport::PayloadMemory::host &&
+                       std::all_of(model.segments().begin(), model.segments().end(), is_here));
+    return fits ? std::nullopt : std::optional(model::HostCopies(model));
+  }
+  /// Payloads go to where the transport wants them; one copy of each, for all its receivers.
+  void move_to_host() {
+    std::vector<model::Chunk> parts;
+    for (const transport::Message& message : outbox_) {
+      const model::Snapshot source = message.payload;
+      if (!source || source.is_apart()) continue;
+      parts.clear();
+      for (const transport::Message& other : outbox_) {
+        const bool is_new = std::find(parts.begin(), parts.end(), other.chunk) == parts.end();
+        if (is_new && other.payload.is_same(source)) parts.push_back(other.chunk);
+      }
+      const model::Snapshot copy = host_->copy_of(source, parts);
+      for (transport::Message& other : outbox_) {
+        if (other.payload.is_same(source)) other.payload = copy;
+      }
+    }
+  }
+
   transport::AnyTransport transport_;
   NodeOptions options_;
   std::vector<PeerId> peers_;  // ascending
   model::FlatModel model_;
   model::SnapshotPool pool_;
+  std::optional<model::HostCopies> host_;  // if payloads may not lie where the model does
   Generator generator_;
   double weight_;
   std::size_t message_bytes_ = 0;  // of the rule's messages

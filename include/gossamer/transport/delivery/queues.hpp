@@ -107,9 +107,11 @@ struct DeliveryOutgoing {
   }
 
   [[nodiscard]] bool has_news() const { return written - confirmed < queue.size(); }
-  [[nodiscard]] bool has_content() const {
-    return carried < std::min(wanted, written) && carried - confirmed < queue.size();
-  }
+  /// Whether there is content that the peer wants, and that can be read: who moves frames never
+  /// waits for a snapshot's fence.
+  [[nodiscard]] bool has_content() const { return owes_content() && next_is_ready(); }
+  /// Whether it cannot be read yet. Nobody tells when it can.
+  [[nodiscard]] bool waits_for_fence() const { return owes_content() && !next_is_ready(); }
   [[nodiscard]] bool has_next(Load load) const {
     return (load != Load::counters && has_news()) || (load == Load::content && has_content());
   }
@@ -120,7 +122,7 @@ struct DeliveryOutgoing {
     offered = std::max(offered, written);
     const Message& message = queue[static_cast<std::size_t>(frame.sequence - confirmed - 1)];
     if (is_news) {
-      const bool along = load == Load::content && carried + 1 == written;
+      const bool along = load == Load::content && carried + 1 == written && message.payload.ready();
       if (along && (message.bytes() <= eager || wanted >= written)) {
         carried = written;
       } else {
@@ -148,6 +150,15 @@ struct DeliveryOutgoing {
     }
     bytes -= dropped;
     return dropped;
+  }
+
+  /// Whether the peer wants content that has not been written.
+  [[nodiscard]] bool owes_content() const {
+    return carried < std::min(wanted, written) && carried - confirmed < queue.size();
+  }
+  /// Whether the first of it can be read.
+  [[nodiscard]] bool next_is_ready() const {
+    return queue[static_cast<std::size_t>(carried - confirmed)].payload.ready();
   }
 
   void restart() {

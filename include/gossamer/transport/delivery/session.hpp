@@ -10,7 +10,6 @@
 #include <gossamer/transport/delivery/queues.hpp>
 #include <gossamer/transport/message.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -185,6 +184,7 @@ class Session {
     return !out_.queue.empty() || !in_.held.empty() || in_.asked > 0 ||
            (queue.leaving && !leaving_seen_);
   }
+  [[nodiscard]] bool waits_for_fence() const { return open_ && out_.waits_for_fence(); }
   [[nodiscard]] bool is_known() const { return known_; }
   /// The peer's incarnation that was met last; 0: none yet.
   [[nodiscard]] std::uint64_t incarnation() const { return incarnation_; }

@@ -190,6 +190,13 @@ class Membership : public MembershipCalls {
     if (body) line->said = now;
     return body;
   }
+  /// Whether a message for the peer of a line waits for its numbers (`model::Fence`). Nobody tells
+  /// when they are there: ask `next()` again soon.
+  [[nodiscard]] bool waits_for_fence(LineId id) {
+    const Connection* line = m_.line(id);
+    const KnownPeer* peer = line != nullptr && line->up() ? m_.link(line->hello.node) : nullptr;
+    return peer != nullptr && peer->line == id && m_.inner(line->hello.node).waits_for_fence();
+  }
   /// Whether the line is to be closed, now that it has nothing more to say.
   [[nodiscard]] bool must_close(LineId id) {
     const Connection* line = m_.line(id);

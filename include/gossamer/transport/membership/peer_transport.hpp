@@ -48,13 +48,14 @@ class PeerTransport : public Transport {
     return endpoint_->unlocked().peers();
   }
 
+  [[nodiscard]] PayloadMemory payload_memory() const override { return PayloadMemory::host; }
   /// The shape must be in this machine's memory.
   void set_model_layout(const std::string& model, const model::Flat& shape) override {
     std::string text = model;
     for (const at::Tensor& segment : shape.segments()) {
       if (!segment.is_cpu()) {
         throw ConfigError(
-            c10::str(name_, ": a model must be on the CPU, is on ", segment.device()));
+            c10::str(name_, ": payloads must be in host memory, are on ", segment.device()));
       }
       text += c10::str("vector of ", segment.numel(), " ", segment.scalar_type(), "\n");
     }

@@ -117,7 +117,8 @@ class MpiEndpoint {
   /// Whether MPI has taken all that there was to say; to be asked within `wait_until()`.
   [[nodiscard]] bool is_idle() const {
     return std::all_of(lines_.begin(), lines_.end(), [](const auto& line) {
-      return line.second.mpi.is_idle() && !line.second.may_speak;
+      const Line& one = line.second;
+      return one.mpi.is_idle() && !one.may_speak && !one.waits_for_fence;
     });
   }
   /// Whether the farewell is over; after `Membership::close()`, and within `wait_until()`.
@@ -161,7 +162,8 @@ class MpiEndpoint {
     explicit Line(MpiConnection line) : mpi(std::move(line)) {}
     MpiConnection mpi;
     bool may_speak = false;
-    bool over = false;  // one side has hung up
+    bool waits_for_fence = false;  // a message that it has to carry
+    bool over = false;             // one side has hung up
   };
 
   static constexpr Time longest_pause = std::chrono::milliseconds(1);
@@ -237,13 +239,17 @@ class MpiEndpoint {
     }
     for (auto& [peer, line] : lines_) {
       any = line.mpi.clear_sent() || any;
+      const bool has_waited = std::exchange(line.waits_for_fence, false);
+      line.may_speak = line.may_speak || has_waited;
       while (line.may_speak && line.mpi.fits()) {
-        any = true;
-        if (auto body = member_.next(id_of(peer), now(), line.mpi.load())) {
+        auto body = member_.next(id_of(peer), now(), line.mpi.load());
+        any = any || body || !has_waited;
+        if (body) {
           line.mpi.send(std::move(*body));
           continue;
         }
         line.may_speak = false;
+        line.waits_for_fence = member_.waits_for_fence(id_of(peer));
         if (member_.must_close(id_of(peer)) && !std::exchange(line.over, true)) {
           line.mpi.hang_up();
           end(peer, "closed");

@@ -8,6 +8,7 @@
 
 #include <asio/awaitable.hpp>
 #include <asio/redirect_error.hpp>
+#include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
 
 #include <chrono>
@@ -38,8 +39,7 @@ class TcpWriter {
         } else if (last) {
           co_return co_await hang_up();
         } else {
-          std::error_code woken;
-          co_await c_->wakeup.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+          co_await rest();
         }
       }
     } catch (const std::exception& error) {
@@ -48,6 +48,17 @@ class TcpWriter {
   }
 
  private:
+  /// How often a message is looked at that waits for its numbers.
+  static constexpr auto fence_pause = std::chrono::microseconds(200);
+
+  /// Until there may be something to write.
+  asio::awaitable<void> rest() {
+    std::error_code woken;
+    if (waits_for_fence_) c_->wakeup.expires_after(fence_pause);
+    co_await c_->wakeup.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+    if (waits_for_fence_) c_->wakeup.expires_at(asio::steady_timer::time_point::max());
+  }
+
   /// Whether there is nothing to write, now or ever.
   bool gather() {
     std::uint64_t frames = 0;
@@ -57,6 +68,7 @@ class TcpWriter {
         if (!body) break;
         c_->output.add(std::move(*body));
       }
+      waits_for_fence_ = c_->output.empty() && member.waits_for_fence(c_->id);
       return c_->output.empty() && member.must_close(c_->id);
     });
     s_.monitor.count(c_->peer, {.bytes_sent = c_->output.gathered(), .frames_sent = frames});
@@ -75,6 +87,7 @@ class TcpWriter {
 
   TcpState& s_;
   TcpState::Line c_;
+  bool waits_for_fence_ = false;
 };
 
 }  // namespace gossamer::transport
