@@ -60,7 +60,7 @@ TEST_CASE("Every rule that is known can be named, and trains a group", "[rule][r
     CHECK(has_centre == entry.needs_centre);
     CHECK((group.totals().messages_sent > 0) == (entry.name != "none"));
   }
-  CHECK(gossamer::rule::known().size() == 27);
+  CHECK(gossamer::rule::known().size() == 28);
 }
 
 TEST_CASE("A rule's own name makes it again", "[rule][registry]") {
