@@ -135,7 +135,7 @@ TEST_CASE("A rule that cannot work is refused when it is made", "[rule][registry
     return message_of<ConfigError>([&] { (void)from_name(name, options); });
   };
   CHECK_THAT(refused("gossip"),
-             tests::contains("rule must be one of none, sync, persyn, gosgd, ") &&
+             tests::contains("rule must be one of none, sync, acco, persyn, gosgd, ") &&
                  tests::contains(", leader_sgd, got gossip"));
   CHECK(refused("sync(ring)") == "rule sync takes nothing in brackets, got sync(ring)");
   CHECK_THAT(refused("gosgd(moebius)"), tests::contains(", got moebius"));
