@@ -6,6 +6,7 @@
 #include <gossamer/observe/digest.hpp>
 #include <gossamer/observe/mlflow.hpp>
 #include <gossamer/observe/trace.hpp>
+#include <gossamer/observe/watch_state.hpp>
 #include <gossamer/simulation/trace.hpp>
 #include <shared/description.hpp>
 #include <shared/process_group.hpp>
