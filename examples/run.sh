@@ -75,6 +75,18 @@ if [[ $example == cifar10* && " $* " == *" --download "* ]]; then
   set -- --data "$data" "${rest[@]}"
 fi
 
+# Without a text of one's own: the King James Bible, as Debian's program prints it.
+if [[ $example == gossip_lm && -z ${GOSSAMER_TEXT-} && ! " $* " =~ \ --(text|help|version)[\ =] ]]; then
+  text=${XDG_CACHE_HOME:-$HOME/.cache}/gossamer/king_james.txt
+  if [[ ! -s $text ]]; then
+    need_packages bible-kjv bible-kjv-text
+    mkdir -p "${text%/*}"
+    bible -f gen1:1-rev22:21 </dev/null | sed 's/^[^ ]* //' >"$text.part"  # without its references
+    mv "$text.part" "$text"
+  fi
+  set -- --text "$text" "$@"
+fi
+
 need_packages "${build_packages[@]}"
 configure release
 build release "$example"

@@ -7,6 +7,7 @@
 #include <cifar10/options.hpp>
 #include <gossamer/node/gossip_node.hpp>
 #include <gossamer/optim/adahessian.hpp>
+#include <gossamer/optim/kept_state.hpp>
 #include <gossamer/optim/quasi_global_sgd.hpp>
 #include <shared/dirichlet_shards.hpp>
 
@@ -122,10 +123,14 @@ class CifarNode : public gossamer::GradientNode<std::shared_ptr<Network>> {
     return loss.item<double>();
   }
 
-  void apply() override { optimizer_->step(); }
+  void apply() override {
+    if (takes_back_) kept_.keep(*optimizer_);
+    optimizer_->step();
+  }
 
  private:
   void on_restart() override {
+    if (takes_back_) return kept_.restore(*optimizer_);
     if (keeps_momentum_) return;
     if (auto* quasi_global = dynamic_cast<gossamer::optim::QuasiGlobalSgd*>(optimizer_.get())) {
       quasi_global->reset_momentum();
@@ -144,17 +149,31 @@ class CifarNode : public gossamer::GradientNode<std::shared_ptr<Network>> {
     at::Generator& dropout = model()->generator();
     torch::Tensor dropout_state = dropout.get_state();
     archive("dropout", dropout_state);
-    std::ostringstream out;
-    if (!archive.loading()) torch::save(*optimizer_, out);
-    std::string optimizer = out.str();
-    archive("optimizer", optimizer);
+    if (takes_back_) archive_kept(archive);
+    archive_optimizer(archive, "optimizer");
     if (archive.loading()) {
       batches_.restore(place);
       dropout.set_state(dropout_state);
-      std::istringstream in(optimizer);
-      torch::load(*optimizer_, in);
       for (auto& group : optimizer_->param_groups()) group.options().set_lr(learning_rate_);
     }
+  }
+  void archive_optimizer(gossamer::Archive& archive, const std::string& name) {
+    std::ostringstream out;
+    if (!archive.loading()) torch::save(*optimizer_, out);
+    std::string bytes = out.str();
+    archive(name, bytes);
+    if (!archive.loading()) return;
+    std::istringstream in(bytes);
+    torch::load(*optimizer_, in);
+  }
+  /// By way of the optimizer, whose own state is as before when this saves.
+  void archive_kept(gossamer::Archive& archive) {
+    gossamer::optim::KeptState own;
+    own.keep(*optimizer_);
+    kept_.restore(*optimizer_);
+    archive_optimizer(archive, "kept");
+    kept_.keep(*optimizer_);
+    if (!archive.loading()) own.restore(*optimizer_);
   }
 
   bool keeps_momentum_;
@@ -162,8 +181,10 @@ class CifarNode : public gossamer::GradientNode<std::shared_ptr<Network>> {
   std::pair<at::Tensor, at::Tensor> batch_;  // of the next step
   std::unique_ptr<torch::optim::Optimizer> optimizer_;
   std::ofstream step_log_;
-  double learning_rate_;  // of this run: the one before may have had another
-  bool second_order_;     // the gradients need their graph
+  double learning_rate_;             // of this run: the one before may have had another
+  bool second_order_;                // the gradients need their graph
+  gossamer::optim::KeptState kept_;  // for a rule that takes steps back
+  bool takes_back_ = engine().rule().name() == "acco";
 };
 
 }  // namespace cifar10

@@ -5,10 +5,10 @@
 #include <gossamer/rule/registry.hpp>
 #include <gossamer/simulation/cluster_file.hpp>
 #include <gossamer/topology/graph_file.hpp>
-#include <gossamer/transport/tcp/host_port.hpp>
 #include <gossamer/version.hpp>
 #include <shared/dashboard.hpp>
 #include <shared/validators.hpp>
+#include <shared/watch.hpp>
 
 #include <CLI/CLI.hpp>
 
@@ -230,12 +230,17 @@ void complete(Options& o, bool wants_nodes) {
             "--optimizer nesterov: needs --momentum above 0, got 0");
   refuse_if(o.optimizer == "adahessian" && o.rule == "sync",
             "--optimizer adahessian: cannot be used with --rule sync, which changes gradients");
+  refuse_if(o.rule == "acco" && o.optimizer != "sgd" && o.optimizer != "nesterov",
+            "--rule acco: needs --optimizer sgd or nesterov, whose steps can be taken back, got " +
+                o.optimizer);
   refuse_if(o.rule == "elastic_gossip" && o.alpha == 1,
             "--alpha: must lie below 1 with elastic_gossip, got 1");
   refuse_if(o.drop > 0 && o.rule != "easgd" && o.rule != "dynamic_easgd",
             "--drop: needs --rule easgd or dynamic_easgd, got --rule " + o.rule);
   refuse_if(o.rule == "slowmo" && o.base == "slowmo",
             "--base: slowmo needs another rule, got slowmo");
+  refuse_if(o.rule == "slowmo" && o.base == "acco",
+            "--base: slowmo needs a rule that takes no steps back, got acco");
   refuse_if(o.crop == 32 && o.network != "resnet18",
             "--crop 32: only resnet18 takes 32x32 images, got --network " + o.network);
   refuse_if(!o.cluster.empty() && o.transport != "simulated",
@@ -246,14 +251,7 @@ void complete(Options& o, bool wants_nodes) {
                 "; whom it meets is said by --topology, if it chooses");
   if (!o.cluster.empty()) o.nodes = gossamer::ClusterFile::read(o.cluster).world().nodes();
   if (o.transport == "tcp") o.nodes = o.process.find_place(o.nodes, wants_nodes);
-  if (!o.watch.empty()) {
-    if (o.watch.find(':') == std::string::npos) o.watch = "127.0.0.1:" + o.watch;
-    try {
-      (void)gossamer::transport::HostPort::parse(o.watch);
-    } catch (const gossamer::ConfigError& error) {
-      refuse_if(true, std::string("--watch: ") + error.what());
-    }
-  }
+  o.watch = examples::watch_place(o.watch);
   if (o.dashboard) {
     const std::string obstacle = examples::Dashboard::obstacle();
     refuse_if(!obstacle.empty(), "--dashboard: " + obstacle);
@@ -326,7 +324,6 @@ gossamer::NodeOptions Options::node_options() const {
   gossamer::NodeOptions node;
   node.seed(seed).samples_per_step(static_cast<std::uint64_t>(batch));
   node.buffers(buffers == "local" ? Buffers::local : others);
-  if (transport == "tcp") node.drain_timeout(process.drain());
   return node;
 }
 

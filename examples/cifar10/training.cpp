@@ -6,18 +6,17 @@
 #include <gossamer/observe/digest.hpp>
 #include <gossamer/observe/mlflow.hpp>
 #include <gossamer/observe/trace.hpp>
-#include <gossamer/observe/watch.hpp>
+#include <gossamer/observe/watch_state.hpp>
 #include <gossamer/simulation/trace.hpp>
-#include <gossamer/transport/tcp/host_port.hpp>
 #include <shared/description.hpp>
 #include <shared/process_group.hpp>
 #include <shared/run_folder.hpp>
+#include <shared/watch.hpp>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <iomanip>
 #include <iostream>
 #include <limits>
@@ -49,34 +48,6 @@ using gossamer::observe::ConsensusEstimate;
 std::shared_ptr<ConsensusEstimate> make_estimate(const Options& options) {
   auto estimate = std::make_shared<ConsensusEstimate>(options.make_rule());
   return estimate->is_possible() ? estimate : nullptr;
-}
-
-/// The live page, or what the dashboard alone needs of it; null if neither is wanted.
-std::shared_ptr<gossamer::observe::WatchState> make_watch(
-    const Options& options, const std::shared_ptr<ConsensusEstimate>& estimate) {
-  gossamer::observe::WatchState::About about = examples::as_text(options.description());
-  if (options.watch.empty()) {
-    if (!options.dashboard) return nullptr;
-    return std::make_shared<gossamer::observe::WatchState>(std::move(about), estimate);
-  }
-  auto place = gossamer::transport::HostPort::parse(options.watch);
-  // Those of one machine each have their own; a number that was drawn is no distance.
-  if (options.is_process() && options.process.has_place && place.port > 0) {
-    const std::uint32_t port = place.port + options.process.number;
-    if (port > 65'535) {
-      throw gossamer::ConfigError("--watch: there is no port " + std::to_string(port) +
-                                  " for node " + std::to_string(options.process.number));
-    }
-    place.port = static_cast<std::uint16_t>(port);
-  }
-  const char* token = std::getenv("GOSSAMER_WATCH_TOKEN");
-  auto watch = std::make_shared<gossamer::observe::Watch>(gossamer::observe::WatchOptions()
-                                                              .listen(place.text())
-                                                              .token(token != nullptr ? token : "")
-                                                              .about(std::move(about))
-                                                              .estimate(estimate));
-  std::cout << "live page: " << watch->url() << std::endl;
-  return watch;
 }
 
 /// This run among MLflow's; null if none is wanted.
@@ -136,7 +107,8 @@ Training::Training(const Options& options, const Dataset& dataset)
           ProgressLine(std::cout, ProgressLine::stdout_is_terminal(), "images"), goal_of(options))),
       trace_(make_trace()),
       estimate_(make_estimate(options)),
-      watch_(make_watch(options, estimate_)),
+      watch_(examples::make_watch(options.watch, options.process.port_offset(), options.dashboard,
+                                  examples::as_text(options.description()), estimate_)),
       mlflow_(make_mlflow(options, recorder_->record().folder())),
       group_(make_group(options_, told(), dataset.train, [this] { return is_stopped(); })),
       mean_(make_network(options)),

@@ -6,6 +6,7 @@
 #include <shared/dashboard.hpp>
 #include <shared/gossip_options.hpp>
 #include <shared/validators.hpp>
+#include <shared/watch.hpp>
 
 #include <fstream>
 #include <iostream>
@@ -14,8 +15,8 @@
 namespace examples {
 
 gossamer::rule::AnyRule GossipOptions::make_rule() const {
-  return gossamer::rule::from_name(
-      rule, gossamer::rule::RegistryOptions().probability(probability).codec(codec).seed(seed));
+  auto options = of_rule;
+  return gossamer::rule::from_name(rule, options.probability(probability).codec(codec).seed(seed));
 }
 
 gossamer::SimulatedGroupOptions GossipOptions::simulation() const {
@@ -24,9 +25,10 @@ gossamer::SimulatedGroupOptions GossipOptions::simulation() const {
 }
 
 nlohmann::ordered_json GossipOptions::description() const {
-  nlohmann::ordered_json text = {{"rule", rule},     {"transport", transport},
-                                 {"nodes", nodes},   {"probability", probability},
-                                 {"shares", shares}, {"seed", seed}};
+  nlohmann::ordered_json text = {
+      {"rule", rule}, {"transport", transport}, {"nodes", nodes}, {"probability", probability}};
+  if (!shares.empty()) text["shares"] = shares;
+  text["seed"] = seed;
   if (!codec.empty()) text["codec"] = codec;
   if (!cluster.empty()) {
     std::ifstream in(cluster, std::ios::binary);
@@ -37,20 +39,27 @@ nlohmann::ordered_json GossipOptions::description() const {
 
 void GossipOptions::add_to(CLI::App& app, const std::vector<std::string>& rules) {
   let_the_last_win(app);
-  app.set_version_flag("--version", GOSSAMER_VERSION);
-  app.get_formatter()->column_width(34);
   const Adder add{app, "Options"};
   add("--data", data,
       "Folder with MNIST's train-images-idx3-ubyte, also as .gz, or its parent, or torchvision's "
       "(also: GOSSAMER_DATA)",
       not_empty("a folder"), false)
       ->envname("GOSSAMER_DATA");
-  add("--seed", seed, "Seed of everything random");
-  auto* count = add("--nodes", nodes, "Number of nodes (M)", within(1, 4096));
   add("--shares", shares,
       "Shares of the data: equal, or each node's larger than the one's before it",
       one_of({"equal", "unequal"}));
-  add("--transport", transport, "How messages travel", one_of({"threads", "simulated"}));
+  add_gossip_to(app, rules, {"threads", "simulated"});
+}
+
+void GossipOptions::add_gossip_to(CLI::App& app, const std::vector<std::string>& rules,
+                                  const std::vector<std::string>& transports) {
+  let_the_last_win(app);
+  app.set_version_flag("--version", GOSSAMER_VERSION);
+  app.get_formatter()->column_width(34);
+  const Adder add{app, "Options"};
+  add("--seed", seed, "Seed of everything random");
+  auto* count = add("--nodes", nodes, "Number of nodes (M)", within(1, 4096));
+  add("--transport", transport, "How messages travel", one_of(transports));
   add("--cluster", cluster, "TOML file: machines, network and events of the simulated transport",
       CLI::ExistingFile, false)
       ->excludes(count);
@@ -59,6 +68,8 @@ void GossipOptions::add_to(CLI::App& app, const std::vector<std::string>& rules)
       positive() & within(0, 1));
   add("--codec", codec, "Messages in few bits, of rules that can: sign, int4, int8 ...", {}, false);
   add("--out", out, "Run folder (default: runs/ and the time)", {}, false);
+  add("--watch", watch,
+      "[ADDRESS:]PORT of a live page; where nodes are processes, of node N PORT + N", {}, false);
   add("--mlflow", mlflow, "Folder of MLflow's runs (mlruns), to which this one is added", {},
       false);
   add.flag("--dashboard", dashboard,
@@ -86,6 +97,7 @@ std::optional<int> parse(CLI::App& app, GossipOptions& options, int argc, char**
     if (!obstacle.empty()) return refuse("--dashboard: " + obstacle);
   }
   try {
+    options.watch = watch_place(options.watch);
     (void)options.make_rule();
     if (options.cluster.empty()) return std::nullopt;
     options.nodes = options.simulation().world().nodes();

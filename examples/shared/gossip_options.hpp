@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-/// The options that the examples without a network share: data, group, gossip, records.
+/// The options that examples share: data, group, gossip, records.
 #pragma once
 
+#include <gossamer/rule/registry_options.hpp>
 #include <gossamer/rule/rule.hpp>
 #include <gossamer/simulation/group.hpp>
 
@@ -13,6 +14,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace examples {
 
@@ -21,14 +23,16 @@ struct GossipOptions {
   std::filesystem::path data;  ///< empty: GOSSAMER_DATA, else synthetic points
   std::uint64_t seed = 1;
   std::size_t nodes = 16;
-  std::string shares = "unequal";
+  std::string shares = "unequal";  ///< empty: the example deals its data out in its own way
   std::string transport = "threads";
   std::filesystem::path cluster;  ///< of the simulated transport; empty: equal nodes
   std::string rule = "gosgd";
   double probability = 1;
-  std::string codec;             ///< empty: the rule's own
-  std::filesystem::path out;     ///< empty: runs/TIME
-  std::filesystem::path mlflow;  ///< folder of MLflow's runs; empty: none
+  std::string codec;                        ///< empty: the rule's own
+  gossamer::rule::RegistryOptions of_rule;  ///< what else the rule is told
+  std::filesystem::path out;                ///< empty: runs/TIME
+  std::string watch;                        ///< ADDRESS:PORT of the live page; empty: none
+  std::filesystem::path mlflow;             ///< folder of MLflow's runs; empty: none
   bool dashboard = false;
   bool quiet = false;
 
@@ -38,8 +42,12 @@ struct GossipOptions {
   /// What the record says of a run.
   [[nodiscard]] nlohmann::ordered_json description() const;
 
-  /// Adds them to a program that takes these `rules`, names of rules in the library.
+  /// Adds them to a program on MNIST's images that takes these `rules`, names of rules in the
+  /// library.
   void add_to(CLI::App& app, const std::vector<std::string>& rules);
+  /// The same but for data and shares, for one that also takes these `transports`.
+  void add_gossip_to(CLI::App& app, const std::vector<std::string>& rules,
+                     const std::vector<std::string>& transports);
 };
 
 /// Reads the command line into what was added to `app`. Nothing if the run may begin; else the exit

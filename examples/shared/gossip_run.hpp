@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// One run of an example without a network: train, measure now and then, and write the record.
+/// One run of an example: train, measure now and then, and write the record.
 #pragma once
 
 #include <gossamer/node/signals.hpp>
@@ -13,14 +13,17 @@
 #include <shared/gossip_options.hpp>
 #include <shared/group_plan.hpp>
 #include <shared/run_folder.hpp>
+#include <shared/watch.hpp>
 
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <iostream>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace examples {
 
@@ -37,6 +40,9 @@ struct GossipJob {
   std::uint64_t end = 0;              ///< over all nodes
   std::uint64_t measure_every = 0;    ///< from one measurement to the next, >= 1
   MakeNode<Node> make;
+  /// Where nodes are in processes of their own: this one's. Empty: all are here.
+  std::function<AnyGroup<Node>(const GroupPlan&, MakeNode<Node>)> make_group;
+  std::uint32_t port_offset = 0;  ///< of this process's live page
   /// Looks at the nodes, and returns what is worth a line of the metrics.
   std::function<Evaluation(gossamer::Group<Node>&)> measure;
   /// The same as text, of that line.
@@ -55,9 +61,7 @@ class GossipRun {
         progress_(std::make_shared<gossamer::observe::Progress>(
             ProgressLine(std::cout, ProgressLine::stdout_is_terminal(), job_.unit),
             gossamer::StopCondition().samples(job_.end))),
-        watch_(options.dashboard
-                   ? std::make_shared<gossamer::observe::WatchState>(as_text(options.description()))
-                   : nullptr),
+        watch_(make_watch(options.watch, job_.port_offset, options.dashboard, as_text(setting()))),
         mlflow_(make_mlflow()),
         group_(make_group()) {}
 
@@ -65,22 +69,26 @@ class GossipRun {
   /// after signal n.
   int run() {
     std::string error;
-    if (watch_) dashboard_ = std::make_unique<Dashboard>(watch_);
+    if (options_.dashboard) dashboard_ = std::make_unique<Dashboard>(watch_);
     try {
-      while (group_->totals().samples < job_.end && signals_.received() == 0) {
+      std::uint64_t reached = 0;
+      while (reached < job_.end && signals_.received() == 0) {
         const std::uint64_t before = group_->totals().samples;
-        const std::uint64_t next = (before / job_.measure_every + 1) * job_.measure_every;
-        group_->run_towards(gossamer::StopCondition().samples(job_.end), std::min(job_.end, next));
-        if (group_->totals().samples == before) break;  // nobody is left to train
-        measure();
+        const std::uint64_t next =
+            std::min(job_.end, (reached / job_.measure_every + 1) * job_.measure_every);
+        group_->run_towards(gossamer::StopCondition().samples(job_.end), next);
+        // Processes know of each other's samples at different times, but look at the same moments.
+        reached = job_.make_group ? next : group_->totals().samples;
+        const bool is_idle = !job_.make_group && reached == before;
+        if (is_idle || group_->live().empty()) break;  // nobody is left to train
+        if (!job_.make_group || signals_.received() == 0) measure();
       }
       group_->finish();
     } catch (const gossamer::NodeError& what) {
       error = what.what();
     }
     dashboard_.reset();
-    Json summary = job_.description;
-    summary.update(options_.description());
+    Json summary = setting();
     summary.update(recorder_->summary(group_->state()));
     summary.update(of_live_nodes());
     summary["digest"] = gossamer::observe::digest(group_->replicas());
@@ -100,6 +108,13 @@ class GossipRun {
  private:
   using ProgressLine = gossamer::observe::ProgressLine;
 
+  /// What the run is told, for its record.
+  [[nodiscard]] Json setting() const {
+    Json all = job_.description;
+    all.update(options_.description());
+    return all;
+  }
+
   AnyGroup<Node> make_group() {
     auto node = gossamer::NodeOptions().seed(options_.seed).samples_per_step(job_.batch);
     node.callback(recorder_);
@@ -111,6 +126,7 @@ class GossipRun {
                            if (stops && dashboard_) dashboard_->leave();
                            return stops;
                          }};
+    if (job_.make_group) return job_.make_group(plan, job_.make);
     if (options_.transport == "simulated") {
       return make_simulated_group(options_.simulation(), plan, job_.make);
     }
@@ -119,13 +135,14 @@ class GossipRun {
 
   std::shared_ptr<gossamer::observe::MLflow> make_mlflow() const {
     if (options_.mlflow.empty()) return nullptr;
-    Json description = job_.description;
-    description.update(options_.description());
+    const std::filesystem::path folder = recorder_->record().folder();
+    std::string name = folder.filename().string();
+    if (job_.make_group) name = folder.parent_path().filename().string() + "/" + name;
     return std::make_shared<gossamer::observe::MLflow>(
         gossamer::observe::MLflowOptions(options_.mlflow)
             .experiment(job_.program)
-            .name(recorder_->record().folder().filename().string())
-            .parameters(as_text(description)));
+            .name(name)
+            .parameters(as_text(setting())));
   }
   void end_mlflow(const std::string& error) {
     using Status = gossamer::observe::MLflowRun::Status;
@@ -174,7 +191,7 @@ class GossipRun {
   GossipJob<Node> job_;
   std::shared_ptr<gossamer::observe::RunRecorder> recorder_;
   std::shared_ptr<gossamer::observe::Progress> progress_;
-  std::shared_ptr<gossamer::observe::WatchState> watch_;  // null: there is no dashboard
+  std::shared_ptr<gossamer::observe::WatchState> watch_;  // null: nobody looks
   std::shared_ptr<gossamer::observe::MLflow> mlflow_;     // null: none is wanted
   std::unique_ptr<Dashboard> dashboard_;
   gossamer::Signals signals_;

@@ -21,7 +21,9 @@ template <class Node>
 AnyGroup<Node> make_tcp_group(const ProcessOptions& process, const std::string& program,
                               const GroupPlan& plan, MakeNode<Node> make) {
   gossamer::TcpGroupOptions options(process.tcp(program));
-  options.node(plan.node).rendezvous_timeout(process.gather()).leave_when(plan.stop_when);
+  gossamer::NodeOptions node = plan.node;
+  node.drain_timeout(process.drain());
+  options.node(node).rendezvous_timeout(process.gather()).leave_when(plan.stop_when);
   return std::make_unique<gossamer::TcpGroup<Node>>(options, plan.rule, std::move(make));
 }
 

@@ -44,6 +44,10 @@ struct ProcessOptions {
   /// if more than one node is wanted and there is nobody to dial.
   std::size_t find_place(std::size_t nodes, bool wants_nodes);
 
+  /// How far this process's ports are from those that the command line names, which are the first
+  /// node's: those of one machine each have their own. A number that was drawn is no distance.
+  [[nodiscard]] std::uint32_t port_offset() const { return has_place ? number : 0; }
+
   [[nodiscard]] std::chrono::milliseconds gather() const { return milliseconds(gather_seconds); }
   [[nodiscard]] std::chrono::milliseconds drain() const { return milliseconds(drain_seconds); }
   /// What says where, with whom, and how safely to talk. Log lines go to standard error.

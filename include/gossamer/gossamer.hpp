@@ -23,6 +23,7 @@
 
 // rule/: how two models meet
 #include <gossamer/rule/a2cid2.hpp>
+#include <gossamer/rule/acco.hpp>
 #include <gossamer/rule/ad_psgd.hpp>
 #include <gossamer/rule/async_diloco.hpp>
 #include <gossamer/rule/d_psgd.hpp>

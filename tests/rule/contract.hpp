@@ -137,7 +137,8 @@ inline void alone_trains(const AnyRule& rule) {
   const double before = bench[0].x()[0];
   for (int i = 0; i < 20 && bench[0].steps < 8; ++i) REQUIRE(bench.advance(0));
   CHECK(bench[0].steps == 8);
-  CHECK(bench[0].x()[0] < before - 8 + 1e-9);  // further, if the rule has momentum
+  // Further, if the rule has momentum; two steps of ACCO are one of a mean, and the last waits.
+  CHECK(bench[0].x()[0] < before - (rule->name() == "acco" ? 4 : 8) + 1e-9);
   bench.leave(0);
   CHECK(bench.pending().empty());
   CHECK(bench[0].weight() == 1);

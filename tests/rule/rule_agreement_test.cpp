@@ -26,6 +26,7 @@ TEST_CASE("What all nodes must set alike is in a rule's agreement, and nothing e
       {"gosgd", O().probability(0.1), O().probability(0.2), true},
       {"gosgd", O().topology("uniform"), O().topology("two_choices"), true},
       {"sync", O().chunks(1), O().chunks(2), false},
+      {"acco", O().chunks(1), O().chunks(2), false},
       {"persyn", O().period(4), O().period(5), false},
       {"persyn", O().period(4), O().period(4), true},
       {"slowmo", O().period(4).beta(0.5), O().period(4).beta(0.6), false},

@@ -60,7 +60,7 @@ TEST_CASE("Every rule that is known can be named, and trains a group", "[rule][r
     CHECK(has_centre == entry.needs_centre);
     CHECK((group.totals().messages_sent > 0) == (entry.name != "none"));
   }
-  CHECK(gossamer::rule::known().size() == 27);
+  CHECK(gossamer::rule::known().size() == 28);
 }
 
 TEST_CASE("A rule's own name makes it again", "[rule][registry]") {
@@ -135,7 +135,7 @@ TEST_CASE("A rule that cannot work is refused when it is made", "[rule][registry
     return message_of<ConfigError>([&] { (void)from_name(name, options); });
   };
   CHECK_THAT(refused("gossip"),
-             tests::contains("rule must be one of none, sync, persyn, gosgd, ") &&
+             tests::contains("rule must be one of none, sync, acco, persyn, gosgd, ") &&
                  tests::contains(", leader_sgd, got gossip"));
   CHECK(refused("sync(ring)") == "rule sync takes nothing in brackets, got sync(ring)");
   CHECK_THAT(refused("gosgd(moebius)"), tests::contains(", got moebius"));

@@ -5,6 +5,7 @@
 #include <gossamer/codec/registry.hpp>
 #include <gossamer/error.hpp>
 #include <gossamer/rule/a2cid2.hpp>
+#include <gossamer/rule/acco.hpp>
 #include <gossamer/rule/ad_psgd.hpp>
 #include <gossamer/rule/async_diloco.hpp>
 #include <gossamer/rule/choco_sgd.hpp>
@@ -111,6 +112,12 @@ inline constexpr Entry rules[] = {
      .conserves = "all nodes equal",
      .needs = "waits for all, every step",
      .make = [](const RegistryOptions& o) -> AnyRule { return Sync().chunks(o.chunks()); },
+     .needs_gradient_node = true},
+    {.name = "acco",
+     .paper = "arXiv:2406.02613, by its authors' code",
+     .conserves = "all nodes equal",
+     .needs = "waits for all, a step late; an optimizer that can be put back",
+     .make = [](const RegistryOptions& o) -> AnyRule { return Acco().chunks(o.chunks()); },
      .needs_gradient_node = true},
     {.name = "persyn",
      .paper = "arXiv:1804.01852; local SGD",
