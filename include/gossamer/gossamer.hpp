@@ -5,8 +5,8 @@
 /// (both), <gossamer/observe/record.hpp>, group_record.hpp and run_recorder.hpp there
 /// (nlohmann/json), <gossamer/observe/digest.hpp> and <gossamer/transport/tcp/stream.hpp>
 /// (OpenSSL); nor, since programs that train rarely need it, <gossamer/topology/spectrum.hpp>: what
-/// is known of a graph before anybody trains on it, the registries of rules, topologies and schedules
-/// (<gossamer/rule/registry.hpp>), for programs that take names, and
+/// is known of a graph before anybody trains on it, <gossamer/rule/registry.hpp>, that of
+/// topologies and that of schedules, for programs that take names, and
 /// <gossamer/optim/adahessian.hpp> and <gossamer/node/gradient_overlap.hpp>, whose LibTorch headers
 /// take long to read.
 #pragma once
