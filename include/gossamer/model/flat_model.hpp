@@ -165,7 +165,7 @@ class FlatModel {
       } else if (tensors_[i].grad().defined()) {
         tensors_[i].mutable_grad().copy_(view);
       } else if (tensors_[i].requires_grad() && !detail::is_absent(layout_.slots[i], from)) {
-        tensors_[i].mutable_grad() = view.clone();
+        tensors_[i].mutable_grad() = view.clone().to(tensors_[i].device());
       }
     }
   }

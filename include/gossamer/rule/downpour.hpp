@@ -136,7 +136,8 @@ class Downpour : public Rule {
   void take_in(RuleContext& context, const model::Flat& d) {
     const double part = 1 / static_cast<double>(ParameterServer::workers(context));
     const auto nearer = [&](const model::Slot& slot) {
-      return slot.view(context.model().flat()).lerp(slot.view(d), part);
+      const at::Tensor own = slot.view(context.model().flat());
+      return own.lerp(slot.view(d).to(own.device()), part);
     };
     with_statistics(context, nearer, [&] { add_steps(context, d); });
     context.model().on_merged();

@@ -95,7 +95,7 @@ class ElasticExchange {
       for (const model::Slot& slot : context.model().layout().slots) {
         if (!slot.is_buffer) continue;
         const at::Tensor d = slot.view(*differences[i]);
-        d.neg_().add_(slot.view(*requests[i].payload));
+        d.neg_().add_(slot.view(*requests[i].payload).to(d.device()));
       }
       context.send({.to = requests[i].from,
                     .kind = answer,

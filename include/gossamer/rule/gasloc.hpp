@@ -181,7 +181,7 @@ class GasLoc : public Rule {
     for (const model::Slot& slot : context.model().layout().slots) {  // both take the mean
       if (!slot.is_buffer) continue;
       const at::Tensor own = slot.view(context.model().flat());
-      slot.view(*d).copy_(own.lerp(slot.view(*question.payload), 0.5));
+      slot.view(*d).copy_(own.lerp(slot.view(*question.payload).to(own.device()), 0.5));
     }
     pull(context, *d, 1);
     context.send(
