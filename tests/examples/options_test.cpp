@@ -95,6 +95,22 @@ TEST_CASE("An option that is given again takes the last value, a list takes all"
         std::vector<std::string>{"127.0.0.1:7000", "127.0.0.1:7001"});
 }
 
+TEST_CASE("ACCO is refused with an optimizer that cannot go back, and within slowmo",
+          "[examples][options]") {
+  CHECK(refused({"--rule", "acco", "--optimizer", "quasi_global"}) ==
+        "cifar10: --rule acco: needs --optimizer sgd or nesterov, whose steps can be taken back, "
+        "got quasi_global\n");
+  CHECK(refused({"--rule", "slowmo", "--base", "acco"}) ==
+        "cifar10: --base: slowmo needs a rule that takes no steps back, got acco\n");
+  CHECK(Parsed({"--rule", "acco", "--optimizer", "nesterov", "--momentum", "0.9"}).options);
+}
+
+TEST_CASE("A live page has an address in any case, and no other is taken", "[examples][options]") {
+  CHECK(Parsed({"--watch", "8080"}).options->watch == "127.0.0.1:8080");
+  CHECK(Parsed({"--watch", "0.0.0.0:8080"}).options->watch == "0.0.0.0:8080");
+  CHECK_THAT(refused({"--watch", "host:70000"}), tests::contains("cifar10: --watch: an address"));
+}
+
 TEST_CASE("A graph that the rule cannot use is refused when the rule is made",
           "[examples][options]") {
   const tests::TemporaryFolder folder;
