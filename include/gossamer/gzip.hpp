@@ -36,8 +36,8 @@ class GzipStream {
 
 /// What was packed, whole: all members of the file, one after the other.
 /// Errors   ConfigError, which begins with `where` (the file, say), for bytes that are not gzip,
-/// are
-///          cut short, damaged, or followed by others, and for more than `most` bytes of content.
+///          are cut short, damaged, or followed by others, and for more than `most` bytes of
+///          content.
 /// Threads  safe.
 /// Source   the format is RFC 1952; zlib unpacks it.
 inline std::string gunzip(std::string_view bytes, const std::string& where,

@@ -13,8 +13,7 @@ namespace gossamer::codec {
 ///
 /// Bytes    34 per 256 numbers: 1.06 bits per number.
 /// Quality  delta (1 - 2^-16) / 256: |C(v) - v|^2 = |v|^2 - |v|_1^2 / 256 but for the rounding.
-/// That
-///          is a block with one number; of normally distributed ones it is 2 / pi = 0.64.
+///          That is a block with one number; of normally distributed ones it is 2 / pi = 0.64.
 /// Source   Seide, Fu, Droppo, Li, Yu, "1-bit stochastic gradient descent", Interspeech 2014; the
 ///          scale: Karimireddy, Rebjock, Stich, Jaggi, "Error feedback fixes SignSGD", ICML 2019.
 class Sign final : public BlockCodec {

@@ -27,8 +27,7 @@ struct GroupState;  // observe/group_state.hpp
 ///          the same time; of the run: the thread that owns the group, also while nodes run. Under
 ///          the simulator there is one thread.
 /// Throws   nothing of nodes, steps and messages, where an exception would count as one of the
-/// node;
-///          one of the run ends it, and comes out of the group's function.
+///          node; one of the run ends it, and comes out of the group's function.
 class Callback {
  public:
   using Time = std::chrono::nanoseconds;

@@ -73,8 +73,7 @@ struct MLflowOptions {
 ///
 /// Threads  one at a time; processes may write runs into one folder at the same time.
 /// Throws   std::runtime_error or std::filesystem::filesystem_error that names the file;
-/// ConfigError
-///          for the experiment's name.
+///          ConfigError for the experiment's name.
 /// Source   MLflow 1 to 3: mlflow/store/tracking/file_store.py, mlflow/entities/run_info.py,
 ///          mlflow/utils/validation.py. `status` and `source_type` are numbers there.
 /// Differs  an experiment's id depends on its name alone, so that processes that make it at the

@@ -38,8 +38,7 @@ namespace gossamer::rule {
 ///            arXiv:2406.02613, as the authors' code has it; of the paper only the abstract was
 ///            read.
 /// Differs    there the optimizer is sharded, and faster workers put more batches into a round;
-/// here
-///            a node has one a round, and the mean goes over nodes. A node takes messages in
+///            here a node has one a round, and the mean goes over nodes. A node takes messages in
 ///            between steps only, so the second of an all-reduce's two hops is waited for. A
 ///            newcomer begins with the parameters that it is given, which may be an x~, and stays
 ///            off by that step. After an even number of steps a run ends with x~.

@@ -113,9 +113,8 @@ class DynamicWeights {
 ///            conserved unless h1 = h2.
 /// Cost       as EASGD, and two more passes over x at the centre, for the distance.
 /// Source     Xu, Carr, arXiv:2409.09242, 2024, for the idea: a centre that weights workers by
-/// their
-///            recent distances. The formulas above are a reading from memory, and the coefficients
-///            c_j and the threshold are ours: fidelity to the paper is not claimed.
+///            their recent distances. The formulas above are a reading from memory, and the
+///            coefficients c_j and the threshold are ours: fidelity to the paper is not claimed.
 using DynamicEasgd = BasicEasgd<DynamicWeights>;
 
 }  // namespace gossamer::rule

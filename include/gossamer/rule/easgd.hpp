@@ -116,8 +116,7 @@ struct EqualWeights {
 /// look-ahead point x + delta v, and that is what pulls.
 ///
 /// Invariant  sum of x over workers, centre and answers under way, as `ElasticExchange`. Equal
-/// nodes
-///            stay equal, bit for bit.
+///            nodes stay equal, bit for bit.
 /// Cost       2 vectors per worker and tau steps, all through the centre's link; one pass over x at
 ///            either end.
 /// Needs      nodes that run by themselves (`GossipNode`), since the centre takes no steps. In

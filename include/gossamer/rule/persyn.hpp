@@ -28,8 +28,7 @@ namespace gossamer::rule {
 ///            evenly; every node waits for the slowest.
 /// Threads    distinct objects: safe; one object from two threads: unsafe.
 /// Throws     ConfigError when tau or parts is 0, and when a peer turns out to use another number
-/// of
-///            parts.
+///            of parts.
 /// Source     "PerSyn" in Blot et al., arXiv:1804.01852. Compare at p = 1 / tau.
 class PerSyn : public Rule {
  public:

@@ -24,8 +24,7 @@ namespace gossamer::rule {
 /// Threads    distinct objects: safe; one object from two threads: unsafe.
 /// Throws     nothing of its own.
 /// Differs    if one of them acts between gradient and apply, steps are in halves throughout; then
-/// a
-///            rule that merges by weight may do so between them.
+///            a rule that merges by weight may do so between them.
 class SwitchAfter : public Rule {
  public:
   SwitchAfter(AnyRule first, std::uint64_t steps, AnyRule second)

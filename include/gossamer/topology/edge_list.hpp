@@ -157,9 +157,8 @@ class EdgeList final : public Graph {
 /// itself add nothing; weights, times and other columns are passed over, since all neighbours of a
 /// node are equal.
 /// Errors   ConfigError, which names `where` (the file, say), the line, what it should be, and
-/// nodes
-///          as the file does: what is not understood, counts that are not those said, a graph that
-///          is not in one piece, bytes that are packed.
+///          nodes as the file does: what is not understood, counts that are not those said, a graph
+///          that is not in one piece, bytes that are packed.
 /// Threads  safe.
 inline EdgeList parse_edge_list(std::string_view text, const std::string& where,
                                 std::optional<Edges> ways = std::nullopt) {

@@ -35,9 +35,8 @@ namespace gossamer::transport {
 ///
 /// Threads  the node's thread for all but `wake()`.
 /// Errors   ConfigError from `set_model_layout()`, and from `poll()` and `gather()` for what
-/// waiting
-///          does not mend: another run, rule or model; std::runtime_error from these if nothing is
-///          carried any more; std::invalid_argument from `send()`.
+///          waiting does not mend: another run, rule or model; std::runtime_error from these if
+///          nothing is carried any more; std::invalid_argument from `send()`.
 template <class Endpoint>
 class PeerTransport : public Transport {
  public:
