@@ -3,7 +3,7 @@
 #include <gossamer/error.hpp>
 #include <gossip_lm/text.hpp>
 
-#include <ATen/ops/empty.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/stack.h>
 #include <c10/util/StringUtil.h>
