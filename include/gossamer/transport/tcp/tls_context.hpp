@@ -202,7 +202,9 @@ class TlsContext {
                  reinterpret_cast<const unsigned char*>(what.data()), what.size(), mac.data(),
                  nullptr) != nullptr,
             "lacks SHA-256");
-    return std::string(identity) + std::string(mac.begin(), mac.begin() + 8);
+    std::string name(identity);
+    name.append(mac.begin(), mac.begin() + 8);
+    return name;
   }
 
   static const TlsContext& of(SSL* ssl) {
