@@ -51,7 +51,7 @@ class Flat {
       if (apart_ && apart_->pinned) options = options.pinned_memory(true);
       copy.push_back(at::zeros(segment.sizes(), options));
     }
-    return Flat(std::move(copy), apart_);
+    return {std::move(copy), apart_};
   }
 
   /// Copies the numbers of `other`, or that part of them; it has the same lengths and dtypes, the

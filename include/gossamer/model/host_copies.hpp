@@ -102,6 +102,7 @@ class HostCopies {
       return copy;
     }
     std::vector<c10::Event> events;
+    events.reserve(devices.size());
     for (const c10::Device device : devices) events.push_back(copy_on(device, to, *source, parts));
     for (std::size_t s = 0; s < to.segments().size(); ++s) {
       if (!source->segments()[s].is_cpu()) continue;
@@ -120,7 +121,7 @@ class HostCopies {
       apart->pinned = apart->pinned || segment.is_cuda();
       all.push_back(at::zeros({1}, segment.options().device(at::kCPU)).expand(segment.sizes()));
     }
-    return Flat(std::move(all), std::move(apart));
+    return {std::move(all), std::move(apart)};
   }
 
   /// Has a device copy its segments; the event is their end.

@@ -60,6 +60,7 @@ bool in_pieces(const Flat& y, std::span<const Flat* const> from, std::size_t s, 
   const detail::Staging staging(to, static_cast<std::size_t>(count), end - begin, most_bytes);
   std::vector<Flat> pieces(from.size());
   std::vector<const Flat*> handles;
+  handles.reserve(pieces.size());
   for (const Flat& piece : pieces) handles.push_back(&piece);
   for (; begin < end; begin += staging.length) {
     const std::int64_t length = std::min(staging.length, end - begin);
