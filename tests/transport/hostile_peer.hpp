@@ -98,7 +98,7 @@ class Peer {
   }
   /// Gets in, as a node that says it has the same model, and opens a session.
   void enter(PeerId node, std::uint64_t incarnation) {
-    say(wire::Hello{.node = node, .incarnation = incarnation, .address = ""});
+    say(wire::Hello{.node = node, .incarnation = incarnation, .address = "", .agreement = {}});
     const auto hello = hear<wire::Hello>();
     REQUIRE(hello);
     say(wire::Model{hello->model, ""});
