@@ -7,6 +7,7 @@
 #include <gossamer/model/snapshot.hpp>
 #include <gossamer/transport/message.hpp>
 
+#include <tests/model/same_bits.hpp>
 #include <tests/support.hpp>
 
 #include <cstdint>
@@ -29,6 +30,7 @@ using gossamer::model::Snapshot;
 using gossamer::model::SnapshotPool;
 using gossamer::transport::Message;
 using tests::Approx;
+using tests::same_bits;
 
 constexpr std::int64_t length = 5000;  // more than two blocks and a half of the kernel's
 
@@ -48,18 +50,6 @@ Flat clone(const Flat& flat) {
   Flat copy = flat.zeros_like();
   copy.copy_from(flat);
   return copy;
-}
-
-bool same_bits(const Flat& a, const Flat& b) {
-  for (std::size_t s = 0; s < a.segments().size(); ++s) {
-    const auto& one = a.segments()[s];
-    const auto& other = b.segments()[s];
-    if (one.nbytes() != other.nbytes() ||
-        std::memcmp(one.data_ptr(), other.data_ptr(), one.nbytes()) != 0) {
-      return false;
-    }
-  }
-  return true;
 }
 
 const std::vector<at::ScalarType> types{at::kFloat, at::kDouble, at::kHalf, at::kBFloat16};

@@ -12,6 +12,7 @@
 #include <gossamer/model/staging.hpp>
 #include <gossamer/model/vectors.hpp>
 
+#include <tests/model/same_bits.hpp>
 #include <tests/support.hpp>
 
 #include <array>
@@ -38,6 +39,7 @@ using gossamer::model::Pull;
 using gossamer::model::Share;
 using gossamer::model::Snapshot;
 using gossamer::model::SnapshotPool;
+using tests::same_bits;
 namespace model = gossamer::model;
 
 const std::vector<at::ScalarType> types{at::kFloat, at::kDouble, at::kHalf, at::kBFloat16,
@@ -61,17 +63,6 @@ Flat copy_of(const Flat& flat) {
 /// The same numbers, in memory that the arithmetic takes for another.
 Flat apart(const Flat& flat, std::shared_ptr<Apart> common = std::make_shared<Apart>()) {
   return Flat(copy_of(flat).segments(), std::move(common));
-}
-bool same_bits(const Flat& a, const Flat& b) {
-  for (std::size_t s = 0; s < a.segments().size(); ++s) {
-    const auto& one = a.segments()[s];
-    const auto& other = b.segments()[s];
-    if (one.nbytes() != other.nbytes() ||
-        std::memcmp(one.data_ptr(), other.data_ptr(), one.nbytes()) != 0) {
-      return false;
-    }
-  }
-  return true;
 }
 
 /// Less than one piece, and more than one of each type.
