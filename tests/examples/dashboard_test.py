@@ -243,7 +243,9 @@ class DashboardInATerminal(unittest.TestCase):
             run.wait_for(lambda: run.screen.lines()[-1].startswith("q leave") and
                          run.screen.lines()[0].startswith("gossamer"), f"view of {columns} x {rows}")
         run.press(b"q")
-        run.wait_for(lambda: not run.screen.alternate, "terminal without the view")
+        # ncurses leaves its screen first and gives the terminal's modes back after it.
+        run.wait_for(lambda: not run.screen.alternate and termios.tcgetattr(run.slave) == run.before,
+                     "terminal as it was before the view")
         self.check_terminal(run)
         run.text = b""
         run.wait_for(lambda: re.search(rb"\r[0-9,]+ / [0-9,]+ images  ", run.text), "progress line")
