@@ -50,7 +50,6 @@
 
 // topology/: whom to meet
 #include <gossamer/topology/complete.hpp>
-#include <gossamer/topology/edge_list.hpp>
 #include <gossamer/topology/exponential.hpp>
 #include <gossamer/topology/permutation.hpp>
 #include <gossamer/topology/preferential_attachment.hpp>

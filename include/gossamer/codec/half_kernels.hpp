@@ -11,10 +11,6 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 namespace gossamer::codec::kernels {
 
 /// Whether the first n numbers are finite; n a multiple of 8.
@@ -100,29 +96,32 @@ inline bool read_halves(const std::byte* code, float* out, std::size_t begin, st
 }
 
 #if defined(__x86_64__)
+using EightHalves = model::kernels::detail::EightHalves;
 [[gnu::target("avx2,f16c")]] inline void write_with_f16c(const float* v, std::byte* out,
                                                          std::size_t n) {
-  const __m256 most = _mm256_set1_ps(65504);
-  const __m256 least = _mm256_set1_ps(-65504);
   std::size_t i = 0;
   for (; i + lanes <= n; i += lanes) {
-    const __m256 x = _mm256_max_ps(_mm256_min_ps(_mm256_loadu_ps(v + i), most), least);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 2 * i),
-                     _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+    Floats x;
+    load(v + i, x);
+    x = x < 65504.0F ? x : Floats{} + 65504.0F;
+    x = x > -65504.0F ? x : Floats{} - 65504.0F;
+    EightHalves::store(x, out + 2 * i);
   }
   write_halves(v, out, i, n);
 }
 [[gnu::target("avx2,f16c")]] inline bool read_with_f16c(const std::byte* code, float* out,
                                                         std::size_t n) {
-  const __m128i exponent = _mm_set1_epi16(0x7c00);
-  __m128i wrong = _mm_setzero_si128();
+  Halves wrong = {};
   std::size_t i = 0;
   for (; i + lanes <= n; i += lanes) {
-    const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(code + 2 * i));
-    wrong = _mm_or_si128(wrong, _mm_cmpeq_epi16(_mm_and_si128(halves, exponent), exponent));
-    _mm256_storeu_ps(out + i, _mm256_cvtph_ps(halves));
+    Halves bits;
+    load(code + 2 * i, bits);
+    wrong |= reinterpret_cast<Halves>((bits & 0x7c00U) == 0x7c00U);
+    EightHalves::load(code + 2 * i, *reinterpret_cast<EightHalves::Floats*>(out + i));
   }
-  return read_halves(code, out, i, n) && _mm_testz_si128(wrong, wrong) != 0;
+  std::uint64_t any[2];
+  store(wrong, any);
+  return read_halves(code, out, i, n) && (any[0] | any[1]) == 0;
 }
 #endif
 

@@ -4,7 +4,7 @@
 
 #include <gossamer/peers.hpp>
 #include <gossamer/transport/delivery/ledger.hpp>
-#include <gossamer/transport/wire/bodies.hpp>
+#include <gossamer/transport/wire/presence.hpp>
 
 #include <chrono>
 #include <cstdint>

@@ -6,6 +6,7 @@
 #include <gossamer/peers.hpp>
 #include <gossamer/transport/message.hpp>
 #include <gossamer/transport/wire/frame.hpp>
+#include <gossamer/transport/wire/presence.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -81,9 +82,6 @@ struct Model {
     io.text(self.text, most_text);
   }
 };
-
-/// How a member is doing, as far as somebody knows.
-enum class Presence : std::uint8_t { live, left, lost };
 
 /// One line of a list of members.
 struct Entry {
