@@ -36,7 +36,7 @@ def load(name):
 
 
 QUESTIONS = {**{name: load(name) for name in
-                ("cluster", "ddp", "decoupled", "dynamic_weighting", "figure", "language", "ledger",
+                ("adopt", "cluster", "ddp", "decoupled", "dynamic_weighting", "figure", "language", "ledger",
                  "methods", "mnist", "observe")},
              **speed.QUESTIONS, **theory.QUESTIONS}
 

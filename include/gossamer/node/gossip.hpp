@@ -133,8 +133,8 @@ class Gossip {
     engine_.leave();
     engine_.finish();
     const bool gone = drain([this] {
-      if (weight() > 0 && !peers().empty()) engine_.leave();  // what came late goes on, too
-      return engine_.pool().under_way() == 0 && (weight() == 0 || peers().empty());
+      if (weight() > 0 && nodes() > 1) engine_.leave();  // what came late goes on, too
+      return engine_.pool().under_way() == 0 && (weight() == 0 || nodes() == 1);
     });
     engine_.transport().close(transport::Reason::left);
     return *(ended_ = gone);
