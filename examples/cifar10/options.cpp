@@ -126,7 +126,8 @@ void add_gossip(CLI::App& app, Options& o) {
       "(default: 1 / p)",
       positive(1e12), false);
   add("--parts", o.parts,
-      "Pieces in which sync and persyn average (default: 1; simulated: one per node)",
+      "Pieces in which sync, acco, persyn and post_local average (default: 1; simulated: one per "
+      "node)",
       within(1, 4096), false);
   add("--alpha", o.alpha,
       "Strength of a pull of elastic_gossip (default: 0.5), easgd (0.9 / workers), "

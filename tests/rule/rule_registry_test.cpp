@@ -108,6 +108,21 @@ TEST_CASE("The table of rules is right about what each of them needs", "[rule][r
   }
 }
 
+TEST_CASE("Rules that average in chunks let each node send as many messages as another",
+          "[rule][registry]") {
+  for (const char* name : {"sync", "acco", "persyn", "post_local"}) {
+    CAPTURE(name);
+    auto options = short_periods();
+    gossamer::SimulatedGroup<Halves> group(
+        gossamer::SimulatedGroupOptions(3).node(gossamer::NodeOptions().seed(tests::seed)),
+        from_name(name, options.chunks(3)));
+    group.run(gossamer::StopCondition().steps(8));
+    for (std::size_t i = 1; i < group.size(); ++i) {
+      CHECK(group.counters(i).messages_sent == group.counters(0).messages_sent);
+    }
+  }
+}
+
 TEST_CASE("Every rule that takes a codec trains a group in code", "[rule][registry]") {
   for (const Entry& entry : gossamer::rule::known()) {
     if (!entry.by_codec) continue;

@@ -237,7 +237,7 @@ inline constexpr Entry rules[] = {
      .conserves = "sum of x",
      .needs = "waits for all, `sync_steps` times, then every tau steps",
      .make = [](const RegistryOptions& o) -> AnyRule {
-       return post_local(o.sync_steps(), o.steps_between());
+       return post_local(o.sync_steps(), o.steps_between(), o.chunks());
      },
      .by_period = true,
      .needs_gradient_node = true},
