@@ -246,10 +246,6 @@ void complete(Options& o, bool wants_nodes) {
             "--crop 32: only resnet18 takes 32x32 images, got --network " + o.network);
   refuse_if(!o.cluster.empty() && o.transport != "simulated",
             "--cluster: needs --transport simulated, got --transport " + o.transport);
-  const std::string by_rounds = o.rule == "slowmo" ? o.base : o.rule;
-  refuse_if(!o.graph.empty() && !gossamer::rule::entry_of(in_library(by_rounds)).by_graph,
-            "--graph: " + by_rounds + " does not go by a graph, got " + o.graph +
-                "; whom it meets is said by --topology, if it chooses");
   if (!o.cluster.empty()) o.nodes = gossamer::ClusterFile::read(o.cluster).world().nodes();
   if (o.transport == "tcp") o.nodes = o.process.find_place(o.nodes, wants_nodes);
   o.watch = examples::watch_place(o.watch);
@@ -275,10 +271,11 @@ gossamer::rule::RegistryOptions Options::rule_options() const {
   std::string named_graph = graph;
   const std::string& by_rounds = rule == "slowmo" ? base : rule;
   const bool is_sgp = by_rounds == "sgp" || by_rounds == "osgp";
-  if (graph == "exponential" || (graph.empty() && is_sgp)) {
+  const bool by_graph = gossamer::rule::entry_of(in_library(by_rounds)).by_graph;
+  if ((graph == "exponential" && by_graph) || (graph.empty() && is_sgp)) {
     named_graph = "n_peer_exponential:" + std::to_string(peers);
   }
-  if (graph == "ring") named_graph = "two_way_ring";
+  if (graph == "ring" && by_graph) named_graph = "two_way_ring";
   return gossamer::rule::RegistryOptions()
       .probability(probability)
       .period(tau)
