@@ -153,7 +153,7 @@ void add_gossip(CLI::App& app, Options& o) {
   add("--staleness", o.staleness, "How many steps late osgp takes messages", within(1, 1000));
   add("--base", o.base, "The rule around which slowmo is", one_of(rule_names()));
   add("--slow-rate", o.slow_rate, "Slow learning rate of slowmo", positive());
-  add("--beta", o.beta, "Slow momentum of slowmo", within(0, 1, true));
+  add("--beta", o.beta, "Outer momentum of slowmo and async_diloco", within(0, 1, true));
   add.flag("--keep-momentum", o.keep_momentum,
            "Keep the nodes' own momentum when slowmo averages, instead of resetting it");
   add("--codec", o.codec,
@@ -372,6 +372,7 @@ nlohmann::ordered_json Options::description() const {
   if (peers != 1) text["peers"] = peers;
   if (rule == "osgp" || base == "osgp") text["staleness"] = staleness;
   if (rule == "post_local") text["sync_steps"] = sync_steps;
+  if (rule == "async_diloco") text["beta"] = beta;
   if (rule == "slowmo") {
     text["base"] = base;
     text["slow_rate"] = slow_rate;

@@ -280,7 +280,7 @@ inline constexpr Entry rules[] = {
      .conserves = "nothing",
      .needs = "a centre; workers wait for it",
      .make = [](const RegistryOptions& o) -> AnyRule {
-       return AsyncDiloco(AsyncDilocoOptions().tau(o.steps_between()));
+       return AsyncDiloco(AsyncDilocoOptions().tau(o.steps_between()).beta(o.beta()));
      },
      .by_period = true,
      .needs_centre = true},

@@ -45,7 +45,8 @@ struct RegistryOptions {
   TORCH_ARG(double, drop) = 0;
   /// How many steps late `osgp` takes messages, >= 1.
   TORCH_ARG(std::uint64_t, staleness) = 1;
-  /// The rule that `slowmo` is around, its learning rate (alpha) and its momentum.
+  /// The rule that `slowmo` is around, its learning rate (alpha) and its momentum, which
+  /// `async_diloco` has, too.
   TORCH_ARG(std::string, base) = "none";
   TORCH_ARG(double, slow_rate) = 1;
   TORCH_ARG(double, beta) = 0.5;
