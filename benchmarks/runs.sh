@@ -77,6 +77,15 @@ train_matching() {
   return $status
 }
 
+# one_by_one RE: the caller's `train` for those of `runs` that match.
+one_by_one() {
+  local line
+  while IFS= read -r line; do
+    # shellcheck disable=SC2086  # a line is words
+    train $line </dev/null
+  done < <(runs | grep -E -- "$1")
+}
+
 # tables, and plot: from the records.
 tables() { python3 "$root/benchmarks/records.py" tables "$question"; }
 plot() {
@@ -86,3 +95,24 @@ plot() {
 
 # usage SCRIPT: the comment that it begins with.
 usage() { sed -n '3,/^set/s/^# \{0,1\}//p' "$1"; }
+
+# answer SHOW ARGS...: does what the caller was told. Of the caller is `measure RE`, which makes the
+# records that there are not yet, and `runs`, if one may name some; SHOW is tables or plot.
+answer() {
+  local show=$1 takes="--plot or nothing"
+  shift
+  ! declare -F runs >/dev/null || takes="--list, --only, $takes"
+  case ${1-} in
+    --help | -h) usage "$here/run.sh" ;;
+    --plot) "$show" ;;
+    "")
+      measure .
+      "$show"
+      ;;
+    --list | --only)
+      [[ $takes == *"$1"* ]] || die "benchmarks/$question/run.sh takes $takes, got '$1'"
+      if [[ $1 == --list ]]; then list; else measure "${2:?a pattern}"; fi
+      ;;
+    *) die "benchmarks/$question/run.sh takes $takes, got '$1'" ;;
+  esac
+}

@@ -29,13 +29,9 @@ train() {
     --until-accuracy 0.6 --evaluate-every 20000 --node-test-images 200 --checkpoint-every 100000
 }
 
-case ${1-} in
-  --help | -h) usage "${BASH_SOURCE[0]}" ;;
-  --plot) plot ;;
-  "")
-    prepare_cifar10
-    printf '%s\n' "${contenders[@]}" | side_by_side
-    plot
-    ;;
-  *) die "benchmarks/cluster/run.sh takes --plot or nothing, got '$1'" ;;
-esac
+measure() {
+  prepare_cifar10
+  printf '%s\n' "${contenders[@]}" | side_by_side
+}
+
+answer plot "$@"

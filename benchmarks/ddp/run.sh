@@ -15,18 +15,15 @@ source "$(dirname "${BASH_SOURCE[0]}")/../../cmake/setup.sh"
 source "$root/benchmarks/runs.sh"
 question ddp
 
-case ${1-} in
-  --help | -h) usage "${BASH_SOURCE[0]}" ;;
-  --plot) tables ;;
-  "")
-    need_packages libgloo-dev python3-torch
-    prepare bench_ddp MNIST_DATA "MNIST's four files"
-    for nodes in 2 4; do
-      python3 "$here/measure.py" "$root/build/release/benchmarks/bench_ddp" "$MNIST_DATA" \
-        "$work/$nodes.json" --nodes "$nodes" --rounds "${ROUNDS:-60}"
-      add_record "processes-$nodes" "$work/$nodes.json"
-    done
-    tables
-    ;;
-  *) die "benchmarks/ddp/run.sh takes --plot or nothing, got '$1'" ;;
-esac
+measure() {
+  local nodes
+  need_packages libgloo-dev python3-torch
+  prepare bench_ddp MNIST_DATA "MNIST's four files"
+  for nodes in 2 4; do
+    python3 "$here/measure.py" "$root/build/release/benchmarks/bench_ddp" "$MNIST_DATA" \
+      "$work/$nodes.json" --nodes "$nodes" --rounds "${ROUNDS:-60}"
+    add_record "processes-$nodes" "$work/$nodes.json"
+  done
+}
+
+answer tables "$@"

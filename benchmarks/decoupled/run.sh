@@ -4,9 +4,10 @@
 # blocks, modules in step, in drawn order with buffers and a slow module, and over four processes;
 # activations as float32, int8, int4 and indices into codebooks.
 #
-#   ./benchmarks/decoupled/run.sh          the runs that have no record yet, then the tables
-#   ./benchmarks/decoupled/run.sh --list   all runs, and which are recorded
-#   ./benchmarks/decoupled/run.sh --plot   only the tables, from the records
+#   ./benchmarks/decoupled/run.sh            the runs that have no record yet, then the tables
+#   ./benchmarks/decoupled/run.sh --list     all runs, and which are recorded
+#   ./benchmarks/decoupled/run.sh --only RE  those whose name matches RE, without the tables
+#   ./benchmarks/decoupled/run.sh --plot     only the tables, from the records
 #
 # Needs the real CIFAR-10: GOSSAMER_DATA names its folder. One run after the other, of one thread (over
 # TCP: four processes), some minutes each; what was cut off begins anew. The networks are an eighth as
@@ -89,17 +90,9 @@ train() {
     "${common[@]}"
 }
 
-case ${1-} in
-  --help | -h) usage "${BASH_SOURCE[0]}" ;;
-  --plot) tables ;;
-  --list) list ;;
-  "")
-    prepare decoupled_greedy GOSSAMER_DATA "CIFAR-10's binary files"
-    while IFS= read -r line; do
-      # shellcheck disable=SC2086  # a line is words
-      train $line </dev/null
-    done < <(runs)
-    tables
-    ;;
-  *) die "benchmarks/decoupled/run.sh takes --list, --plot or nothing, got '$1'" ;;
-esac
+measure() {
+  prepare decoupled_greedy GOSSAMER_DATA "CIFAR-10's binary files"
+  one_by_one "$1"
+}
+
+answer tables "$@"

@@ -42,13 +42,9 @@ train() {
     --node-test-images 200 --checkpoint-every 100000
 }
 
-case ${1-} in
-  --help | -h) usage "${BASH_SOURCE[0]}" ;;
-  --plot) tables ;;
-  "")
-    prepare_cifar10
-    contenders | side_by_side
-    tables
-    ;;
-  *) die "benchmarks/dynamic_weighting/run.sh takes --plot or nothing, got '$1'" ;;
-esac
+measure() {
+  prepare_cifar10
+  contenders | side_by_side
+}
+
+answer tables "$@"

@@ -45,20 +45,9 @@ train() {
     --learning-rate 0.004 --node-bytes 8192 --quiet "$@"
 }
 
-train_matching() {
-  local line
+measure() {
   prepare gossip_lm GOSSAMER_TEXT "a text"
-  while IFS= read -r line; do
-    # shellcheck disable=SC2086  # a line is words
-    train $line </dev/null
-  done < <(runs | grep -E -- "$1")
+  one_by_one "$1"
 }
 
-case ${1-} in
-  --help | -h) usage "${BASH_SOURCE[0]}" ;;
-  --plot) tables ;;
-  --list) list ;;
-  --only) train_matching "${2:?a pattern}" ;;
-  "") train_matching . && tables ;;
-  *) die "benchmarks/language/run.sh takes --list, --only, --plot or nothing, got '$1'" ;;
-esac
+answer tables "$@"

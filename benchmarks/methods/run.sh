@@ -111,11 +111,6 @@ train() {
     --evaluate-every 40000 --node-test-images 200 --checkpoint-every 100000 "${momentum[@]}" "$@"
 }
 
-case ${1-} in
-  --help | -h) usage "${BASH_SOURCE[0]}" ;;
-  --plot) plot ;;
-  --list) list ;;
-  --only) train_matching "${2:?a pattern}" ;;
-  "") train_matching . && plot ;;
-  *) die "benchmarks/methods/run.sh takes --list, --only, --plot or nothing, got '$1'" ;;
-esac
+measure() { train_matching "$1"; }
+
+answer plot "$@"

@@ -37,14 +37,10 @@ train_one() {
     --epochs "$epochs" --device "$device" "${@:2}" && add_record "$1" "$file"
 }
 
-case ${1-} in
-  --help | -h) usage "${BASH_SOURCE[0]}" ;;
-  --plot) tables ;;
-  "")
-    prepare bench_mnist MNIST_DATA "MNIST's four files"
-    export epochs device
-    printf '%s\n' "${contenders[@]}" | side_by_side train_one
-    tables
-    ;;
-  *) die "benchmarks/mnist/run.sh takes --plot or nothing, got '$1'" ;;
-esac
+measure() {
+  prepare bench_mnist MNIST_DATA "MNIST's four files"
+  export epochs device
+  printf '%s\n' "${contenders[@]}" | side_by_side train_one
+}
+
+answer tables "$@"

@@ -14,18 +14,14 @@ source "$(dirname "${BASH_SOURCE[0]}")/../../cmake/setup.sh"
 source "$root/benchmarks/runs.sh"
 question observe
 
-case ${1-} in
-  --help | -h) usage "${BASH_SOURCE[0]}" ;;
-  --plot) tables ;;
-  "")
-    need_packages "${build_packages[@]}"
-    configure release
-    build release bench_observe
-    mkdir -p "$work"
-    export OMP_NUM_THREADS=1
-    "$root/build/release/benchmarks/bench_observe" --rounds "${ROUNDS:-40}" --out "$work/observe.json"
-    add_record everything "$work/observe.json"
-    tables
-    ;;
-  *) die "benchmarks/observe/run.sh takes --plot or nothing, got '$1'" ;;
-esac
+measure() {
+  need_packages "${build_packages[@]}"
+  configure release
+  build release bench_observe
+  mkdir -p "$work"
+  export OMP_NUM_THREADS=1
+  "$root/build/release/benchmarks/bench_observe" --rounds "${ROUNDS:-40}" --out "$work/observe.json"
+  add_record everything "$work/observe.json"
+}
+
+answer tables "$@"

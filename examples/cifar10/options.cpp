@@ -126,7 +126,8 @@ void add_gossip(CLI::App& app, Options& o) {
       "(default: 1 / p)",
       positive(1e12), false);
   add("--parts", o.parts,
-      "Pieces in which sync and persyn average (default: 1; simulated: one per node)",
+      "Pieces in which sync, acco, persyn and post_local average (default: 1; simulated: one per "
+      "node)",
       within(1, 4096), false);
   add("--alpha", o.alpha,
       "Strength of a pull of elastic_gossip (default: 0.5), easgd (0.9 / workers), "
@@ -152,7 +153,7 @@ void add_gossip(CLI::App& app, Options& o) {
   add("--staleness", o.staleness, "How many steps late osgp takes messages", within(1, 1000));
   add("--base", o.base, "The rule around which slowmo is", one_of(rule_names()));
   add("--slow-rate", o.slow_rate, "Slow learning rate of slowmo", positive());
-  add("--beta", o.beta, "Slow momentum of slowmo", within(0, 1, true));
+  add("--beta", o.beta, "Outer momentum of slowmo and async_diloco", within(0, 1, true));
   add.flag("--keep-momentum", o.keep_momentum,
            "Keep the nodes' own momentum when slowmo averages, instead of resetting it");
   add("--codec", o.codec,
@@ -245,10 +246,6 @@ void complete(Options& o, bool wants_nodes) {
             "--crop 32: only resnet18 takes 32x32 images, got --network " + o.network);
   refuse_if(!o.cluster.empty() && o.transport != "simulated",
             "--cluster: needs --transport simulated, got --transport " + o.transport);
-  const std::string by_rounds = o.rule == "slowmo" ? o.base : o.rule;
-  refuse_if(!o.graph.empty() && !gossamer::rule::entry_of(in_library(by_rounds)).by_graph,
-            "--graph: " + by_rounds + " does not go by a graph, got " + o.graph +
-                "; whom it meets is said by --topology, if it chooses");
   if (!o.cluster.empty()) o.nodes = gossamer::ClusterFile::read(o.cluster).world().nodes();
   if (o.transport == "tcp") o.nodes = o.process.find_place(o.nodes, wants_nodes);
   o.watch = examples::watch_place(o.watch);
@@ -274,10 +271,11 @@ gossamer::rule::RegistryOptions Options::rule_options() const {
   std::string named_graph = graph;
   const std::string& by_rounds = rule == "slowmo" ? base : rule;
   const bool is_sgp = by_rounds == "sgp" || by_rounds == "osgp";
-  if (graph == "exponential" || (graph.empty() && is_sgp)) {
+  const bool by_graph = gossamer::rule::entry_of(in_library(by_rounds)).by_graph;
+  if ((graph == "exponential" && by_graph) || (graph.empty() && is_sgp)) {
     named_graph = "n_peer_exponential:" + std::to_string(peers);
   }
-  if (graph == "ring") named_graph = "two_way_ring";
+  if (graph == "ring" && by_graph) named_graph = "two_way_ring";
   return gossamer::rule::RegistryOptions()
       .probability(probability)
       .period(tau)
@@ -374,6 +372,7 @@ nlohmann::ordered_json Options::description() const {
   if (peers != 1) text["peers"] = peers;
   if (rule == "osgp" || base == "osgp") text["staleness"] = staleness;
   if (rule == "post_local") text["sync_steps"] = sync_steps;
+  if (rule == "async_diloco") text["beta"] = beta;
   if (rule == "slowmo") {
     text["base"] = base;
     text["slow_rate"] = slow_rate;

@@ -84,7 +84,7 @@ struct Options {
 
   /// How many nodes there are: 1 for the rule `single`.
   [[nodiscard]] std::size_t members() const { return rule == "single" ? 1 : nodes; }
-  /// Pieces in which sync and persyn average, each on a node of its own.
+  /// Pieces in which rules that can do so average, each on a node of its own.
   [[nodiscard]] std::uint32_t pieces() const;
   /// Images over all nodes that the run is to take; 0 if only time limits it.
   [[nodiscard]] std::uint64_t total_images() const;

@@ -4,11 +4,11 @@
 #include <cifar10/training.hpp>
 #include <gossamer/node/checkpoint.hpp>
 #include <gossamer/observe/digest.hpp>
-#include <gossamer/observe/mlflow.hpp>
 #include <gossamer/observe/trace.hpp>
 #include <gossamer/observe/watch_state.hpp>
 #include <gossamer/simulation/trace.hpp>
 #include <shared/description.hpp>
+#include <shared/mlflow_run.hpp>
 #include <shared/process_group.hpp>
 #include <shared/run_folder.hpp>
 #include <shared/watch.hpp>
@@ -50,19 +50,11 @@ std::shared_ptr<ConsensusEstimate> make_estimate(const Options& options) {
   return estimate->is_possible() ? estimate : nullptr;
 }
 
-/// This run among MLflow's; null if none is wanted.
-std::shared_ptr<gossamer::observe::MLflow> make_mlflow(const Options& options,
-                                                       const std::filesystem::path& folder) {
-  if (options.mlflow.empty()) return nullptr;
+/// What MLflow is told of a run.
+nlohmann::ordered_json setting_of(const Options& options) {
   auto description = options.description();
   description.update(options.length());
-  std::string name = folder.filename().string();
-  if (options.is_process()) name = folder.parent_path().filename().string() + "/" + name;
-  return std::make_shared<gossamer::observe::MLflow>(
-      gossamer::observe::MLflowOptions(options.mlflow)
-          .experiment("cifar10")
-          .name(name)
-          .parameters(examples::as_text(description)));
+  return description;
 }
 
 /// What the progress line goes towards.
@@ -109,7 +101,8 @@ Training::Training(const Options& options, const Dataset& dataset)
       estimate_(make_estimate(options)),
       watch_(examples::make_watch(options.watch, options.process.port_offset(), options.dashboard,
                                   examples::as_text(options.description()), estimate_)),
-      mlflow_(make_mlflow(options, recorder_->record().folder())),
+      mlflow_(examples::make_mlflow(options.mlflow, "cifar10", recorder_->record().folder(),
+                                    options.is_process(), setting_of(options))),
       group_(make_group(options_, told(), dataset.train, [this] { return is_stopped(); })),
       mean_(make_network(options)),
       weighted_(make_network(options)) {
@@ -172,7 +165,6 @@ std::uint64_t Training::position() const {
 }
 
 int Training::run() {
-  using MLflowStatus = gossamer::observe::MLflowRun::Status;
   if (options_.dashboard) dashboard_ = std::make_unique<examples::Dashboard>(watch_);
   try {
     train();
@@ -185,12 +177,7 @@ int Training::run() {
   print_table(text);
   if (!error_.empty()) std::cerr << "cifar10: " + error_ + '\n';  // whole: others may log
   if (close_trace_) close_trace_();
-  if (mlflow_) {
-    const auto end = signals_.received() != 0 ? MLflowStatus::killed : MLflowStatus::finished;
-    mlflow_->end(error_.empty() ? end : MLflowStatus::failed);
-    const std::string& lacks = mlflow_->error();
-    if (!lacks.empty()) std::cerr << "cifar10: --mlflow: " + lacks + '\n';
-  }
+  examples::end_mlflow(mlflow_, "cifar10", signals_.received() != 0, !error_.empty());
   if (!error_.empty()) return 1;
   return signals_.received() == 0 ? 0 : 128 + signals_.received();
 }

@@ -125,7 +125,7 @@ Json description(const Options& o, std::int64_t parameters) {
   if (!o.of_rule.graph().empty()) text["graph"] = o.of_rule.graph();
   if (o.of_rule.alpha() > 0) text["alpha"] = o.of_rule.alpha();
   if (o.rule == "post_local") text["sync_steps"] = o.of_rule.sync_steps();
-  if (o.rule == "slowmo") text["beta"] = o.of_rule.beta();
+  if (o.rule == "slowmo" || o.rule == "async_diloco") text["beta"] = o.of_rule.beta();
   return text;
 }
 
@@ -202,7 +202,8 @@ void add_own(CLI::App& app, Options& o) {
         false);
   rules("--alpha", o.of_rule.alpha(), "Strength of a pull (default: the rule's own)", within(0, 1),
         false);
-  rules("--beta", o.of_rule.beta(), "Slow momentum of slowmo", within(0, 1, true));
+  rules("--beta", o.of_rule.beta(), "Outer momentum of slowmo and async_diloco",
+        within(0, 1, true));
   rules("--sync-steps", o.of_rule.sync_steps(), "Of post_local", within(0, 1e12));
   const examples::Adder records{app, "Records"};
   records("--evaluations", o.evaluations, "How often the models are measured", within(1, 1e6));

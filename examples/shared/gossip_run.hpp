@@ -12,6 +12,7 @@
 #include <shared/description.hpp>
 #include <shared/gossip_options.hpp>
 #include <shared/group_plan.hpp>
+#include <shared/mlflow_run.hpp>
 #include <shared/run_folder.hpp>
 #include <shared/watch.hpp>
 
@@ -62,7 +63,8 @@ class GossipRun {
             ProgressLine(std::cout, ProgressLine::stdout_is_terminal(), job_.unit),
             gossamer::StopCondition().samples(job_.end))),
         watch_(make_watch(options.watch, job_.port_offset, options.dashboard, as_text(setting()))),
-        mlflow_(make_mlflow()),
+        mlflow_(make_mlflow(options.mlflow, job_.program, recorder_->record().folder(),
+                            static_cast<bool>(job_.make_group), setting())),
         group_(make_group()) {}
 
   /// Trains to the end. Returns the program's exit status: 0, 1 after an error in a node, 128 + n
@@ -97,7 +99,7 @@ class GossipRun {
     recorder_->record().write_summary(summary);
     progress_->line().clear();
     print(summary);
-    end_mlflow(error);
+    end_mlflow(mlflow_, job_.program, signals_.received() != 0, !error.empty());
     if (!error.empty()) {
       std::cerr << job_.program + ": " + error + '\n';  // whole: others may log
       return 1;
@@ -131,26 +133,6 @@ class GossipRun {
       return make_simulated_group(options_.simulation(), plan, job_.make);
     }
     return make_thread_group(options_.nodes, plan, job_.make);
-  }
-
-  std::shared_ptr<gossamer::observe::MLflow> make_mlflow() const {
-    if (options_.mlflow.empty()) return nullptr;
-    const std::filesystem::path folder = recorder_->record().folder();
-    std::string name = folder.filename().string();
-    if (job_.make_group) name = folder.parent_path().filename().string() + "/" + name;
-    return std::make_shared<gossamer::observe::MLflow>(
-        gossamer::observe::MLflowOptions(options_.mlflow)
-            .experiment(job_.program)
-            .name(name)
-            .parameters(as_text(setting())));
-  }
-  void end_mlflow(const std::string& error) {
-    using Status = gossamer::observe::MLflowRun::Status;
-    if (!mlflow_) return;
-    const Status end = signals_.received() != 0 ? Status::killed : Status::finished;
-    mlflow_->end(error.empty() ? end : Status::failed);
-    const std::string& lacks = mlflow_->error();
-    if (!lacks.empty()) std::cerr << job_.program + ": --mlflow: " + lacks + '\n';
   }
 
   [[nodiscard]] Json of_live_nodes() const {

@@ -119,9 +119,13 @@ TEST_CASE("A graph that the rule cannot use is refused when the rule is made",
   CHECK(refused({"--rule", "d_psgd", "--nodes", "3", "--graph", "edges:" + file}) ==
         "cifar10: d_psgd: needs a graph whose edges go both ways, got edges:" + file + "\n");
   CHECK(Parsed({"--rule", "sgp", "--nodes", "3", "--graph", "edges:" + file}).options);
-  CHECK(refused({"--rule", "gosgd", "--graph", "edges:" + file}) ==
-        "cifar10: --graph: gosgd does not go by a graph, got edges:" + file +
-            "; whom it meets is said by --topology, if it chooses\n");
+  CHECK_THAT(refused({"--rule", "gosgd", "--graph", "edges:" + file}),
+             tests::contains("cifar10: rule gosgd goes by no graph, so it takes no graph, got " +
+                             ("edges:" + file) + "; those that do: sgp, "));
+  CHECK_THAT(refused({"--rule", "easgd", "--topology", "ring"}),
+             tests::contains("cifar10: rule easgd chooses no peers, so it takes no topology, got "
+                             "ring; those that do: gosgd, "));
+  CHECK_THAT(refused({"--rule", "gosgd", "--graph", "ring"}), tests::contains(", got ring; "));
   CHECK(Parsed({"--rule", "gosgd", "--nodes", "3", "--topology", "edges:" + file}).options);
   std::ofstream(file) << "1 2\n3 4\n";
   CHECK(refused({"--rule", "sgp", "--nodes", "4", "--graph", "edges:" + file}) ==

@@ -22,6 +22,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -517,6 +518,32 @@ TEST_CASE("advance() ends while a peer's queue is full, under every rule", "[nod
   for (int i = 0; i < 10; ++i) (void)node.advance({}, Time(0));
   CHECK(script->sent.size() > 0);
   CHECK(script->sent.size() <= 20);
+}
+
+TEST_CASE("Nodes whose messages come back from full queues end in the same bits, whoever is first",
+          "[node][sync][threads]") {
+  for (int repeat = 0; repeat < 40; ++repeat) {
+    Group<Halves> group(3, Sync().chunks(6), {}, 1);
+    std::vector<std::thread> threads;
+    for (auto& node : group.nodes) {
+      threads.emplace_back([&node] { node->run(StopCondition().steps(3)); });
+    }
+    for (auto& thread : threads) thread.join();
+    REQUIRE(torch::equal(group[1].model()[0], group[0].model()[0]));
+    REQUIRE(torch::equal(group[2].model()[0], group[0].model()[0]));
+  }
+}
+
+TEST_CASE("A group of nodes whose messages come back from full queues ends its run",
+          "[node][sync][threads]") {
+  for (int repeat = 0; repeat < 40; ++repeat) {
+    gossamer::ThreadGroup<Halves> group(gossamer::GroupOptions(3).mailbox_capacity(1),
+                                        Sync().chunks(6));
+    group.run(StopCondition().steps(3).duration(std::chrono::seconds(30)));
+    REQUIRE(group.totals().steps == 9);
+    CHECK(torch::equal(group[1].model()[0], group[0].model()[0]));
+    CHECK(torch::equal(group[2].model()[0], group[0].model()[0]));
+  }
 }
 
 TEST_CASE("aggregate may look at the messages and call the default", "[node]") {

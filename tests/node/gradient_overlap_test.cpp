@@ -17,7 +17,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -112,6 +111,27 @@ std::vector<torch::Tensor> mean_of(First first, Second second, bool overlaps) {
   CHECK(equal(gradients_of(zero.model), gradients_of(one.model)));
   finish(zero, one);
   return gradients_of(zero.model);
+}
+
+/// How two loops end, with the same bits: `pass(model, id, overlap)` takes each step's gradients.
+template <class Pass>
+torch::Tensor end_of_two(Pass pass) {
+  std::vector<torch::Tensor> ends(2);
+  run_threads(GroupOptions(2), in_buckets(), [&](Context context) {
+    Numbers model = three();
+    Gossip gossip(std::move(context), model);
+    GradientOverlap overlap(gossip);
+    torch::optim::SGD optimizer(model, 0.1);
+    for (int i = 0; i < 10; ++i) {
+      pass(model, gossip.id(), overlap);
+      gossip.average_gradients();
+      optimizer.step();
+      gossip.step();
+    }
+    ends[gossip.id()] = torch::cat(model).detach();
+  });
+  CHECK(torch::equal(ends[0], ends[1]));
+  return ends[0];
 }
 
 }  // namespace
@@ -236,35 +256,22 @@ TEST_CASE("What the overlap makes of a pass is what averaging after it makes",
 
 TEST_CASE("Passes before the last one are accumulated", "[node][gradient_overlap][threads]") {
   const bool to_none = GENERATE(false, true);  // what zero_grad() makes
-  const auto train = [&](bool overlaps) {
-    std::vector<torch::Tensor> ends(2);
-    run_threads(GroupOptions(2), in_buckets(), [&](Context context) {
-      Numbers model = three();
-      Gossip gossip(std::move(context), model);
-      GradientOverlap overlap(gossip);
-      torch::optim::SGD optimizer(model, 0.1);
-      for (int i = 0; i < 4; ++i) {
-        for (const torch::Tensor& one : model) {
-          if (to_none) {
-            one.mutable_grad() = torch::Tensor();
-          } else if (one.grad().defined()) {
-            one.grad().zero_();
-          }
+  const auto end = [&](bool overlaps) {
+    return end_of_two([&](const Numbers& model, double id, GradientOverlap& overlap) {
+      for (const torch::Tensor& one : model) {
+        if (to_none) {
+          one.mutable_grad() = torch::Tensor();
+        } else if (one.grad().defined()) {
+          one.grad().zero_();
         }
-        for (int part = 0; part < 3; ++part) {
-          const auto loss = loss_of(model, 0.1 * part + gossip.id());
-          overlaps&& part == 2 ? overlap.backward(loss) : loss.backward();
-        }
-        gossip.average_gradients();
-        optimizer.step();
-        gossip.step();
       }
-      ends[gossip.id()] = torch::cat(model).detach();
+      for (int part = 0; part < 3; ++part) {
+        const auto loss = loss_of(model, 0.1 * part + id);
+        overlaps&& part == 2 ? overlap.backward(loss) : loss.backward();
+      }
     });
-    CHECK(torch::equal(ends[0], ends[1]));
-    return ends[0];
   };
-  CHECK(torch::equal(train(true), train(false)));
+  CHECK(torch::equal(end(true), end(false)));
 }
 
 TEST_CASE("A gradient that changes after its bucket was sent is an error, never a wrong mean",
@@ -307,40 +314,20 @@ TEST_CASE("Clipping after average_gradients(), and passes between it and step(),
 
 TEST_CASE("Several threads may compute gradients of different parameters at once",
           "[node][gradient_overlap][threads]") {
-  const auto train = [&](bool overlaps) {
-    std::vector<torch::Tensor> ends(2);
-    run_threads(GroupOptions(2), in_buckets(), [&](Context context) {
-      Numbers model = three();
-      Gossip gossip(std::move(context), model);
-      GradientOverlap overlap(gossip);
-      torch::optim::SGD optimizer(model, 0.1);
-      const double id = gossip.id();
-      for (int i = 0; i < 10; ++i) {
-        optimizer.zero_grad();
-        {
-          std::optional<std::thread> other;
-          const auto compute = [&] {
-            other.emplace([&] { loss_of({model[0], model[1]}, id).backward(); });
-            loss_of({model[2]}, id).backward();
-            other->join();
-          };
-          if (overlaps) {
-            const auto last = overlap.last_backward();
-            compute();
-          } else {
-            compute();
-          }
-        }
-        gossip.average_gradients();
-        optimizer.step();
-        gossip.step();
-      }
-      ends[gossip.id()] = torch::cat(model).detach();
+  const auto end = [](bool overlaps) {
+    return end_of_two([&](const Numbers& model, double id, GradientOverlap& overlap) {
+      for (const torch::Tensor& one : model) one.mutable_grad() = torch::Tensor();
+      const auto compute = [&] {
+        std::thread other([&] { loss_of({model[0], model[1]}, id).backward(); });
+        loss_of({model[2]}, id).backward();
+        other.join();
+      };
+      if (!overlaps) return compute();
+      const auto last = overlap.last_backward();
+      compute();
     });
-    CHECK(torch::equal(ends[0], ends[1]));
-    return ends[0];
   };
-  CHECK(torch::equal(train(true), train(false)));
+  CHECK(torch::equal(end(true), end(false)));
 }
 
 namespace {

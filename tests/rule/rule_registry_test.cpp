@@ -96,15 +96,33 @@ TEST_CASE("The table of rules is right about what each of them needs", "[rule][r
     };
     CHECK(made_with(RegistryOptions().probability(0)) == !entry.by_period);
     CHECK(made_with(RegistryOptions().probability(0).period(5)));
-    CHECK(made_with(RegistryOptions().topology("moebius")) == !entry.by_choice);
-    CHECK(made_with(RegistryOptions().schedule("every:0")) ==
-          !(entry.by_choice || entry.by_schedule));
-    CHECK(made_with(RegistryOptions().graph("moebius")) == !entry.by_graph);
-    CHECK(made_with(RegistryOptions().graph("exponential")) == !entry.needs_two_way_graph);
-    CHECK(made_with(RegistryOptions().graph("torus")));
+    CHECK(made_with(RegistryOptions().topology("two_choices")) == entry.by_choice);
+    CHECK_FALSE(made_with(RegistryOptions().topology("moebius")));
+    CHECK(made_with(RegistryOptions().schedule("every:2")) ==
+          (entry.by_choice || entry.by_schedule));
+    CHECK_FALSE(made_with(RegistryOptions().schedule("every:0")));
+    CHECK(made_with(RegistryOptions().graph("torus")) == entry.by_graph);
+    CHECK_FALSE(made_with(RegistryOptions().graph("moebius")));
+    CHECK(made_with(RegistryOptions().graph("exponential")) ==
+          (entry.by_graph && !entry.needs_two_way_graph));
     auto in_code = RegistryOptions().codec("int4");
     CHECK(made_with(in_code.base("gosgd")) == entry.by_codec);
     CHECK_FALSE(made_with(RegistryOptions().codec("morse")));
+  }
+}
+
+TEST_CASE("Rules that average in chunks let each node send as many messages as another",
+          "[rule][registry]") {
+  for (const char* name : {"sync", "acco", "persyn", "post_local"}) {
+    CAPTURE(name);
+    auto options = short_periods();
+    gossamer::SimulatedGroup<Halves> group(
+        gossamer::SimulatedGroupOptions(3).node(gossamer::NodeOptions().seed(tests::seed)),
+        from_name(name, options.chunks(3)));
+    group.run(gossamer::StopCondition().steps(8));
+    for (std::size_t i = 1; i < group.size(); ++i) {
+      CHECK(group.counters(i).messages_sent == group.counters(0).messages_sent);
+    }
   }
 }
 
@@ -152,6 +170,16 @@ TEST_CASE("A rule that cannot work is refused when it is made", "[rule][registry
   CHECK_THAT(refused("d_psgd", RegistryOptions().codec("sign")),
              tests::contains("rule d_psgd sends no codes, so it takes no codec, got sign; those "
                              "that do: persyn, gosgd, push_sum, "));
+  CHECK_THAT(
+      refused("easgd", RegistryOptions().topology("ring")),
+      tests::contains("rule easgd chooses no peers, so it takes no topology, got ring; those "
+                      "that do: gosgd, gosgd_pull, "));
+  CHECK_THAT(refused("sgp", RegistryOptions().schedule("every:3")),
+             tests::contains("rule sgp does not choose when to meet, so it takes no schedule, got "
+                             "every:3; those that do: gosgd, "));
+  CHECK_THAT(refused("slowmo(sync)", RegistryOptions().topology("ring")),
+             tests::contains("rule sync chooses no peers, so it takes no topology, got ring"));
+  CHECK(from_name("slowmo(gosgd)", RegistryOptions().topology("ring"))->name() == "slowmo(gosgd)");
   CHECK(refused("gosgd", RegistryOptions().probability(2)) ==
         "Bernoulli: probability must lie in [0, 1], got 2");
 }

@@ -3,10 +3,10 @@
 /// iteration.
 #pragma once
 
+#include <gossamer/node/detail/drain.hpp>
 #include <gossamer/node/engine.hpp>
 #include <gossamer/node/workers.hpp>
 #include <gossamer/observe/consensus.hpp>
-#include <gossamer/transport/stall_timer.hpp>
 #include <gossamer/transport/threads.hpp>
 
 #include <algorithm>
@@ -115,12 +115,7 @@ class Gossip {
   bool finish() {
     if (ended_) return *ended_;
     ended_ = false;
-    // What came back from full queues is said again before: others do not wait for it afterwards.
-    std::uint64_t returned = counters().messages_returned;
-    drain([&] {
-      const std::uint64_t before = std::exchange(returned, counters().messages_returned);
-      return before == returned;
-    });
+    detail::drain_returned(engine_, [this] { receive(); });
     engine_.finish();
     return *(ended_ = drain([this] { return engine_.transport().settled(); }));
   }
@@ -257,19 +252,13 @@ class Gossip {
       engine_.transport().wait(engine_.transport().now() + std::chrono::seconds(1));
     }
   }
-  /// Receives until that is so (true), or it has been too long. News that are no event (a peer has
-  /// what it was sent) are asked for from time to time.
+  /// Receives until that is so (true), or it has been too long.
   template <class Condition>
   bool drain(Condition holds) {
-    auto& transport = engine_.transport();
-    transport::StallTimer stall(engine_.options().drain_timeout(), transport.progress(),
-                                transport.now());
-    while (true) {
+    return detail::drain(engine_, [this, &holds] {
       receive();
-      if (holds()) return true;
-      if (stall.is_over(transport.progress(), transport.now())) return false;
-      transport.wait(std::min(stall.deadline(), transport.now() + std::chrono::milliseconds(50)));
-    }
+      return holds();
+    });
   }
 
   std::function<bool()> leave_when_;

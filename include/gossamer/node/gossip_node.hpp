@@ -2,8 +2,8 @@
 /// The class that users derive: a model, a local step, and everything between nodes taken care of.
 #pragma once
 
+#include <gossamer/node/detail/drain.hpp>
 #include <gossamer/node/engine.hpp>
-#include <gossamer/transport/stall_timer.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -87,7 +87,7 @@ class GossipNode {
       on_start();
     }
     receive();
-    const bool stop = stopping_ || until.is_over(engine_.transport().now() - begin);
+    const bool stop = must_stop(until, begin);
     if (engine_.joining()) return stop ? Progress::paused : Progress::waiting;
     const bool ready = halfway_ ? engine_.may_apply() : engine_.may_step();
     const bool enough = !halfway_ && engine_.work_done(until);
@@ -123,7 +123,11 @@ class GossipNode {
     const transport::Time year = std::chrono::hours(24 * 365);
     while (true) {
       const Progress progress = advance(until, begin);
-      if (progress == Progress::paused) return engine_.rests();
+      if (progress == Progress::paused) {
+        // Others wait for what comes back. They may not receive any more if all are to stop.
+        if (!must_stop(until, begin)) detail::drain_returned(engine_, [this] { receive(); });
+        return engine_.rests();
+      }
       if (progress == Progress::stepped) continue;
       engine_.waits();
       transport.wait(begin + until.duration().value_or(year));
@@ -141,12 +145,9 @@ class GossipNode {
 
   /// The second part of `run()`.
   void finish() {
+    if (!leaving_) detail::drain_returned(engine_, [this] { receive(); });
     begin_finish();
-    auto& transport = engine_.transport();
-    transport::StallTimer stall(options().drain_timeout(), transport.progress(), transport.now());
-    while (!settle() && !stall.is_over(transport.progress(), transport.now())) {
-      transport.wait(stall.deadline());
-    }
+    detail::drain(engine_, [this] { return settle(); });
     end_finish();
   }
 
@@ -266,6 +267,9 @@ class GossipNode {
     }
   }
 
+  [[nodiscard]] bool must_stop(const StopCondition& until, transport::Time begin) const {
+    return stopping_ || until.is_over(engine_.transport().now() - begin);
+  }
   bool receive() { return engine_.receive(taker(), teller()); }
   /// Looks once more for what has arrived, right before the step first reads the parameters; after
   /// it the rule may want to wait after all.

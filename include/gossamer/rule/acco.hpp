@@ -4,13 +4,13 @@
 
 #include <gossamer/model/vectors.hpp>
 #include <gossamer/rule/all_reduce.hpp>
+#include <gossamer/rule/averaging_rule.hpp>
 #include <gossamer/rule/kept_flat.hpp>
 #include <gossamer/rule/rule.hpp>
 
 #include <c10/util/StringUtil.h>
 
 #include <cstdint>
-#include <span>
 #include <string>
 
 namespace gossamer::rule {
@@ -42,7 +42,7 @@ namespace gossamer::rule {
 ///            between steps only, so the second of an all-reduce's two hops is waited for. A
 ///            newcomer begins with the parameters that it is given, which may be an x~, and stays
 ///            off by that step. After an even number of steps a run ends with x~.
-class Acco : public Rule {
+class Acco : public AveragingRule<AllReduce> {
  public:
   /// As `Sync::chunks`.
   Acco& chunks(std::uint32_t parts) {
@@ -55,7 +55,6 @@ class Acco : public Rule {
     return c10::str(name(), "(chunks ", average_.chunks(), ")");
   }
   [[nodiscard]] bool needs_gradient_hook() const override { return true; }
-  [[nodiscard]] bool is_synchronous() const override { return true; }
 
   void after_gradient(RuleContext& context) override {
     own_ = context.blank();
@@ -77,27 +76,10 @@ class Acco : public Rule {
     if (updates) halves_ = 0;
     average_.contribute(context, round, own_);
     own_ = {};
-    add_up(context);
+    take(context);
   }
   void after_step(RuleContext& context) override {
     if (is_idle_) take_back(context);
-  }
-
-  void on_messages(RuleContext& context, std::span<const Message> messages) override {
-    average_.on_messages(context, messages);
-    add_up(context);
-  }
-  void on_returned(RuleContext& context, const Message& message) override {
-    average_.on_returned(context, message);
-    add_up(context);
-  }
-  void on_peer_joined(RuleContext& context, PeerId peer) override {
-    average_.on_peer_joined(context, peer);
-    add_up(context);
-  }
-  void on_peer_left(RuleContext& context, const PeerLeft& gone) override {
-    average_.on_peer_left(context, gone);
-    add_up(context);
   }
   void checkpoint(Archive& archive) override {
     x_.checkpoint(archive, "x");
@@ -106,8 +88,8 @@ class Acco : public Rule {
   }
 
  private:
-  /// A mean that has come.
-  void add_up(RuleContext& context) {
+  /// Adds up a mean that has come.
+  void take(RuleContext& context) override {
     if (average_.waiting() || average_.round() <= added_) return;
     added_ = average_.round();
     if (added_ % 2 == 1) {
@@ -126,7 +108,6 @@ class Acco : public Rule {
     context.restarted();
   }
 
-  AllReduce average_;
   model::Snapshot own_;       // this round's gradients, until the mean of those before has come
   KeptFlat x_;                // what x~ stands in for
   KeptFlat sum_;              // of the means that have come since the last update

@@ -21,9 +21,13 @@ namespace gossamer::rule {
 struct AsyncDilocoOptions {
   /// Local steps of the fastest worker from one exchange to the next (H), >= 1.
   TORCH_ARG(std::uint64_t, tau) = 50;
-  /// Outer learning rate (epsilon), > 0, and momentum (beta), in [0, 1): DiLoCo's.
+  /// Outer learning rate (epsilon), > 0, and momentum (beta), in [0, 1): in the long run N
+  /// exchanges move the centre by epsilon / (1 - beta) times their mean. NoLoCo's, for 50 local
+  /// steps. DiLoCo's beta of 0.9 is for 500, and for workers that all begin at the last c: those
+  /// here begin at one that is up to N exchanges old, and with five or more of them it runs away
+  /// even from the minimum of a quadratic, if local steps reach that.
   TORCH_ARG(double, rate) = 0.7;
-  TORCH_ARG(double, beta) = 0.9;
+  TORCH_ARG(double, beta) = 0.5;
   /// After how many exchanges momentum is applied (N); 0: as many as there are workers.
   TORCH_ARG(std::uint64_t, delay) = 0;
   /// Whether slower workers take fewer steps, so that all exchange equally often.

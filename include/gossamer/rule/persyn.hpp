@@ -3,14 +3,13 @@
 #pragma once
 
 #include <gossamer/codec/codec.hpp>
-#include <gossamer/rule/all_reduce.hpp>
+#include <gossamer/rule/averaging_rule.hpp>
 #include <gossamer/rule/detail/coded_average.hpp>
 #include <gossamer/rule/rule.hpp>
 
 #include <c10/util/StringUtil.h>
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <utility>
 
@@ -30,7 +29,7 @@ namespace gossamer::rule {
 /// Throws     ConfigError when tau or parts is 0, and when a peer turns out to use another number
 ///            of parts.
 /// Source     "PerSyn" in Blot et al., arXiv:1804.01852. Compare at p = 1 / tau.
-class PerSyn : public Rule {
+class PerSyn : public AveragingRule<detail::CodedAverage> {
  public:
   explicit PerSyn(std::uint64_t tau) : tau_(tau) {
     if (tau == 0) throw ConfigError("PerSyn: tau must be at least 1, got 0");
@@ -54,7 +53,6 @@ class PerSyn : public Rule {
     return c10::str(name(), "(tau ", tau_, ", chunks ", average_.chunks(), average_.agreement(),
                     ")");
   }
-  [[nodiscard]] bool is_synchronous() const override { return true; }
 
   bool may_step(RuleContext& context) override {
     const bool due = context.step() % tau_ == 0 && context.step() / tau_ > averaged_;
@@ -64,21 +62,6 @@ class PerSyn : public Rule {
     }
     return !average_.waiting();
   }
-  void on_messages(RuleContext& context, std::span<const Message> messages) override {
-    average_.on_messages(context, messages);
-    take(context);
-  }
-  void on_returned(RuleContext& context, const Message& message) override {
-    average_.on_returned(context, message);
-    take(context);
-  }
-  void on_peer_joined(RuleContext& context, PeerId peer) override {
-    average_.on_peer_joined(context, peer);
-  }
-  void on_peer_left(RuleContext& context, const PeerLeft& gone) override {
-    average_.on_peer_left(context, gone);
-    take(context);
-  }
   void checkpoint(Archive& archive) override {
     archive("averaged", averaged_);
     average_.checkpoint(archive);
@@ -86,7 +69,7 @@ class PerSyn : public Rule {
 
  private:
   /// Puts the mean in place as soon as it is there.
-  void take(RuleContext& context) {
+  void take(RuleContext& context) override {
     if (average_.waiting() || average_.round() <= averaged_) return;
     context.model().flat().copy_from(average_.result());
     average_.end(context);
@@ -96,7 +79,6 @@ class PerSyn : public Rule {
 
   std::uint64_t tau_;
   std::uint64_t averaged_ = 0;  // the last round whose mean is in place
-  detail::CodedAverage average_;
 };
 
 }  // namespace gossamer::rule

@@ -27,6 +27,7 @@
 #include <gossamer/rule/persyn.hpp>
 #include <gossamer/rule/post_local.hpp>
 #include <gossamer/rule/push_sum.hpp>
+#include <gossamer/rule/registry_entry.hpp>
 #include <gossamer/rule/registry_options.hpp>
 #include <gossamer/rule/rule.hpp>
 #include <gossamer/rule/sgp.hpp>
@@ -42,27 +43,6 @@
 #include <string_view>
 
 namespace gossamer::rule {
-
-/// A rule that can be named, and what is to be known before one takes it.
-struct Entry {
-  std::string_view name;
-  std::string_view paper;
-  std::string_view conserves;
-  std::string_view needs;  ///< in words: whom a node waits for, who takes no steps
-  AnyRule (*make)(const RegistryOptions&);
-
-  // What it goes by, of `RegistryOptions`.
-  bool by_choice = false;    ///< `schedule` and `topology`: when, and which one peer
-  bool by_schedule = false;  ///< `schedule` alone
-  bool by_period = false;    ///< `period`
-  bool by_graph = false;     ///< `graph`
-  bool by_codec = false;     ///< `codec`
-
-  // What a program must have for it.
-  bool needs_gradient_node = false;  ///< `GradientNode`: it acts between gradient and apply
-  bool needs_centre = false;         ///< a node that takes no steps, so no loop of one's own
-  bool needs_two_way_graph = false;  ///< `graph` has edges that go both ways
-};
 
 inline AnyRule from_name(std::string_view name, const RegistryOptions& options = {});
 inline const Entry& entry_of(std::string_view name);
@@ -231,13 +211,14 @@ inline constexpr Entry rules[] = {
      .needs = "waits for all, every tau steps",
      .make = detail::slowmo,
      .by_period = true,
-     .by_codec = true},
+     .by_codec = true,
+     .by_base = true},
     {.name = "post_local",
      .paper = "arXiv:1808.07217",
      .conserves = "sum of x",
      .needs = "waits for all, `sync_steps` times, then every tau steps",
      .make = [](const RegistryOptions& o) -> AnyRule {
-       return post_local(o.sync_steps(), o.steps_between());
+       return post_local(o.sync_steps(), o.steps_between(), o.chunks());
      },
      .by_period = true,
      .needs_gradient_node = true},
@@ -299,7 +280,7 @@ inline constexpr Entry rules[] = {
      .conserves = "nothing",
      .needs = "a centre; workers wait for it",
      .make = [](const RegistryOptions& o) -> AnyRule {
-       return AsyncDiloco(AsyncDilocoOptions().tau(o.steps_between()));
+       return AsyncDiloco(AsyncDilocoOptions().tau(o.steps_between()).beta(o.beta()));
      },
      .by_period = true,
      .needs_centre = true},
@@ -336,26 +317,51 @@ inline constexpr Entry rules[] = {
 /// All rules.
 inline std::span<const Entry> known() { return detail::rules; }
 
+namespace detail {
+
+/// The names of those for which that holds.
+template <class Holds>
+std::string names_where(Holds holds) {
+  std::string all;
+  for (const Entry& one : known()) {
+    if (holds(one)) all += c10::str(all.empty() ? "" : ", ", one.name);
+  }
+  return all;
+}
+
+/// Throws ConfigError for an option that is not the default if the rule does not look at it.
+inline void refuse_unused(const Entry& entry, const RegistryOptions& o) {
+  const auto check = [&](const auto& option, const char* name, const char* why, auto takes) {
+    if (option(o) == option(RegistryOptions()) || takes(entry) || entry.by_base) return;
+    throw ConfigError(c10::str("rule ", entry.name, " ", why, ", so it takes no ", name, ", got ",
+                               option(o), "; those that do: ", names_where(takes)));
+  };
+  using O = const RegistryOptions&;
+  using E = const Entry&;
+  check([](O a) { return a.codec(); }, "codec", "sends no codes", [](E e) { return e.by_codec; });
+  check([](O a) { return a.topology(); }, "topology", "chooses no peers",
+        [](E e) { return e.by_choice; });
+  check([](O a) { return a.schedule(); }, "schedule", "does not choose when to meet",
+        [](E e) { return e.by_choice || e.by_schedule; });
+  check([](O a) { return a.graph(); }, "graph", "goes by no graph", [](E e) { return e.by_graph; });
+}
+
+}  // namespace detail
+
 /// The entry of that name. Throws ConfigError, which lists the names that there are.
 inline const Entry& entry_of(std::string_view name) {
-  std::string all;
   for (const Entry& entry : known()) {
     if (entry.name == name) return entry;
-    all += c10::str(all.empty() ? "" : ", ", entry.name);
   }
+  const std::string all = detail::names_where([](const Entry&) { return true; });
   throw ConfigError(c10::str("rule must be one of ", all, ", got ", name));
 }
 
 namespace detail {
 
 inline AnyRule make(const Entry& entry, const RegistryOptions& options) {
-  if (entry.by_codec || options.codec().empty()) return entry.make(options);
-  std::string all;
-  for (const Entry& one : known()) {
-    if (one.by_codec) all += c10::str(all.empty() ? "" : ", ", one.name);
-  }
-  throw ConfigError(c10::str("rule ", entry.name, " sends no codes, so it takes no codec, got ",
-                             options.codec(), "; those that do: ", all));
+  refuse_unused(entry, options);
+  return entry.make(options);
 }
 
 }  // namespace detail
@@ -364,7 +370,8 @@ inline AnyRule make(const Entry& entry, const RegistryOptions& options) {
 /// that chooses peers `gosgd(two_choices)` is GoSGD with that topology. Records have `balanced` for
 /// the latter, and `permuted` for `gosgd(permutation)`: these are understood, too. Throws
 /// ConfigError for a name that is not known, and lists those that are; for options that cannot
-/// work, for a graph that the rule cannot use, and for a codec if it takes none.
+/// work, for a graph that the rule cannot use, and for a codec, topology, schedule or graph that is
+/// not the default if it takes none.
 inline AnyRule from_name(std::string_view name, const RegistryOptions& options) {
   if (name == "balanced") return from_name("gosgd(two_choices)", options);
   if (name == "permuted") return from_name("gosgd(permutation)", options);
@@ -375,7 +382,7 @@ inline AnyRule from_name(std::string_view name, const RegistryOptions& options) 
   const Entry& entry = entry_of(name.substr(0, open));
   const std::string of(name.substr(open + 1, name.size() - open - 2));
   RegistryOptions own = options;
-  if (entry.name == "slowmo") {
+  if (entry.by_base) {
     own.base(of);
   } else if (entry.by_choice) {
     own.topology(of);

@@ -35,7 +35,8 @@ struct RegistryOptions {
   TORCH_ARG(std::uint32_t, nodes) = 0;
   /// Of random graphs, permutations and matchings, the same on all nodes.
   TORCH_ARG(std::uint64_t, seed) = 0;
-  /// Chunks in which `sync` and `persyn` average, each on a node of its own: see `AllReduce`.
+  /// Chunks in which `sync`, `acco`, `persyn` and `post_local` average, each on a node of its own:
+  /// see `AllReduce`.
   TORCH_ARG(std::uint32_t, chunks) = 1;
   /// Strength of a pull of `elastic_gossip`, `easgd`, `gasloc` and `leader_sgd`, and the step size
   /// (gamma) of `choco_sgd`; 0: the rule's own.
@@ -44,7 +45,8 @@ struct RegistryOptions {
   TORCH_ARG(double, drop) = 0;
   /// How many steps late `osgp` takes messages, >= 1.
   TORCH_ARG(std::uint64_t, staleness) = 1;
-  /// The rule that `slowmo` is around, its learning rate (alpha) and its momentum.
+  /// The rule that `slowmo` is around, its learning rate (alpha) and its momentum, which
+  /// `async_diloco` has, too.
   TORCH_ARG(std::string, base) = "none";
   TORCH_ARG(double, slow_rate) = 1;
   TORCH_ARG(double, beta) = 0.5;
