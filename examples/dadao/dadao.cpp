@@ -133,7 +133,7 @@ class Run {
   }
 
  private:
-  /// DADAO, and its rivals with step sizes of 1 / L and each the half of the one before.
+  /// DADAO, and its rivals with step sizes of 4 / L and each the half of the one before.
   void contend() {
     const std::size_t nodes = o_.problem.nodes;
     const std::size_t d = o_.problem.dimensions;
@@ -144,12 +144,12 @@ class Run {
     const auto constants =
         dadao::Constants::of(problem_.mu(), problem_.smoothness(), network_.chi1());
     add(std::make_unique<dadao::Dadao>(nodes, d, constants, gradient), 0);
-    for (int halvings = 0; halvings < 12; ++halvings) {
-      const double step = std::ldexp(1 / problem_.smoothness(), -halvings);
+    for (int halvings = 0; halvings < 14; ++halvings) {
+      const double step = std::ldexp(4 / problem_.smoothness(), -halvings);
       add(std::make_unique<dadao::GossipDescent>(nodes, d, step, gradient), step);
     }
-    for (int halvings = 0; halvings < 12; ++halvings) {
-      const double step = std::ldexp(1 / problem_.smoothness(), -halvings);
+    for (int halvings = 0; halvings < 14; ++halvings) {
+      const double step = std::ldexp(4 / problem_.smoothness(), -halvings);
       add(std::make_unique<dadao::GossipTracking>(nodes, d, step, gradient), step);
     }
   }
@@ -230,12 +230,15 @@ int main(int argc, char** argv) {
       "dadao");
   if (const auto status = parse(app, options, argc, argv)) return *status;
   try {
+    std::ofstream out;
+    if (!options.out.empty()) {
+      out.open(options.out, std::ios::app);
+      if (!out) throw gossamer::ConfigError("--out: cannot write to " + options.out);
+    }
     Json line = {{"name", c10::str(options.problem.kind, "/", options.graph, "/",
                                    options.problem.kappa, "/", options.seed)}};
     line.update(Run(options)());
-    if (options.out.empty()) return 0;
-    std::ofstream out(options.out, std::ios::app);
-    if (!(out << line << std::endl)) {
+    if (out.is_open() && !(out << line << std::endl)) {
       throw gossamer::ConfigError("--out: cannot write to " + options.out);
     }
     return 0;

@@ -35,10 +35,10 @@ struct Constants {
   static Constants of(double mu, double smoothness, double chi1) {
     if (!(mu > 0 && mu <= smoothness && std::isfinite(smoothness))) {
       throw gossamer::ConfigError(
-          c10::str("dadao: needs 0 < mu <= L, got mu = ", mu, " and L = ", smoothness));
+          c10::str("Constants: needs 0 < mu <= L, got mu = ", mu, " and L = ", smoothness));
     }
     if (!(chi1 > 0 && std::isfinite(chi1))) {
-      throw gossamer::ConfigError(c10::str("dadao: needs a finite chi1 above 0, got ", chi1));
+      throw gossamer::ConfigError(c10::str("Constants: needs a finite chi1 above 0, got ", chi1));
     }
     const double nu = mu / 2;
     const double root = std::sqrt(nu / smoothness);

@@ -109,7 +109,7 @@ class Network {
           gossamer::topology::resistance(gossamer::topology::adjacency(graph, nodes, t));
       if (!std::isfinite(chi.chi1)) {
         throw gossamer::ConfigError(
-            c10::str("dadao: needs a graph that is always in one piece; turn ", t, " of ", turns,
+            c10::str("Network: needs a graph that is always in one piece; turn ", t, " of ", turns,
                      " is not, among ", nodes, " nodes"));
       }
       worst_.chi1 = std::max(worst_.chi1, chi.chi1);

@@ -47,10 +47,10 @@ Derivatives loss(bool is_logistic, double u, double b) {
 Problem::Problem(const ProblemOptions& options) : o_(options) {
   const bool is_logistic = o_.kind == "logistic";
   if (!is_logistic && o_.kind != "ridge") {
-    throw gossamer::ConfigError("dadao: the problem must be ridge or logistic, got " + o_.kind);
+    throw gossamer::ConfigError("Problem: kind must be ridge or logistic, got " + o_.kind);
   }
   if (!(o_.kappa > 1)) {
-    throw gossamer::ConfigError(c10::str("dadao: kappa must be above 1, got ", o_.kappa));
+    throw gossamer::ConfigError(c10::str("Problem: kappa must be above 1, got ", o_.kappa));
   }
   gossamer::Generator random(o_.seed, 1);
   const std::size_t d = o_.dimensions;
@@ -84,7 +84,7 @@ Problem::Problem(const ProblemOptions& options) : o_(options) {
   }
   c_ = (largest - o_.kappa * smallest) / (o_.kappa - 1);
   if (!(c_ > 0)) {
-    throw gossamer::ConfigError(c10::str("dadao: these samples alone have a kappa of ",
+    throw gossamer::ConfigError(c10::str("Problem: these samples alone have a kappa of ",
                                          largest / smallest, ", below the wanted ", o_.kappa));
   }
   mu_ = smallest + c_;
