@@ -36,8 +36,8 @@ def load(name):
 
 
 QUESTIONS = {**{name: load(name) for name in
-                ("adopt", "cluster", "ddp", "decoupled", "dynamic_weighting", "figure", "language", "ledger",
-                 "methods", "mnist", "observe")},
+                ("adopt", "cluster", "dadao", "ddp", "decoupled", "dynamic_weighting", "figure",
+                 "language", "ledger", "methods", "mnist", "observe")},
              **speed.QUESTIONS, **theory.QUESTIONS}
 
 
