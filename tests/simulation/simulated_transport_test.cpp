@@ -203,6 +203,22 @@ TEST_CASE("Uplink, link and downlink carry one frame after the other, and overla
   }
 }
 
+TEST_CASE("A frame takes its time on a downlink that was idle", "[transport][simulated]") {
+  const auto world = World::make(SimulatedOptions(2).link({.latency = 1ms}).downlink(1e7));
+  auto zero = world->endpoint(0);
+  auto one = world->endpoint(1);
+  SnapshotPool pool(Flat({torch::zeros({250'000})}));
+  for (int round = 0; round < 3; ++round) {
+    const Time begin = world->now();
+    zero.send({.to = 1, .payload = pool.take()});
+    CHECK(one.wait(begin + 60s));
+    CHECK(one.poll());
+    CHECK(world->now() - begin >= 100ms);
+    CHECK(world->now() - begin <= 110ms);
+    while (zero.wait(begin + 10s)) zero.poll();
+  }
+}
+
 TEST_CASE("Two senders share their receiver's downlink", "[transport][simulated]") {
   const auto world = World::make(SimulatedOptions(3).link({.latency = 1ms}).downlink(1e7));
   auto zero = world->endpoint(0);

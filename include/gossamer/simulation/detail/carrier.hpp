@@ -95,17 +95,14 @@ class SimulatedCarrier {
     RateLaw* law = cluster_.place(side.to).access.downlink.get();
     if ((law == nullptr && !(rate > 0)) || !cluster_.is_running(side.to)) return true;
     const Time now = clock_.now();
-    const std::size_t bytes = bytes_of(stored_[number].packet);
+    const Stored& stored = stored_[number];
+    const std::size_t bytes = bytes_of(stored.packet);
     SimulatedChannel& downlink = cluster_.place(side.to).downlink;
-    Time last = now;
-    if (law == nullptr) {
-      const Time takes = seconds(static_cast<double>(bytes) / rate);
-      last = downlink.pass(now - takes, now, bytes, rate);
-    } else if (stored_[number].packet.frame.offer) {
-      last = downlink.pass(stored_[number].begins, now, bytes, *law);
-    } else {
-      last = downlink.pass_between(now, bytes, *law);
-    }
+    const auto pass = [&](auto& pace) {
+      return stored.packet.frame.offer ? downlink.pass(stored.begins, now, bytes, pace)
+                                       : downlink.pass_between(now, bytes, pace);
+    };
+    const Time last = law != nullptr ? pass(*law) : pass(rate);
     if (last <= now) return true;
     side.awaited = std::max(side.awaited, last);  // no reason for impatience
     clock_.plan(last, SimulatedClock::reception, at, number);
