@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gossamer/model/archive.hpp>
+#include <gossamer/node/detail/equal_start.hpp>
 #include <gossamer/node/detail/event_source.hpp>
 #include <gossamer/node/detail/group_view.hpp>
 #include <gossamer/node/detail/join_and_leave.hpp>
@@ -88,25 +89,22 @@ class Engine {
   /// What to do when a rule begins a new stretch of training.
   void on_restart(std::function<void()> hook) { node_.on_restart = std::move(hook); }
 
-  /// Gives all nodes of a group the parameters of the live one with the lowest number: that one
-  /// sends them, the others wait for them. Call it before anything else, on all nodes. Those that
-  /// were restored keep their own, unless the rule is synchronous: then they also count their steps
-  /// as the first one does.
+  /// Gives all nodes that begin together the parameters of node 0, along a tree: `EqualStart`. Call
+  /// it before anything else, on all nodes; it waits. Those that were restored keep their own,
+  /// unless the rule is synchronous: then they also count their steps as the first one does.
   void start_equal(bool restored = false) {
-    const at::NoGradGuard no_grad;
-    adopt();
-    const bool keeps = restored && !rule_->is_synchronous();
-    if (!keeps) own_.wait_for_first();  // what faster nodes send meanwhile is merged afterwards
     const auto aggregate = [this](std::span<const transport::Message> all) { merge(all); };
-    const auto peers = [this] { return node_.peers(); };
-    while (own_.waits_for_first() && !peers().empty() && peers().front() < self()) {
+    for (begin_start(restored); is_starting();) {
       transport().wait(now() + std::chrono::seconds(1));
       receive(aggregate, [](const transport::Event&) {});
     }
-    const bool is_first = peers().empty() || self() < peers().front();
-    if (own_.stop_waiting() || (keeps && is_first)) own_.send_first_model();
-    merge_inbox(aggregate);
   }
+  /// Its first part, for who runs many nodes in one thread; `receive()` is the rest.
+  void begin_start(bool restored = false) {
+    adopt();
+    ask([&] { return own_.start().begin(restored && !rule_->is_synchronous()), true; });
+  }
+  [[nodiscard]] bool is_starting() const noexcept { return own_.start().waits(); }
 
   /// Asks `member` for half of its weight, with its model: so a newcomer, which begins with weight
   /// 0, starts from a trained model. If that member is gone or has nothing to give, another one is
@@ -126,7 +124,7 @@ class Engine {
     if (!rule_only) adopt();
     bool any = false;
     double arrived = 0;
-    own_.pay_debts();
+    own_.catch_up();
     while (auto event = events_.next(rule_only)) {
       any = true;
       if (auto* delivered = std::get_if<transport::Delivered>(&*event)) {
@@ -148,6 +146,7 @@ class Engine {
       }
     }
     merge_inbox(aggregate);
+    own_.start().pass_on();
     take_back();
     if (any) publish();
     if (any && callback() != nullptr) tell_merged(counters().messages_merged - merged, arrived);
@@ -161,7 +160,7 @@ class Engine {
   }
 
   bool may_step() {
-    return ask([this] { return !joining() && rule_->may_step(node_); });
+    return ask([this] { return !joining() && !is_starting() && rule_->may_step(node_); });
   }
   bool may_apply() {
     return ask([this] { return !joining() && rule_->may_apply(node_); });
@@ -324,6 +323,7 @@ class Engine {
   void peer_left(const transport::PeerLeft& gone) {
     node_.log("peer ", gone.peer, " goes: ", to_string(gone.reason));
     group_.on_peer_left(gone);
+    own_.start().on_peer_gone(gone.peer);
     if (callback() != nullptr) callback()->on_peer_left(now(), self(), gone);
   }
   template <class Hook>
@@ -340,7 +340,7 @@ class Engine {
 
   template <class Aggregate>
   void merge_inbox(const Aggregate& aggregate) {
-    if (inbox_.empty() || own_.waits_for_first()) return;
+    if (inbox_.empty() || is_starting()) return;
     double total = weight();
     for (const auto& message : inbox_) total += message.weight;
     try {
@@ -361,7 +361,8 @@ class Engine {
     using Own = detail::JoinAndLeave;
     for (transport::Returned& returned : returned_) {
       const transport::Message& message = returned.message;
-      const bool has_weight = message.kind != Own::first_model && message.kind != Own::join_request;
+      const bool has_weight =
+          message.kind != Own::join_request && !detail::EqualStart::is_own(message);
       if (has_weight) {
         node_.count_returned(message.to);
         node_.log("message to peer ", message.to, " came back, weight ", message.weight, ": ",

@@ -2,6 +2,7 @@
 /// How a node begins, joins and leaves: the messages of the engine's own, which no rule sees.
 #pragma once
 
+#include <gossamer/node/detail/equal_start.hpp>
 #include <gossamer/node/detail/node_context.hpp>
 #include <gossamer/rule/merge.hpp>
 #include <gossamer/rule/rule.hpp>
@@ -14,9 +15,8 @@
 
 namespace gossamer::detail {
 
-/// Four reserved kinds of messages:
+/// Those that begin together start equal: `EqualStart`. Later three reserved kinds of messages:
 ///
-///     first_model    a group starts equal: the first node's parameters
 ///     join_request   a newcomer asks a member,
 ///     join_answer    which gives it half of its weight with its parameters
 ///     hand_over      a node that leaves gives all of its weight, with its parameters, to a peer
@@ -26,35 +26,25 @@ namespace gossamer::detail {
 /// Threads: as the engine.
 class JoinAndLeave {
  public:
-  JoinAndLeave(NodeContext& node, const rule::AnyRule& rule) : node_(node), rule_(rule) {}
+  JoinAndLeave(NodeContext& node, const rule::AnyRule& rule)
+      : node_(node), rule_(rule), start_(node, rule) {}
 
   enum Kind : std::uint32_t {
-    first_model = 0xffffffffU,
     join_request = 0xfffffffeU,
     join_answer = 0xfffffffdU,
     hand_over = 0xfffffffcU,
     first_reserved = 0xfffffff0U  ///< a rule's kinds are below
   };
 
-  // Starting together.
-
-  /// The node takes the parameters of the first one, when they come.
-  void wait_for_first() { waits_for_first_ = true; }
-  [[nodiscard]] bool waits_for_first() const noexcept { return waits_for_first_; }
-  /// True if it did not have to: it may be the first.
-  bool stop_waiting() { return std::exchange(waits_for_first_, false); }
-  void send_first_model() {
-    const model::Snapshot first = node_.snapshot();
-    for (const PeerId peer : node_.peers()) {
-      node_.send({.to = peer, .kind = first_model, .round = node_.step(), .payload = first});
-    }
-    node_.flush();
-  }
+  /// How it starts with others.
+  [[nodiscard]] EqualStart& start() noexcept { return start_; }
+  [[nodiscard]] const EqualStart& start() const noexcept { return start_; }
 
   // Joining.
 
   void join(PeerId member) {
     joining_ = true;
+    start_.refuse();
     ask_for_share(rule_->is_synchronous() && !node_.peers().empty() ? node_.peers().front()
                                                                     : member);
   }
@@ -68,9 +58,12 @@ class JoinAndLeave {
     if (joining_ && !asked_) ask_for_share(peer);
   }
   void on_peer_gone(PeerId peer) { ask_another(peer); }
-  /// Gives those their share for whom there was no room.
-  void pay_debts() {
+  /// Does what has had to wait: gives those their share for whom there was no room, and takes in
+  /// what came before the first model.
+  void catch_up() {
+    start_.look();
     for (const PeerId newcomer : std::exchange(owed_, {})) share_with(newcomer);
+    take_early();
   }
 
   // Leaving.
@@ -108,28 +101,25 @@ class JoinAndLeave {
   }
   /// A message of a reserved kind has come; all that came before it is merged.
   void receive(transport::Message message) {
-    if (message.kind == first_model) {
-      if (message.payload && std::exchange(waits_for_first_, false)) take_first(message);
+    if (EqualStart::is_own(message)) {
+      start_.receive(std::move(message));
+      take_early();
+    } else if (start_.waits()) {
+      early_.push_back(std::move(message));  // its parameters are not to be written over
     } else if (message.kind == join_request) {
       share_with(message.from);
-    } else if (waits_for_first_) {
-      early_.push_back(std::move(message));  // its parameters are not to be written over
-      return;
     } else if (message.kind == join_answer) {
       take_share(message);
     } else {
       take_over(node_, *rule_, message);
       node_.counters().messages_merged += message.payload ? 1 : 0;
     }
-    if (!waits_for_first_) {
-      for (transport::Message& early : std::exchange(early_, {})) receive(std::move(early));
-    }
   }
   /// One of ours is back.
   void take_back(transport::Returned returned) {
     const bool had_no_room = returned.reason == transport::Reason::queue_full;
-    if (returned.message.kind == first_model) {
-      if (had_no_room) node_.send(std::move(returned.message));
+    if (EqualStart::is_own(returned.message)) {
+      start_.take_back(std::move(returned));
     } else if (returned.message.kind == join_request) {
       ask_another(returned.message.to);
     } else if (returned.message.kind == join_answer) {
@@ -147,11 +137,9 @@ class JoinAndLeave {
   }
 
  private:
-  void take_first(const transport::Message& message) {
-    node_.model().flat().copy_from(*message.payload);
-    if (rule_->is_synchronous()) {
-      node_.joined_at = message.round - node_.counters().steps;  // modulo 2^64
-    }
+  void take_early() {
+    if (start_.waits()) return;
+    for (transport::Message& early : std::exchange(early_, {})) receive(std::move(early));
   }
 
   void ask_for_share(PeerId member) {
@@ -201,7 +189,7 @@ class JoinAndLeave {
 
   NodeContext& node_;
   const rule::AnyRule& rule_;
-  bool waits_for_first_ = false;
+  EqualStart start_;
   bool joining_ = false;                   // it has not yet been given its weight
   std::optional<PeerId> asked_;            // the member from whom it hopes for it
   std::vector<PeerId> owed_;               // newcomers whose links had no room for the answer
