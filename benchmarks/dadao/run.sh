@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # The rate of DADAO beside that of its theory, and beside gossip with gradient steps: 16 nodes, four
-# graphs, kappa from 10 to 10,000, five seeds. Minutes on one core.
+# graphs, kappa from 10 to 10,000, five seeds. 20 minutes of one core.
 #
 #   ./benchmarks/dadao/run.sh          the runs that have no record yet, then the table
 #   ./benchmarks/dadao/run.sh --plot   only table and figure, from the records

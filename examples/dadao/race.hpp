@@ -5,6 +5,7 @@
 #include <dadao/network.hpp>
 #include <dadao/solver.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -27,22 +28,25 @@ inline double distance(Solver& solver, std::size_t nodes, double time,
   return sum / static_cast<double>(nodes);
 }
 
-/// r of exp(-r t), fitted by least squares to the logarithms of the second half of a curve; 0 where
-/// fewer than three values are left, or one is not finite and above 0.
+/// r of exp(-r t), fitted by least squares to the logarithms of the second half of a curve, which
+/// ends where the error is below 1e-24, since rounding is all that is left there. 0 where fewer
+/// than three values are left, or one is not finite.
 inline double fitted_rate(std::span<const double> times, std::span<const double> errors) {
-  const std::size_t first = times.size() / 2;
-  const auto count = static_cast<double>(times.size() - first);
+  const auto end = std::find_if(errors.begin(), errors.end(), [](double e) { return e < 1e-24; });
+  const auto last = static_cast<std::size_t>(end - errors.begin());
+  const std::size_t first = last / 2;
+  const auto count = static_cast<double>(last - first);
   if (count < 3) return 0;
   double t = 0;
   double y = 0;
-  for (std::size_t i = first; i < times.size(); ++i) {
-    if (!(errors[i] > 0 && std::isfinite(errors[i]))) return 0;
+  for (std::size_t i = first; i < last; ++i) {
+    if (!std::isfinite(errors[i])) return 0;
     t += times[i] / count;
     y += std::log(errors[i]) / count;
   }
   double above = 0;
   double below = 0;
-  for (std::size_t i = first; i < times.size(); ++i) {
+  for (std::size_t i = first; i < last; ++i) {
     above += (times[i] - t) * (std::log(errors[i]) - y);
     below += (times[i] - t) * (times[i] - t);
   }

@@ -382,6 +382,19 @@ TEST_CASE("Nodes call neighbours as often as theory wants", "[dadao]") {
   }
 }
 
+TEST_CASE("The rate of a curve is that of its second half, up to rounding", "[dadao]") {
+  std::vector<double> times;
+  std::vector<double> errors;
+  for (int i = 0; i < 200; ++i) {
+    times.push_back(i);
+    errors.push_back(std::max(i < 50 ? 1.0 : std::exp(-0.5 * (i - 50)), 1e-30));
+  }
+  CHECK(dadao::fitted_rate(times, errors) == Approx(0.5));  // 1e-24 is reached at 160
+  errors[100] = INFINITY;
+  CHECK(dadao::fitted_rate(times, errors) == 0);
+  CHECK(dadao::fitted_rate(std::span(times).first(4), std::span(errors).first(4)) == 0);
+}
+
 TEST_CASE("One edge walks per turn, and the graph stays in one piece", "[dadao]") {
   const dadao::EdgeWalk walk(3, 7);
   at::Tensor before;
