@@ -5,6 +5,7 @@
 #include <gossamer/model/fence.hpp>
 #include <gossamer/model/flat.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <memory>
@@ -17,13 +18,16 @@ namespace gossamer::model {
 class Snapshot;
 
 /// Keeps the memory of snapshots that are no longer needed, so that in steady state a snapshot is
-/// one copy into warm memory and no allocation. It grows to the largest number of snapshots that
-/// were alive at once, and no further.
+/// one copy into warm memory and no allocation. It has as many as were alive at once in the last
+/// `window` takes, and one to spare: what a rare peak has left is freed.
 ///
 /// Threads: `take()` by one thread at a time; snapshots may be dropped by any thread, also after
 /// the pool is gone.
 class SnapshotPool {
  public:
+  /// So many takes are looked at, before what was idle through all of them is freed.
+  static constexpr std::size_t window = 256;
+
   /// A pool of snapshots shaped like `prototype`, which is only looked at.
   explicit SnapshotPool(Flat prototype) : shelf_(std::make_shared<Shelf>()) {
     shelf_->prototype = std::move(prototype);
@@ -36,18 +40,23 @@ class SnapshotPool {
   /// How many of its snapshots are in use.
   [[nodiscard]] std::size_t out() const {
     const std::lock_guard lock(shelf_->mutex);
-    return shelf_->made - shelf_->idle.size();
+    return shelf_->held - shelf_->idle.size();
   }
   /// Of these, how many are on their way: not set aside.
   [[nodiscard]] std::size_t under_way() const {
     const std::lock_guard lock(shelf_->mutex);
     shelf_->drop_fences();
-    return shelf_->made - shelf_->idle.size() - shelf_->aside;
+    return shelf_->held - shelf_->idle.size() - shelf_->aside;
   }
   /// How many snapshots this pool ever made.
   [[nodiscard]] std::size_t made() const {
     const std::lock_guard lock(shelf_->mutex);
     return shelf_->made;
+  }
+  /// How many it has, in use or idle.
+  [[nodiscard]] std::size_t held() const {
+    const std::lock_guard lock(shelf_->mutex);
+    return shelf_->held;
   }
 
  private:
@@ -68,13 +77,32 @@ class SnapshotPool {
     Flat prototype;
     std::vector<std::unique_ptr<Block>> idle;
     std::size_t made = 0;
+    std::size_t held = 0;
     std::size_t aside = 0;
+    std::size_t takes = 0;       // in this window,
+    std::size_t least_idle = 0;  // and how few were idle after any of them
 
     /// Those that are reached: what they keep is free.
     void drop_fences() {
       for (const auto& block : idle) {
         if (block->fence && block->fence->ready()) block->fence.reset();
       }
+    }
+    /// After each take. At a window's end, those that it shows to be too many, the longest idle
+    /// first: to be freed without the lock. What a device may still write stays.
+    std::vector<std::unique_ptr<Block>> excess() {
+      least_idle = takes == 0 ? idle.size() : std::min(least_idle, idle.size());
+      std::vector<std::unique_ptr<Block>> all;
+      if (++takes < window) return all;
+      takes = 0;
+      drop_fences();
+      for (std::unique_ptr<Block>& block : idle) {
+        if (all.size() + 1 >= least_idle) break;
+        if (!block->fence) all.push_back(std::move(block));
+      }
+      std::erase(idle, nullptr);
+      held -= all.size();
+      return all;
     }
   };
 
@@ -163,6 +191,7 @@ class Snapshot {
 
 inline Snapshot SnapshotPool::take() {
   std::unique_ptr<Block> block;
+  std::vector<std::unique_ptr<Block>> excess;
   {
     const std::lock_guard lock(shelf_->mutex);
     if (!shelf_->idle.empty()) {
@@ -170,8 +199,10 @@ inline Snapshot SnapshotPool::take() {
       shelf_->idle.pop_back();
     } else {
       ++shelf_->made;
-      shelf_->idle.reserve(shelf_->made);  // so that dropping a snapshot never allocates
+      ++shelf_->held;
+      shelf_->idle.reserve(shelf_->held);  // so that dropping a snapshot never allocates
     }
+    excess = shelf_->excess();
   }
   if (!block) {
     block = std::make_unique<Block>();
