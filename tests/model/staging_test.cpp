@@ -55,14 +55,9 @@ Flat random_flat(std::uint64_t stream, std::int64_t length) {
   for (const auto type : types) segments.push_back(numbers.to(type));
   return Flat(std::move(segments));
 }
-Flat copy_of(const Flat& flat) {
-  Flat copy = flat.zeros_like();
-  copy.copy_from(flat);
-  return copy;
-}
 /// The same numbers, in memory that the arithmetic takes for another.
 Flat apart(const Flat& flat, std::shared_ptr<Apart> common = std::make_shared<Apart>()) {
-  return Flat(copy_of(flat).segments(), std::move(common));
+  return Flat(flat.clone().segments(), std::move(common));
 }
 
 /// Less than one piece, and more than one of each type.
@@ -78,8 +73,8 @@ TEST_CASE("Mixes with what lies apart have the bits of mixes with what does not"
   const Flat z = random_flat(3, length);
   const auto common = std::make_shared<Apart>();
   const Flat far_x = apart(x, common);
-  const Flat plain = copy_of(start);
-  const Flat staged = copy_of(start);
+  const Flat plain = start.clone();
+  const Flat staged = start.clone();
   model::mix(plain, std::array{Share{&x, 0.3}, Share{&z, 0.6}, Share{&x, 1}, Share{&z, 0.25}});
   model::mix(staged,
              std::array{Share{&far_x, 0.3}, Share{&z, 0.6}, Share{&far_x, 1}, Share{&z, 0.25}});
@@ -113,10 +108,10 @@ TEST_CASE("Differences, sums and pulls have the same bits, whichever of the vect
   const Flat x = random_flat(7, length);
   const Flat y = random_flat(8, length);
   const Flat d = random_flat(9, length);
-  const Flat sum = copy_of(y);
+  const Flat sum = y.clone();
   model::difference(d, x, y, 0.3);
   model::add(sum, d, -2);
-  const Flat pulled = copy_of(y);
+  const Flat pulled = y.clone();
   const Flat pull_d = d.zeros_like();
   const std::array<Pull, 1> plain{Pull{&x, &pull_d}};
   model::pull(pulled, plain, 0.3, 0.5);
@@ -124,7 +119,7 @@ TEST_CASE("Differences, sums and pulls have the same bits, whichever of the vect
     CAPTURE(which, length);
     const auto common = std::make_shared<Apart>();
     const auto place = [&](const Flat& flat, int bit) {
-      return (which & bit) != 0 ? apart(flat, common) : copy_of(flat);
+      return (which & bit) != 0 ? apart(flat, common) : flat.clone();
     };
     const Flat there = place(y, 1);
     const Flat theirs = place(x, 2);
@@ -132,7 +127,7 @@ TEST_CASE("Differences, sums and pulls have the same bits, whichever of the vect
     model::difference(apart_d, theirs, there, 0.3);
     CHECK(same_bits(apart_d, d));
     CHECK(common->staged > 0);
-    const Flat apart_sum = copy_of(there);
+    const Flat apart_sum = there.clone();
     model::add(there, apart_d, -2);
     CHECK(same_bits(there, sum));
     const std::array<Pull, 1> far{Pull{&theirs, &apart_d}};
@@ -205,7 +200,7 @@ TEST_CASE("A host copy has the parts that are asked for, in memory of its own ki
   source.writable().copy_from(others);
   const std::array parts{Chunk{0, 4}, Chunk{2, 4}};
   const Snapshot copy = copies.copy_of(source, parts);
-  const Flat expected = copy_of(numbers);  // the pool's memory, as it was
+  const Flat expected = numbers.clone();  // the pool's memory, as it was
   for (const Chunk part : parts) expected.copy_from(others, part);
   CHECK(same_bits(*copy, expected));
   CHECK(copies.staged() == numbers.bytes() + numbers.bytes(parts[0]) + numbers.bytes(parts[1]));
