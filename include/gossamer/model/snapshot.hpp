@@ -40,23 +40,18 @@ class SnapshotPool {
   /// How many of its snapshots are in use.
   [[nodiscard]] std::size_t out() const {
     const std::lock_guard lock(shelf_->mutex);
-    return shelf_->held - shelf_->idle.size();
+    return shelf_->made - shelf_->idle.size();
   }
   /// Of these, how many are on their way: not set aside.
   [[nodiscard]] std::size_t under_way() const {
     const std::lock_guard lock(shelf_->mutex);
     shelf_->drop_fences();
-    return shelf_->held - shelf_->idle.size() - shelf_->aside;
+    return shelf_->made - shelf_->idle.size() - shelf_->aside;
   }
-  /// How many snapshots this pool ever made.
+  /// How many snapshots this pool has made and not freed, in use or idle.
   [[nodiscard]] std::size_t made() const {
     const std::lock_guard lock(shelf_->mutex);
     return shelf_->made;
-  }
-  /// How many it has, in use or idle.
-  [[nodiscard]] std::size_t held() const {
-    const std::lock_guard lock(shelf_->mutex);
-    return shelf_->held;
   }
 
  private:
@@ -76,8 +71,7 @@ class SnapshotPool {
     std::mutex mutex;
     Flat prototype;
     std::vector<std::unique_ptr<Block>> idle;
-    std::size_t made = 0;
-    std::size_t held = 0;
+    std::size_t made = 0;  // and not freed
     std::size_t aside = 0;
     std::size_t takes = 0;       // in this window,
     std::size_t least_idle = 0;  // and how few were idle after any of them
@@ -101,7 +95,7 @@ class SnapshotPool {
         if (!block->fence) all.push_back(std::move(block));
       }
       std::erase(idle, nullptr);
-      held -= all.size();
+      made -= all.size();
       return all;
     }
   };
@@ -199,8 +193,7 @@ inline Snapshot SnapshotPool::take() {
       shelf_->idle.pop_back();
     } else {
       ++shelf_->made;
-      ++shelf_->held;
-      shelf_->idle.reserve(shelf_->held);  // so that dropping a snapshot never allocates
+      shelf_->idle.reserve(shelf_->made);  // so that dropping a snapshot never allocates
     }
     excess = shelf_->excess();
   }

@@ -40,6 +40,7 @@ enum class Restore : std::uint8_t {
 /// made of it; users do not need it.
 ///
 ///     detail/node_context      the node as its rule sees it
+///     detail/equal_start       how those that begin together come by one model
 ///     detail/join_and_leave    how it comes among others, and goes
 ///     detail/group_view        whom its rule sees; halves that meet again
 ///     detail/model_average     the mean of all models, when all ask for it

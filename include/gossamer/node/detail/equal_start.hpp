@@ -2,8 +2,10 @@
 /// How those that begin together come by one model: along a tree, and who has none asks on.
 #pragma once
 
+#include <gossamer/model/snapshot.hpp>
 #include <gossamer/node/detail/node_context.hpp>
 #include <gossamer/rule/rule.hpp>
+#include <gossamer/transport/message.hpp>
 
 #include <c10/util/StringUtil.h>
 #include <spdlog/logger.h>
