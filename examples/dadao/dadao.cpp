@@ -6,6 +6,7 @@
 #include <shared/validators.hpp>
 
 #include <CLI/CLI.hpp>
+#include <c10/util/StringUtil.h>
 #include <dadao/dadao.hpp>
 #include <dadao/network.hpp>
 #include <dadao/problem.hpp>

@@ -13,6 +13,7 @@ namespace dadao {
 /// A with s' = A s for the six numbers s of each coordinate.
 using FlowMatrix = std::array<std::array<double, 6>, 6>;
 
+/// A B.
 inline FlowMatrix product(const FlowMatrix& a, const FlowMatrix& b) {
   FlowMatrix c{};
   for (std::size_t i = 0; i < 6; ++i) {

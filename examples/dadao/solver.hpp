@@ -19,6 +19,7 @@ using Gradient = std::function<void(std::size_t, std::span<const double>, std::s
 class Solver {
  public:
   virtual ~Solver() = default;
+  /// In a word.
   [[nodiscard]] virtual std::string name() const = 0;
   /// A node takes a gradient.
   virtual void step(std::size_t node, double time) = 0;
@@ -39,6 +40,7 @@ class Solver {
 class Rows {
  public:
   Rows(std::size_t nodes, std::size_t length) : length_(length), all_(nodes * length) {}
+  /// That of a node, (length,).
   [[nodiscard]] std::span<double> operator[](std::size_t node) {
     return std::span(all_).subspan(node * length_, length_);
   }
