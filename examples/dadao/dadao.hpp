@@ -96,8 +96,7 @@ inline double guaranteed_rate(double mu, double smoothness) {
 ///            optimization", ICML 2023, arXiv:2208.00779; numbers as in the authors' code. The
 ///            paper's text was not at hand: the rate is quoted from memory, and the tests compute
 ///            the exact one of small networks, which is 1.4 to 2 times it.
-/// Differs    an edge is drawn by a node that wakes up and calls a neighbour; the authors draw
-/// among
+/// Differs    an edge is drawn by a node that wakes up and calls a neighbour; by the authors, among
 ///            all edges alike. On graphs in which all have equally many neighbours it is the same.
 ///            Of a graph that changes, chi is that of its worst turn: our reading.
 class Dadao final : public Solver {
