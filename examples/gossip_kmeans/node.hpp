@@ -38,10 +38,8 @@ namespace kmeans {
 ///
 /// Invariant  sum of a x over nodes and messages in flight = sum over nodes of what they count.
 /// Source     Fellus, Picard, Gosselin, "Decentralized K-means using randomized gossip protocols
-/// for
-///            clustering large datasets", KDCLOUD 2013, as their published code has it.
-/// Differs    there a node reassigns its whole share, then sends M messages; here it does it a
-/// batch
+///            for clustering large datasets", KDCLOUD 2013, as their published code has it.
+/// Differs    there a node reassigns its whole share, then sends M messages; here it does a batch
 ///            at a time, a message (if the rule says so) after each, and waits while it is light.
 ///            Centres do not start from a random assignment but from points.
 /// Limits     A node that is lost takes along what it held, and what it had counted stays in the
