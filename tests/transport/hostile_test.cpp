@@ -248,7 +248,8 @@ TEST_CASE("Noise of one kind is refused each time, and named once",
   Swarm swarm;
   gossamer::Generator random(tests::seed, 1);
   std::vector<std::byte> version;
-  wire::append_frame(version, wire::fingerprint("gossamer"), wire::Hello{.address = ""});
+  wire::append_frame(version, wire::fingerprint("gossamer"),
+                     wire::Hello{.address = "", .agreement = ""});
   version[4] = std::byte{9};
   for (int i = 0; i < 20; ++i) {
     std::vector<std::byte> noise(1000);
@@ -310,7 +311,8 @@ TEST_CASE("Nothing that takes memory is read before a peer is let in",
   const auto checked = [&] {
     return wire::Hello{.node = 9,
                        .incarnation = 1,
-                       .address = "127.0.0.1:" + std::to_string(silent.local_endpoint().port())};
+                       .address = "127.0.0.1:" + std::to_string(silent.local_endpoint().port()),
+                       .agreement = ""};
   };
   Peer with_model = swarm.stranger();
   with_model.say(checked());
@@ -336,7 +338,7 @@ TEST_CASE("Strangers of all addresses together are limited", "[transport][tcp][t
   bool is_in = false;
   while (!is_in) {  // as soon as the node has noticed that one is gone
     Peer peer = swarm.stranger();
-    peer.say(wire::Hello{.node = 9, .incarnation = 1, .address = ""});
+    peer.say(wire::Hello{.node = 9, .incarnation = 1, .address = "", .agreement = ""});
     is_in = peer.hear<wire::Hello>().has_value();
   }
   CHECK(swarm.lines_with("have begun without being let in") == 1);

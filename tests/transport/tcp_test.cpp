@@ -328,7 +328,8 @@ TEST_CASE("Whoever speaks another language hears why, and disturbs nobody",
   Pair pair(small_shape());
   const std::string address = pair.zero.address();
   std::vector<std::byte> hello;
-  wire::append_frame(hello, wire::fingerprint("gossamer"), wire::Hello{.node = 9, .address = ""});
+  wire::append_frame(hello, wire::fingerprint("gossamer"),
+                     wire::Hello{.node = 9, .address = "", .agreement = ""});
 
   std::vector<std::byte> version = hello;
   version[4] = std::byte{9};
