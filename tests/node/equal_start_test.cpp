@@ -250,7 +250,7 @@ TEST_CASE("Node 0 goes at any moment of the start: the others begin with the sam
       CHECK_THAT(starters.log(), tests::contains("begins from its own"));
     }
   }
-  CHECK(its != (nodes == 2));
+  CHECK(its);  // on a slow downlink, even if only the other one is left to have them
   CHECK(own);
 }
 
