@@ -147,7 +147,8 @@ def founders(trial, epochs):
 
 def churn(folder, data, cables=None):
     trial = Trial(folder, data, cables)
-    start, contact = founders(trial, epochs=3)
+    epochs = 8  # long enough that nobody is at its end before all has happened
+    start, contact = founders(trial, epochs)
     zero, one, two = [start(rank) for rank in range(NODES)]
     for process in (zero, one, two):
         trial.trains(process)
@@ -156,13 +157,14 @@ def churn(folder, data, cables=None):
     again = start(1)
     trial.trains(again)
     say("   one was killed, has come back, and trains")
-    late = trial.start(trial.command(3), 1, GOSSAMER_CONTACT=contact)
+    late = trial.start(trial.command(epochs), 1, GOSSAMER_CONTACT=contact)
     trial.trains(late)
     say("   one has come late, and trains")
     two.send_signal(signal.SIGTERM)
     wait_for(lambda: two.poll() is not None, 60)
     expect(two.poll() == 0, f"who was told to leave ended with status {two.poll()}")
     left = trial.reports()[two.pid][-1]
+    expect(left["steps"] < epochs * 60_000 // 50 // NODES, "it was at its end before it was told")
     expect(left["landed"] and left["weight"] == 0, f"the leaver kept weight {left['weight']}")
     say(f"   one has left, after {left['steps']} steps")
     present = (zero, again, late)
