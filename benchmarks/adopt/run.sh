@@ -28,19 +28,18 @@ train() {
   add_record "$run" "$work/$name-$processes"
 }
 
-case ${1-} in
-  --help | -h) usage "${BASH_SOURCE[0]}" ;;
-  --plot) plot ;;
-  "")
-    for name in mnist gan lstm finetune; do prepare "adopt_${name}_curve" MNIST_DATA "MNIST's four files"; done
-    cat "$root/README.md" "$root/LICENSE" >"$work/text"
-    for processes in 1 4; do
-      train mnist $processes 50 "$MNIST_DATA" 4
-      train gan $processes 128 $((8000 / processes))
-      train lstm $processes 16 "$work/text" $((2000 / processes))
-      train finetune $processes 32 "" $((6000 / processes))
-    done
-    plot
-    ;;
-  *) die "benchmarks/adopt/run.sh takes --plot or nothing, got '$1'" ;;
-esac
+measure() {
+  local name processes
+  for name in mnist gan lstm finetune; do
+    prepare "adopt_${name}_curve" MNIST_DATA "MNIST's four files"
+  done
+  cat "$root/README.md" "$root/LICENSE" >"$work/text"
+  for processes in 1 4; do
+    train mnist $processes 50 "$MNIST_DATA" 4
+    train gan $processes 128 $((8000 / processes))
+    train lstm $processes 16 "$work/text" $((2000 / processes))
+    train finetune $processes 32 "" $((6000 / processes))
+  done
+}
+
+answer plot "$@"
