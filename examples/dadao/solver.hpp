@@ -59,13 +59,29 @@ class Rows {
   std::vector<double> all_;
 };
 
+/// What the plain methods have in common: one vector a node is the solution, and steps of one size.
+class Descent : public Solver {
+ public:
+  [[nodiscard]] std::span<const double> x(std::size_t node, double /*time*/) final {
+    return x_[node];
+  }
+
+ protected:
+  Descent(std::size_t nodes, std::size_t d, double step, Gradient gradient)
+      : step_(step), gradient_(std::move(gradient)), x_(nodes, d) {}
+
+  double step_;
+  Gradient gradient_;
+  Rows x_;
+};
+
 /// Gossip with a gradient step: x_i <- x_i - s grad f_i(x_i), and two that meet go to their middle.
 /// With a constant s it ends near the optimum, not in it: the nodes' gradients do not vanish there.
 /// Cost  d numbers each way per exchange.
-class GossipDescent final : public Solver {
+class GossipDescent final : public Descent {
  public:
   GossipDescent(std::size_t nodes, std::size_t d, double step, Gradient gradient)
-      : step_(step), gradient_(std::move(gradient)), x_(nodes, d), g_(d) {}
+      : Descent(nodes, d, step, std::move(gradient)), g_(d) {}
 
   [[nodiscard]] std::string name() const override { return "gossip"; }
   void step(std::size_t node, double /*time*/) override {
@@ -74,14 +90,8 @@ class GossipDescent final : public Solver {
     for (std::size_t k = 0; k < x.size(); ++k) x[k] -= step_ * g_[k];
   }
   void exchange(std::size_t i, std::size_t j, double /*time*/) override { x_.average(i, j); }
-  [[nodiscard]] std::span<const double> x(std::size_t node, double /*time*/) override {
-    return x_[node];
-  }
 
  private:
-  double step_;
-  Gradient gradient_;
-  Rows x_;
   std::vector<double> g_;
 };
 
@@ -89,10 +99,10 @@ class GossipDescent final : public Solver {
 /// node's gradient has changed; two that meet go to the middle of x and of y. The sum of y is that
 /// of the gradients, so it ends in the optimum, at a linear rate, but without acceleration.
 /// Cost  2 d numbers each way per exchange, and one gradient a node at the beginning.
-class GossipTracking final : public Solver {
+class GossipTracking final : public Descent {
  public:
   GossipTracking(std::size_t nodes, std::size_t d, double step, Gradient gradient)
-      : step_(step), gradient_(std::move(gradient)), x_(nodes, d), y_(nodes, d), g_(nodes, d) {
+      : Descent(nodes, d, step, std::move(gradient)), y_(nodes, d), g_(nodes, d) {
     for (std::size_t i = 0; i < nodes; ++i) {
       gradient_(i, x_[i], g_[i]);
       for (std::size_t k = 0; k < d; ++k) y_[i][k] = g_[i][k];
@@ -116,14 +126,8 @@ class GossipTracking final : public Solver {
     x_.average(i, j);
     y_.average(i, j);
   }
-  [[nodiscard]] std::span<const double> x(std::size_t node, double /*time*/) override {
-    return x_[node];
-  }
 
  private:
-  double step_;
-  Gradient gradient_;
-  Rows x_;
   Rows y_;
   Rows g_;  // the last gradient of each node
   std::vector<double> new_;
